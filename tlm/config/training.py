@@ -1,0 +1,134 @@
+"""What a training run needs to know: the model's shape, stage 1 and stage 2 (Sections 3.1 and 4.1, Table B.1).
+
+These are *resolved* specifications: `tlm.config.runs` makes them from a scale, a task and a variant, and a rule
+hands them to its script as JSON, so that a run reruns exactly when a number it reads has changed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from tlm.config.base import Strict
+
+INFINITE = "inf"
+
+
+class ModelSpec(Strict):
+    """Shape of the encoder. Sizes are in units of the model, lengths in tokens."""
+
+    architecture: Literal["bert", "modernbert"]
+    hidden_size: PositiveInt = 256
+    layers: PositiveInt = 4
+    heads: PositiveInt = 4
+    intermediate_size: PositiveInt = 384
+    max_length: PositiveInt = 512
+    """Longest input in tokens that the position encoding must reach."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    embedding_init: Literal["random", "cooccurrence"] = "random"
+    pretrained: str | None = None
+    """A Hub checkpoint to start from instead of a random model (PLM baselines); the sizes above are then unused."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> ModelSpec:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
+        return self
+
+
+class Budget(Strict):
+    """How long stage 1 runs: a number of optimizer steps, or of real (unpadded) tokens. Exactly one."""
+
+    steps: PositiveInt | None = None
+    tokens: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Budget:
+        if (self.steps is None) == (self.tokens is None):
+            raise ValueError("give exactly one of steps and tokens")
+        return self
+
+
+class Optimizer(Strict):
+    """AdamW and its schedule: linear warm-up, a plateau, linear decay to zero over the last `decay_fraction`."""
+
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    warmup_steps: int | None = Field(None, ge=0)
+    """Overrides `warmup_fraction` when given (the paper's scales state steps)."""
+    warmup_fraction: float = Field(0.05, ge=0, le=1)
+    decay_fraction: float = Field(1.0, ge=0, le=1)
+    """1.0 is the paper's schedule: decay begins when the warm-up ends."""
+    max_grad_norm: float = Field(1.0, gt=0)
+
+
+class Stage1Spec(Strict):
+    """Stage 1: one internal batch in every rho1 + 1 (Section 3.1).
+
+    The loss of an internal batch is (rho2 · mlm + task) / (rho2 + 1), of an external batch mlm.
+    rho1 = "inf" trains on external data alone (also how a PLM is pretrained), rho1 = 0 on task data alone.
+    """
+
+    rho1: int | Literal["inf"]
+    rho2: float = Field(ge=0)
+    budget: Budget
+    batch_size: PositiveInt
+    accumulation: PositiveInt = 1
+    batch_tokens: PositiveInt | None = None
+    """Rows of a batch are chosen to fill this many padded tokens instead of `batch_size` rows."""
+    internal_length: PositiveInt
+    external_length: PositiveInt
+    mlm_probability: float = Field(0.15, gt=0, lt=1)
+    optimizer: Optimizer
+    evaluations: PositiveInt = 8
+    """How often the held-out MLM loss is measured on the task's dev texts."""
+    checkpoint_every: PositiveInt = 200
+
+    @model_validator(mode="after")
+    def _rho1(self) -> Stage1Spec:
+        if self.rho1 != INFINITE and int(self.rho1) < 0:
+            raise ValueError("rho1 must be 0, a positive whole number, or 'inf'")
+        return self
+
+
+class Stage2Spec(Strict):
+    """Stage 2: the task loss alone, from stage 1's weights with a new head; the best dev checkpoint is kept."""
+
+    epochs: float | None = Field(None, gt=0)
+    steps: PositiveInt | None = None
+    batch_size: PositiveInt
+    length: PositiveInt
+    optimizer: Optimizer
+    evaluations: PositiveInt = 8
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    checkpoint_every: PositiveInt = 200
+
+    @model_validator(mode="after")
+    def _one(self) -> Stage2Spec:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of epochs and steps")
+        return self
+
+
+class EmbeddingInitSpec(Strict):
+    """Co-occurrence start of the token embeddings (docs/differences.md): what is counted and how it is scaled."""
+
+    tokens: PositiveInt = 6_000_000
+    window: PositiveInt = 5
+    context_power: float = 0.75
+    standard_deviation: float = 0.02
+    noise: float = 0.002
+
+
+class RunSpec(Strict):
+    """Everything that decides the weights of one run, besides the data."""
+
+    seed: int
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    model: ModelSpec
+    embedding_init: EmbeddingInitSpec = EmbeddingInitSpec()
+    stage1: Stage1Spec
+    stage2: Stage2Spec | None = None
