@@ -1,0 +1,73 @@
+"""The metrics of the tasks, by scikit-learn and SciPy: one function, used for dev in stage 2 and in evaluation.
+
+Place in the flow: between training (which picks its best dev checkpoint by it) and evaluation (which reports
+it on test). The paper scores macro-F1, micro-F1 for ChemProt and RCT, and accuracy (Section 4.1); GLUE adds
+Matthews' correlation (CoLA) and Pearson/Spearman (STS-B).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import ConstantInputWarning, pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+from tlm.errors import TlmError
+
+CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "matthews")
+REGRESSION_METRICS = ("pearson", "spearman", "pearson_spearman")
+METRICS = CLASSIFICATION_METRICS + REGRESSION_METRICS
+
+
+def is_regression(metric: str) -> bool:
+    """Whether `metric` compares real numbers. Raises TlmError for an unknown metric."""
+    if metric not in METRICS:
+        raise TlmError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
+    return metric in REGRESSION_METRICS
+
+
+def score(
+    metric: str, labels: Sequence[Any] | np.ndarray, predictions: Sequence[Any] | np.ndarray
+) -> dict[str, float]:
+    """All metrics of a kind, and the task's own one again under `primary`.
+
+    `labels` and `predictions` are (rows,): class ids or class names for classification, real numbers for
+    regression. Macro-F1 averages over the classes that occur in labels or predictions, as scikit-learn does;
+    a class that is never predicted counts as 0. A constant series has no correlation and scores 0.
+    Every value is a fraction, not a percentage. Raises TlmError for an unknown metric, for no rows, or for
+    unequal lengths.
+    """
+    regression = is_regression(metric)
+    truth, guess = np.asarray(labels), np.asarray(predictions)
+    if truth.shape != guess.shape or truth.ndim != 1 or not truth.size:
+        raise TlmError(
+            f"metric {metric}: {truth.shape} labels against {guess.shape} predictions; "
+            "both must hold the same number of rows, at least one"
+        )
+    values = _correlations(truth, guess) if regression else _agreement(truth, guess)
+    return {"primary": values[metric], **values}
+
+
+def _agreement(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    with warnings.catch_warnings():  # a single class has no confusion to correlate: 0, without a word
+        warnings.simplefilter("ignore")
+        return {
+            "accuracy": float(accuracy_score(labels, predictions)),
+            "micro_f1": float(f1_score(labels, predictions, average="micro")),
+            "macro_f1": float(f1_score(labels, predictions, average="macro", zero_division=0.0)),
+            "matthews": float(matthews_corrcoef(labels, predictions)),
+        }
+
+
+def _correlations(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predictions) == 0:
+        pearson = spearman = 0.0
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConstantInputWarning)
+            pearson = float(np.nan_to_num(pearsonr(labels, predictions).statistic))
+            spearman = float(np.nan_to_num(spearmanr(labels, predictions).statistic))
+    return {"pearson": pearson, "spearman": spearman, "pearson_spearman": (pearson + spearman) / 2}
