@@ -1,4 +1,4 @@
-"""The metrics of the tasks, by scikit-learn and SciPy: one function, used for dev in stage 2 and in evaluation.
+"""The metrics of the tasks, by scikit-learn and SciPy: for dev in stage 2, and for evaluation.
 
 Place in the flow: between training (which picks its best dev checkpoint by it) and evaluation (which reports
 it on test). The paper scores macro-F1, micro-F1 for ChemProt and RCT, and accuracy (Section 4.1); GLUE adds
