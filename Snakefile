@@ -1,0 +1,31 @@
+# The pipeline's table of contents. Each stage is one file of workflow/rules/, each rule one script of scripts/.
+#
+#   snakemake results/table2.csv --cores        the main results
+#   snakemake --cores                           every table of config/experiments.yaml
+#   snakemake -n --config scale=medium          what the paper's medium scale would run
+
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/retrieve.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/{table}.csv", table=PROJECT.experiments.tables),

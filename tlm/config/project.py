@@ -1,0 +1,106 @@
+"""The whole configuration, typed once: config.yaml, the data files, experiments.yaml and the chosen scale.
+
+The Snakefile hands over its `config` dictionary (config.yaml after `--config` overrides); everything else in the
+project reads parameters from the `Project` returned here and from nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from tlm.config.base import Strict, parse
+from tlm.config.data import DataConfig, load_data_config
+from tlm.config.experiments import TableSpec
+from tlm.config.retrieval import RetrievalSpec
+from tlm.config.scale import ScaleSpec, VariantSpec
+from tlm.errors import TlmError
+
+
+class Settings(Strict):
+    """config/config.yaml."""
+
+    scale: str
+    seeds: list[int] = Field(min_length=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    selection_seed: int = 1
+    """Seed of the selectors that draw at random (one selection serves all training seeds)."""
+    retrieval: RetrievalSpec
+    mirrors: dict[str, str] = {}
+    """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
+    overrides: dict[str, Any] = {}
+    """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
+
+
+class Experiments(Strict):
+    """config/experiments.yaml."""
+
+    variants: dict[str, VariantSpec]
+    tables: dict[str, TableSpec]
+
+
+class Project(Strict):
+    """Everything that config/ says, for one scale."""
+
+    folder: Path
+    settings: Settings
+    scale: ScaleSpec
+    data: DataConfig
+    experiments: Experiments
+
+    @property
+    def seeds(self) -> list[int]:
+        """Training seeds in force."""
+        return self.scale.seeds or self.settings.seeds
+
+    def variant(self, name: str) -> VariantSpec:
+        """The variant of that name. Raises TlmError listing the known ones."""
+        return _lookup(self.experiments.variants, name, "variant", "config/experiments.yaml: variants")
+
+    def table(self, name: str) -> TableSpec:
+        """The table of that name. Raises TlmError listing the known ones."""
+        return _lookup(self.experiments.tables, name, "table", "config/experiments.yaml: tables")
+
+
+def _lookup(among: Mapping[str, Any], name: str, what: str, where: str) -> Any:
+    if name not in among:
+        raise TlmError(f"no {what} {name!r} in {where}; there are {', '.join(sorted(among))}")
+    return among[name]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, read safely. Raises TlmError if it is missing, malformed or not a mapping."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TlmError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TlmError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise TlmError(f"{path}: must hold keys and values")
+    return value
+
+
+def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Project:
+    """Validate `config` (config.yaml with overrides) and everything that it names.
+
+    Raises TlmError naming the file and the key of the first thing that is wrong.
+    """
+    settings = parse(Settings, dict(config), str(folder / "config.yaml"))
+    scale_file = folder / "scales" / f"{settings.scale}.yaml"
+    if not scale_file.is_file():
+        known = ", ".join(sorted(path.stem for path in (folder / "scales").glob("*.yaml")))
+        raise TlmError(f"no scale {settings.scale!r}: there is no {scale_file}; there are {known}")
+    scale = parse(ScaleSpec, read_yaml(scale_file), str(scale_file))
+    data = load_data_config(folder)
+    experiments = parse(Experiments, read_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
+    for task in scale.tasks:
+        if task not in data.tasks:
+            raise TlmError(f"{scale_file}: tasks: no task {task!r} in {folder / 'tasks.yaml'}")
+    if scale.corpus not in data.corpora:
+        raise TlmError(f"{scale_file}: corpus: no corpus {scale.corpus!r} in {folder / 'corpora.yaml'}")
+    return Project(folder=folder, settings=settings, scale=scale, data=data, experiments=experiments)
