@@ -1,11 +1,134 @@
-"""The strict, frozen model that every part of the configuration builds on: unknown keys are errors."""
+"""The strict, frozen model that every part of the configuration builds on: unknown keys are errors.
+
+Place in the flow: below all other configuration modules. `load_yaml` and `parse` turn what a person wrote into
+such a model, and every mistake in it into one line that names the file and the key.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import difflib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tlm.errors import TlmError
 
 
 class Strict(BaseModel):
     """Typed, immutable, and closed: a misspelt key is refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, protected_namespaces=())
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], value: Any, where: str) -> Model:
+    """Validate `value` as a `model`.
+
+    Raises TlmError in one line that names `where` (usually a file) and each wrong key by its dotted path, e.g.
+    `config/tasks.yaml: tasks.bbc-news.metrik: unknown key (did you mean 'metric'?)`.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [_problem(model, entry) for entry in error.errors(include_url=False)]
+        raise TlmError(f"{where}: {'; '.join(problems)}") from None
+
+
+def parse_json(model: type[Model], text: str, where: str) -> Model:
+    """Validate JSON `text`, or the file that `text` names as `@file`, as a `model`. Raises TlmError."""
+    if text.startswith("@"):
+        where = text[1:]
+        text = read_text(Path(where))
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise TlmError(f"{where}: not JSON ({error})") from None
+    return parse(model, value, where)
+
+
+def read_text(path: Path) -> str:
+    """A file's text as UTF-8. Raises TlmError if it is absent or of another encoding."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise TlmError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise TlmError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's own rule that PyYAML does not keep: a key may occur once in a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (str, int, float, bool)) and key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key {key!r} occurs twice")
+            if isinstance(key, (str, int, float, bool)):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path) -> Any:
+    """The content of a YAML file as plain values, safely. Raises TlmError naming the file and the line."""
+    text = read_text(path)
+    try:
+        # A subclass of SafeLoader: it makes plain values only.
+        return yaml.load(text, _UniqueKeys)
+    except yaml.YAMLError as error:
+        raise TlmError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def _problem(model: type[BaseModel], entry: Any) -> str:
+    path = ".".join(str(part) for part in entry["loc"])
+    kind = entry["type"]
+    if kind == "extra_forbidden":
+        known = _keys_at(model, entry["loc"][:-1])
+        close = difflib.get_close_matches(str(entry["loc"][-1]), known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})" if known else ""
+        message = f"unknown key{hint}"
+    elif kind == "missing":
+        message = "missing key"
+    else:
+        message = str(entry["msg"]).removeprefix("Value error, ").replace("\n", " ")
+        if kind != "value_error" and isinstance(entry["input"], (str, int, float, bool, type(None))):
+            message += f", got {entry['input']!r}"
+    return f"{path}: {message}" if path else message
+
+
+def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Names of the fields of the models that the path `location` leads to from `model`."""
+    here = _unwrap(model)
+    for part in location:
+        step: list[Any] = []
+        for kind in here:
+            origin = typing.get_origin(kind)
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
+                step += _unwrap(kind.model_fields[part].annotation)
+            elif origin is not None and typing.get_args(kind):
+                step += _unwrap(typing.get_args(kind)[-1 if isinstance(part, str) else 0])
+        # A part that leads nowhere is pydantic's name for a member of a union: stay.
+        here = step or here
+    models = [kind for kind in here if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return sorted({name for kind in models for name in kind.model_fields})
+
+
+def _unwrap(annotation: Any) -> list[Any]:
+    """The alternatives of a union, without `Annotated`."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return [kind for part in typing.get_args(annotation) for kind in _unwrap(part)]
+    if origin is typing.Annotated:
+        return _unwrap(typing.get_args(annotation)[0])
+    return [annotation]
