@@ -1,13 +1,13 @@
-"""Tables as data: rows name variants, columns name tasks, metrics and facts (`tables:` in config/experiments.yaml).
+"""Tables as data (`tables:` in config/experiments.yaml): rows name variants, columns tasks, metrics and facts.
 
-Adding a row to an ablation is a line of YAML. `columns_of` resolves what a table declares against the tasks of a
-scale, and `CellSpec` is everything that one cell is made of: it carries no title and no label, so that a changed
-caption rebuilds the table and none of its cells.
+Adding a row to an ablation is a line of YAML. `columns_of` resolves what a table declares against the tasks of
+a scale, and `CellSpec` is everything that one cell is made of: it carries no title and no label, so that a
+changed caption rebuilds the table and none of its cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -26,8 +26,8 @@ class ColumnSpec(Strict):
     """One entry of `columns:`; exactly one of `fact`, `tasks` and `average`.
 
     - `fact`: what a run costs, as the mean over the scale's tasks: `parameters`; `flops` (the paper's formula,
-      stage 1), `matmul_flops` (as computed, stage 1), `stage2_matmul_flops`; `tokens` (of stage 1); `data` (bytes
-      of external text); `seconds` (wall clock of stages 1 and 2 on the machine that ran them).
+      stage 1), `matmul_flops` (as computed, stage 1), `stage2_matmul_flops`; `tokens` (of stage 1); `data`
+      (bytes of external text); `seconds` (wall clock of stages 1 and 2 on the machine that ran them).
     - `tasks`: `all` or names; one column per task, with `metric` and `split`.
     - `average`: the mean of the columns of the last `tasks` entry before it.
     """
@@ -78,7 +78,7 @@ class TableSpec(Strict):
     title: str
     columns: list[ColumnSpec] = Field(min_length=1)
     rows: list[RowSpec] = Field(min_length=1)
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
     """Footnotes: what a reader must know to compare these numbers."""
 
     @model_validator(mode="after")
@@ -160,13 +160,28 @@ def columns_of(table: TableSpec, tasks: Sequence[str]) -> list[Column]:
 
 
 def cell_specs(
-    name: str, table: TableSpec, *, scale: str, tasks: Sequence[str], seeds: Sequence[int]
+    name: str,
+    table: TableSpec,
+    *,
+    scale: str,
+    tasks: Sequence[str],
+    seeds_of: Callable[[str], Sequence[int]],
 ) -> dict[tuple[str, str], CellSpec]:
-    """(row id, column id) → cell, for every row that is run. A cell needs `column.tasks` x `seeds` evaluations."""
+    """(row id, column id) → cell, for every row that is run.
+
+    `seeds_of` gives the seeds of a variant (a deterministic one needs a single seed). A cell is made from the
+    evaluations of `column.tasks` x `seeds`.
+    """
     return {
         (row.id, column.id): CellSpec(
-            table=name, row=row.id, variant=str(row.variant), scale=scale, seeds=tuple(seeds), column=column
+            table=name,
+            row=row.id,
+            variant=row.variant,
+            scale=scale,
+            seeds=tuple(seeds_of(row.variant)),
+            column=column,
         )
-        for row in table.measured_rows
+        for row in table.rows
+        if row.variant is not None
         for column in columns_of(table, tasks)
     }

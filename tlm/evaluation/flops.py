@@ -1,0 +1,134 @@
+"""What training costs: the paper's formula, and the matrix multiplications of the model as it is.
+
+Place in the flow: `tlm.evaluation.evaluate` writes `flops.json` from the run records of both stages. Table 2's
+column "FLOPs" is `paper_flops`; beside it stands `matmul_flops`, because 6 · tokens · parameters counts
+embedding look-ups as if they multiplied, leaves attention scores out, and knows nothing of a language-model head
+that is computed at the masked positions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tlm.errors import TlmError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of an encoder that decide its matrix multiplications."""
+
+    architecture: str  # "bert" | "modernbert"
+    hidden: int
+    layers: int
+    intermediate: int
+    vocabulary: int
+    classes: int  # outputs of the task head; 1 for regression
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage ran through the model, summed over its optimizer steps.
+
+    `padded_squares` is the sum over rows of padded length squared: the size of the attention matrices.
+    """
+
+    padded_tokens: int
+    padded_squares: int
+    mlm_positions: int
+    classified_rows: int
+
+
+@dataclass(frozen=True)
+class Matmuls:
+    """Floating-point operations of matrix multiplications, a multiply-add counted as two."""
+
+    projections: int
+    attention: int
+    lm_head: int
+    task_head: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.projections + self.attention + self.lm_head + self.task_head
+
+    def as_dict(self) -> dict[str, int]:
+        """Parts and total, as plain values."""
+        return {**asdict(self), "total": self.total}
+
+
+def paper_flops(tokens: float, parameters: float) -> float:
+    """6 · training tokens · parameters (Brown et al. 2020; note 1 of Table 2), for stage 1 only.
+
+    Assumes two operations per parameter and token forward and four backward; `parameters` are all of the
+    model's, embeddings included; `tokens` are steps · batch size · sequence length, padding included
+    (Section 4.1). Attention scores, the language-model head's decoder beyond the tied embedding, stage 2,
+    retrieval and evaluation are left out.
+    """
+    return 6.0 * tokens * parameters
+
+
+def paper_tokens(
+    *, steps: int, batch_size: int, length: int, internal_length: int | None = None, rho1: int | None = None
+) -> float:
+    """Training tokens as the paper counts them: steps · batch size · sequence length (Section 4.1).
+
+    Where internal batches have their own length (IMDB at the small scale, note 1 of Table B.1), one batch in
+    every rho1 + 1 has it. Raises TlmError if that needs a rho1 that is not given.
+    """
+    mean_length: float = length
+    if internal_length is not None and internal_length != length:
+        if rho1 is None:
+            raise TlmError("tokens: a separate internal length needs rho1 to know how many batches have it")
+        mean_length = (internal_length + rho1 * length) / (rho1 + 1)
+    return steps * batch_size * mean_length
+
+
+def matmul_flops(shape: Shape, work: Work) -> Matmuls:
+    """Operations of all matrix multiplications of training on `work`, forward and backward.
+
+    Counted, per padded token and layer: the projections of attention (4 h²) and of the feed-forward block
+    (`bert`: 2 h f; `modernbert`: 3 h f, for GeGLU's first projection is twice as wide); the attention scores
+    and their product with the values (2 L h for a padded length of L); at each masked position the
+    language-model head (h² + h v); for each classified row its task head on [CLS] (h² + h c). Each of these is
+    a multiply-add, 2 operations; the backward pass costs twice the forward pass, as every matrix product has two
+    of the same size for its gradients, so that training is 3 x forward.
+
+    Assumed: padding is computed like text; sliding-window layers compute the full score matrix, as eager
+    attention does; no activation is computed twice. Left out: embedding look-ups, norms, softmax, activations,
+    biases, the optimizer, and the evaluations on dev.
+    """
+    h, f = shape.hidden, shape.intermediate
+    if shape.architecture not in _FEED_FORWARD:
+        raise TlmError(
+            f"cannot count the FLOPs of architecture {shape.architecture!r}; known: {', '.join(_FEED_FORWARD)}"
+        )
+    per_token = shape.layers * (4 * h * h + _FEED_FORWARD[shape.architecture] * h * f)
+    return Matmuls(
+        projections=6 * per_token * work.padded_tokens,
+        attention=6 * shape.layers * 2 * h * work.padded_squares,
+        lm_head=6 * (h * h + h * shape.vocabulary) * work.mlm_positions,
+        task_head=6 * (h * h + h * shape.classes) * work.classified_rows,
+    )
+
+
+_FEED_FORWARD = {"bert": 2, "modernbert": 3}  # matrices of h x f in a feed-forward block
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """The shape from a saved model's `config.json`. Raises TlmError for an architecture that we cannot count."""
+    architecture = config.get("model_type")
+    if architecture not in _FEED_FORWARD:
+        raise TlmError(
+            f"cannot count the FLOPs of model_type {architecture!r}; known: {', '.join(_FEED_FORWARD)}"
+        )
+    return Shape(
+        architecture=architecture,
+        hidden=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        intermediate=config["intermediate_size"],
+        vocabulary=config["vocab_size"],
+        classes=len(config["id2label"]) if config.get("id2label") else 2,
+    )

@@ -1,0 +1,1 @@
+"""Results: from evaluated runs and the paper's printed values to cells, and from cells to tables."""
