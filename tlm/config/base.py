@@ -1,7 +1,7 @@
 """The strict, frozen model that every part of the configuration builds on: unknown keys are errors.
 
-Place in the flow: below all other configuration modules. `load_yaml` and `parse` turn what a person wrote into
-such a model, and every mistake in it into one line that names the file and the key.
+Place in the flow: below all other configuration modules. `load_yaml` and `parse` turn what a person wrote
+into such a model, and every mistake in it into one line that names the file and the key.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Model = TypeVar("Model", bound=BaseModel)
 def parse(model: type[Model], value: Any, where: str) -> Model:
     """Validate `value` as a `model`.
 
-    Raises TlmError in one line that names `where` (usually a file) and each wrong key by its dotted path, e.g.
-    `config/tasks.yaml: tasks.bbc-news.metrik: unknown key (did you mean 'metric'?)`.
+    Raises TlmError in one line that names `where` (usually a file) and each wrong key by its dotted path,
+    e.g. `config/tasks.yaml: tasks.bbc-news.metrik: unknown key (did you mean 'metric'?)`.
     """
     try:
         return model.model_validate(value)
@@ -91,37 +91,63 @@ def load_yaml(path: Path) -> Any:
 
 
 def _problem(model: type[BaseModel], entry: Any) -> str:
-    path = ".".join(str(part) for part in entry["loc"])
+    location = entry["loc"]
     kind = entry["type"]
     if kind == "extra_forbidden":
-        known = _keys_at(model, entry["loc"][:-1])
-        close = difflib.get_close_matches(str(entry["loc"][-1]), known, n=1)
+        path, models = _walk(model, location[:-1])
+        path.append(str(location[-1]))
+        known = sorted({name for here in models for name in here.model_fields})
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})" if known else ""
         message = f"unknown key{hint}"
-    elif kind == "missing":
-        message = "missing key"
     else:
-        message = str(entry["msg"]).removeprefix("Value error, ").replace("\n", " ")
-        if kind != "value_error" and isinstance(entry["input"], (str, int, float, bool, type(None))):
-            message += f", got {entry['input']!r}"
-    return f"{path}: {message}" if path else message
+        path, _ = _walk(model, location)
+        if kind == "missing":
+            message = "missing key"
+        elif kind == "union_tag_invalid":
+            path.append(entry["ctx"]["discriminator"].strip("'"))
+            message = f"must be one of {entry['ctx']['expected_tags']}, got {entry['ctx']['tag']!r}"
+        elif kind == "union_tag_not_found":
+            path.append(entry["ctx"]["discriminator"].strip("'"))
+            message = "missing key"
+        else:
+            message = str(entry["msg"]).removeprefix("Value error, ").replace("\n", " ")
+            if kind != "value_error" and isinstance(entry["input"], (str, int, float, bool, type(None))):
+                message += f", got {entry['input']!r}"
+    return f"{'.'.join(path)}: {message}" if path else message
 
 
-def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Names of the fields of the models that the path `location` leads to from `model`."""
+def _walk(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str], list[type[BaseModel]]]:
+    """Follow pydantic's `location` from `model`: the keys as a person wrote them, and the models there.
+
+    pydantic puts the tag of a union's member among the keys; it is not one, and is left out.
+    """
+    path: list[str] = []
     here = _unwrap(model)
     for part in location:
+        tagged = [kind for kind in here if part in _tags(kind)]
+        if len(here) > 1 and tagged:
+            here = tagged
+            continue
         step: list[Any] = []
         for kind in here:
-            origin = typing.get_origin(kind)
             if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
                 step += _unwrap(kind.model_fields[part].annotation)
-            elif origin is not None and typing.get_args(kind):
-                step += _unwrap(typing.get_args(kind)[-1 if isinstance(part, str) else 0])
-        # A part that leads nowhere is pydantic's name for a member of a union: stay.
+            elif typing.get_args(kind):  # list[X], dict[str, X]
+                step += _unwrap(typing.get_args(kind)[-1])
+        path.append(str(part))
         here = step or here
-    models = [kind for kind in here if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    return sorted({name for kind in models for name in kind.model_fields})
+    return path, [kind for kind in here if isinstance(kind, type) and issubclass(kind, BaseModel)]
+
+
+def _tags(kind: Any) -> set[Any]:
+    """The values of the literals among a model's fields."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return set()
+    literals = [field.annotation for field in kind.model_fields.values()]
+    return {
+        tag for each in literals if typing.get_origin(each) is typing.Literal for tag in typing.get_args(each)
+    }
 
 
 def _unwrap(annotation: Any) -> list[Any]:
