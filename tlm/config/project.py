@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
-from tlm.config.base import Strict, parse
+from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.experiments import TableSpec
 from tlm.config.retrieval import RetrievalSpec
@@ -72,19 +71,6 @@ def _lookup(among: Mapping[str, Any], name: str, what: str, where: str) -> Any:
     return among[name]
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, read safely. Raises TlmError if it is missing, malformed or not a mapping."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TlmError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TlmError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(value, dict):
-        raise TlmError(f"{path}: must hold keys and values")
-    return value
-
-
 def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Project:
     """Validate `config` (config.yaml with overrides) and everything that it names.
 
@@ -95,9 +81,9 @@ def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Pr
     if not scale_file.is_file():
         known = ", ".join(sorted(path.stem for path in (folder / "scales").glob("*.yaml")))
         raise TlmError(f"no scale {settings.scale!r}: there is no {scale_file}; there are {known}")
-    scale = parse(ScaleSpec, read_yaml(scale_file), str(scale_file))
+    scale = parse(ScaleSpec, load_yaml(scale_file), str(scale_file))
     data = load_data_config(folder)
-    experiments = parse(Experiments, read_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
+    experiments = parse(Experiments, load_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
     for task in scale.tasks:
         if task not in data.tasks:
             raise TlmError(f"{scale_file}: tasks: no task {task!r} in {folder / 'tasks.yaml'}")
