@@ -15,6 +15,18 @@ from tlm.config.base import Strict
 INFINITE = "inf"
 
 
+class TokenizerSpec(Strict):
+    """WordPiece trained on the corpus, or a pretrained tokenizer by name (Section 4.1 uses BERT's)."""
+
+    kind: Literal["wordpiece"] = "wordpiece"
+    vocabulary: int = Field(8192, ge=256)
+    lowercase: bool = True
+    sample_bytes: PositiveInt = 30_000_000
+    """At most about this much text is trained on, taken at an even stride: more changes few entries."""
+    pretrained: str | None = None
+    """A Hub name or a local directory; the fields above are then unused."""
+
+
 class ModelSpec(Strict):
     """Shape of the encoder. Sizes are in units of the model, lengths in tokens."""
 
@@ -85,6 +97,8 @@ class Stage1Spec(Strict):
     optimizer: Optimizer
     evaluations: PositiveInt = 8
     """How often the held-out MLM loss is measured on the task's dev texts."""
+    held_out_rows: PositiveInt = 512
+    """At most so many dev texts, the same ones in every run, carry that measure: it costs a forward pass each."""
     checkpoint_every: PositiveInt = 200
 
     @model_validator(mode="after")
