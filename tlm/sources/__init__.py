@@ -1,0 +1,1 @@
+"""Bytes in: fetch, verify, unpack and read the files that tasks and corpora are made from."""

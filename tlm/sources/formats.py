@@ -1,0 +1,226 @@
+"""Read files as they come: compressed or not, of several encodings, delimited or plain.
+
+Place in the flow: between fetched sources and the parsers of tasks and corpora. Everything streams; every error
+names the file and the row.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from tlm.artifacts import MANIFEST
+from tlm.config.data import Delimited, Globs
+from tlm.errors import TlmError
+from tlm.sources.archives import glob_pattern
+
+_KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+_COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst"})
+_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, zipfile.BadZipFile)
+
+csv.field_size_limit(1 << 28)  # a document of 256 MiB in one field; the default is 128 KiB
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file of a source, or a member of a .zip in it."""
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name whose suffixes tell the format."""
+        return self.member or self.path.name
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.member}" if self.member else str(self.path)
+
+
+def find(root: Path, globs: Globs) -> list[Input]:
+    """The files below `root` that match, in the order of the globs and then of the names; zips opened up.
+
+    Raises TlmError for a glob that matches nothing, so that a misspelt one is not an empty data set.
+    """
+    names = sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    )
+    found: dict[Input, None] = {}
+    for glob in [globs] if isinstance(globs, str) else globs:
+        pattern = glob_pattern(glob)
+        matching = [name for name in names if pattern.fullmatch(name)]
+        if not matching:
+            raise TlmError(f"{root}: no file matches {glob!r}; there are {', '.join(names[:5]) or 'none'}")
+        for name in matching:
+            found |= dict.fromkeys(_members(root / name))
+    return list(found)
+
+
+def _members(path: Path) -> list[Input]:
+    if path.suffix != ".zip":
+        return [Input(path)]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [Input(path, info.filename) for info in archive.infolist() if not info.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise TlmError(f"{path}: broken archive ({error})") from None
+
+
+@contextmanager
+def open_bytes(source: Input) -> Iterator[IO[bytes]]:
+    """The decompressed bytes of a file, as a stream. Raises TlmError if the compressed data are broken."""
+    try:
+        if source.member is None:
+            with source.path.open("rb") as raw, _decompressed(raw, source.name) as stream:
+                yield stream
+        else:
+            with zipfile.ZipFile(source.path) as archive, archive.open(source.member) as raw:
+                with _decompressed(raw, source.name) as stream:
+                    yield stream
+    except FileNotFoundError:
+        raise TlmError(f"{source}: no such file") from None
+    except _BROKEN as error:
+        raise TlmError(f"{source}: truncated or broken ({error})") from None
+
+
+def _decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
+    suffix = Path(name).suffix
+    if suffix == ".gz":
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    if suffix == ".bz2":
+        return bz2.BZ2File(raw)
+    if suffix == ".xz":
+        return lzma.LZMAFile(raw)
+    if suffix == ".zst":
+        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        return cast("IO[bytes]", reader)
+    return raw
+
+
+def encoding_of(source: Input, encodings: Sequence[str]) -> str:
+    """The first of `encodings` in which the whole file can be read. Raises TlmError naming the offending byte."""
+    for encoding in encodings:
+        try:
+            with open_bytes(source) as stream:
+                reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
+                while reader.read(1 << 20):
+                    pass
+                reader.detach()
+            return encoding
+        except UnicodeDecodeError as error:
+            first = f"byte 0x{error.object[error.start]:02x}"
+        except LookupError:
+            raise TlmError(f"{source}: unknown encoding {encoding!r}") from None
+    tried = ", ".join(encodings)
+    raise TlmError(
+        f"{source}: not {tried} ({first}); save it as UTF-8 or name its encoding under `encodings`"
+    )
+
+
+@contextmanager
+def open_text(source: Input, encodings: Sequence[str]) -> Iterator[io.TextIOWrapper]:
+    """The decoded text of a file, as a stream with its line ends as they are."""
+    encoding = encoding_of(source, encodings)
+    with open_bytes(source) as stream:
+        if encoding.lower().replace("_", "-") == "utf-8":
+            encoding = "utf-8-sig"  # a byte order mark is not text
+        reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        yield reader
+        reader.detach()
+
+
+def rows(source: Input, options: Delimited, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Row number (from 1, header not counted) and the values of `columns`, for every row of a delimited file.
+
+    A value is None where the row has none. Raises TlmError for an unknown format, a column that does not exist,
+    a row that cannot be parsed or has too many or too few fields.
+    """
+    kind = options.kind or _kind(source)
+    if kind == "parquet":
+        return _parquet(source, columns)
+    if kind == "jsonl":
+        return _jsonl(source, options, columns)
+    return _csv(source, options, columns, "\t" if kind == "tsv" else ",")
+
+
+def _kind(source: Input) -> str:
+    suffixes = [suffix for suffix in Path(source.name).suffixes if suffix not in _COMPRESSED]
+    if suffixes and suffixes[-1].lower() in _KINDS:
+        return _KINDS[suffixes[-1].lower()]
+    raise TlmError(
+        f"{source}: none of .csv, .tsv, .jsonl, .parquet; say which with `kind:` or narrow `files:`"
+    )
+
+
+def _require(source: Input, columns: Sequence[str], present: Sequence[str]) -> None:
+    for column in columns:
+        if column not in present:
+            raise TlmError(f"{source}: no column {column!r}; there are {', '.join(map(str, present))}")
+
+
+def _csv(
+    source: Input, options: Delimited, columns: Sequence[str], delimiter: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    quoting = csv.QUOTE_MINIMAL if options.quoting else csv.QUOTE_NONE
+    with open_text(source, options.encodings) as stream:
+        reader = csv.reader(stream, delimiter=delimiter, quoting=quoting, strict=options.quoting)
+        number = 0
+        try:
+            header = options.columns or next(reader, [])
+            _require(source, columns, header)
+            places = [(column, header.index(column)) for column in columns]
+            for fields in reader:
+                if not fields:  # a blank line
+                    continue
+                number += 1
+                if len(fields) != len(header):
+                    raise TlmError(f"{source}: row {number}: {len(fields)} fields, {len(header)} columns")
+                yield number, {column: fields[place] or None for column, place in places}
+        except csv.Error as error:
+            raise TlmError(f"{source}: row {number + 1}: {error}") from None
+
+
+def _jsonl(source: Input, options: Delimited, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    with open_text(source, options.encodings) as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise TlmError(f"{source}: row {number}: not JSON ({error})") from None
+            if not isinstance(value, dict):
+                raise TlmError(f"{source}: row {number}: not a JSON object")
+            yield number, {column: value.get(column) for column in columns}
+
+
+def _parquet(source: Input, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    number = 0
+    try:
+        with open_bytes(source) as stream:
+            seekable = stream if stream.seekable() else io.BytesIO(stream.read())
+            file = pq.ParquetFile(seekable)
+            _require(source, columns, file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except pa.ArrowException as error:
+        raise TlmError(f"{source}: not a Parquet file, or a broken one ({error})") from None

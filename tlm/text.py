@@ -1,0 +1,101 @@
+"""Text: cleaning, sentences, passages. Deterministic, without models or downloads.
+
+Place in the flow: used by the readers of tasks and corpora. A *word* here is what stands between white space.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import accumulate
+
+# Control characters other than white space, invisible marks of word processors (byte order mark, zero-width
+# space, soft hyphen), non-characters, and lone surrogates, which JSON can hold and UTF-8 cannot.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """NFC, no control characters, every run of white space folded to one space, none at the ends."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return " ".join(_UNWANTED.sub("", text).split())
+
+
+def paragraphs(text: str) -> list[str]:
+    """What stands between blank lines, cleaned, without the empty ones."""
+    cleaned = (clean(part) for part in re.split(r"\n[^\S\n]*\n", text.replace("\r\n", "\n")))
+    return [part for part in cleaned if part]
+
+
+# After one of these a full stop does not end a sentence. Lower case, without the stop.
+_ABBREVIATIONS = frozenset(
+    "adj al approx art assn ave bros ca capt cf ch co col corp dept dr ed eds e.g eg eq eqs esp est etc ex fig figs "
+    "gen gov hon i.e ie inc jr lt ltd max messrs min mr mrs ms mt nr op p pp pres prof pt ref refs rep rev resp "
+    "sec sen sp spp sr ser st subsp suppl tab u.k u.s v viz vol vols vs".split()
+)
+# The end of a sentence: stops and what closes after them, white space, and then (looked at, not taken) what may
+# open a sentence: no lower-case letter.
+_END = re.compile(r"""[.!?…]+["'”’)\]]*(\s+)(?=["'“‘(\[]*[^\W_a-zà-öø-ÿ])""")
+_LAST_WORD = re.compile(r"[^\s(\[\"'“‘]*$")
+
+
+def sentences(text: str) -> list[str]:
+    """Split at the ends of sentences. Joining the result with spaces gives a `clean` text back."""
+    out = []
+    start = 0
+    for match in _END.finditer(text):
+        if match[0][0] == "." and match.end(1) - match.start() - len(match[1]) == 1:
+            word = _LAST_WORD.search(text, max(start, match.start() - 24), match.start())
+            before = word[0] if word else ""
+            initial = len(before) == 1 and before.isupper()
+            if initial or before.lower() in _ABBREVIATIONS:
+                continue
+        out.append(text[start : match.start(1)])
+        start = match.end(1)
+    if start < len(text):
+        out.append(text[start:])
+    return out
+
+
+def passages(units: Sequence[str], minimum: int, maximum: int) -> list[str]:
+    """Join consecutive sentences of one document to passages of `minimum` to `maximum` words.
+
+    No word is lost and none is moved. A passage never exceeds `maximum`: a longer sentence is cut into equal
+    parts. It falls short of `minimum` only if the whole document does, or beside a sentence of more than
+    `maximum - minimum` words. Needs maximum >= 2 * minimum.
+    """
+    pieces: list[str] = []
+    for unit in units:
+        pieces += _cut(unit, maximum)
+    sizes = [piece.count(" ") + 1 for piece in pieces]
+    groups: list[list[int]] = []  # indices of pieces
+    words = 0
+    for index, size in enumerate(sizes):
+        if not groups or words + size > maximum:
+            groups.append([])
+            words = 0
+        groups[-1].append(index)
+        words += size
+    if len(groups) > 1 and words < minimum:
+        groups[-2:] = _rebalanced(groups[-2] + groups[-1], sizes)
+    return [" ".join(pieces[index] for index in group) for group in groups]
+
+
+def _cut(unit: str, maximum: int) -> list[str]:
+    if unit.count(" ") < maximum:
+        return [unit] if unit else []
+    words = unit.split(" ")
+    parts = -(-len(words) // maximum)
+    bounds = [len(words) * part // parts for part in range(parts + 1)]
+    return [" ".join(words[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+
+
+def _rebalanced(indices: list[int], sizes: Sequence[int]) -> list[list[int]]:
+    """Split `indices` in two groups of as equal size as can be; a short last passage takes from the one before."""
+    total = sum(sizes[index] for index in indices)
+    left = list(accumulate(sizes[index] for index in indices))
+    at = min(range(1, len(indices)), key=lambda count: abs(2 * left[count - 1] - total))
+    return [indices[:at], indices[at:]]
