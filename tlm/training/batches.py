@@ -1,0 +1,182 @@
+"""Which rows make up batch i: a pure function of (seed, i). Nothing else decides.
+
+Place in the flow: tokens → batches → loop. Rows are drawn without replacement, epoch after epoch; inside a
+window of some batches they are sorted by length, so that a batch pads little, and the batches of a window
+are shuffled. The interleaving of Section 3.1 (one internal batch in every rho1 + 1) and the plan of a run,
+down to its number of real tokens, follow from the same functions without touching a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from tlm.config.training import INFINITE, Budget
+from tlm.errors import TlmError
+from tlm.training.randomness import generator
+from tlm.training.tokens import Store
+
+WINDOW = 64  # batches sorted together: wide enough that padding is about 2 %, narrow enough to stay random
+Rho1 = int | Literal["inf"]
+
+
+def is_internal(step: int, rho1: Rho1) -> bool:
+    """Whether a step trains on task data: the first of every rho1 + 1 (never for rho1 = "inf")."""
+    return rho1 != INFINITE and step % (int(rho1) + 1) == 0
+
+
+def internal_before(step: int, rho1: Rho1) -> int:
+    """How many of the steps 0 … step - 1 are internal."""
+    return 0 if rho1 == INFINITE else -(-step // (int(rho1) + 1))
+
+
+def input_lengths(store: Store, length: int) -> np.ndarray:
+    """Length of each row as the model sees it: specials added, cut at `length`; (rows,) int64."""
+    specials = 2 if store.middle is None else 3
+    return np.minimum(np.diff(store.offsets) + specials, length)
+
+
+class Stream:
+    """Batches of row numbers from one data set, in an order that only the seed decides."""
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        *,
+        seed: int,
+        name: str,
+        batch_size: int,
+        batch_tokens: int | None = None,
+    ) -> None:
+        """`lengths` are `input_lengths`; `name` keeps the draws of two data sets apart.
+
+        With `batch_tokens`, a batch holds as many rows as fill that many padded tokens (at least one row)
+        instead of `batch_size`. Raises TlmError for a data set without rows.
+        """
+        if not len(lengths):
+            raise TlmError(f"the {name} data has no rows to train on; check its task or selection")
+        self.lengths, self.seed, self.name = lengths, seed, name
+        self.batch_size, self.batch_tokens = batch_size, batch_tokens
+        per_batch = max(1, int(batch_tokens / lengths.mean())) if batch_tokens else batch_size
+        self.window_rows = WINDOW * per_batch
+        self._starts = [0]  # first batch of each window; grows as far as it is asked, for batch_tokens only
+        self._windows: dict[int, list[np.ndarray]] = {}
+        self._epochs: dict[int, np.ndarray] = {}
+
+    def batch(self, index: int) -> np.ndarray:
+        """Row numbers of batch `index`, shortest first; (batch_size,) int64."""
+        if self.batch_tokens is None:
+            window, slot = divmod(index, WINDOW)
+            return self._window(window)[slot]
+        while self._starts[-1] <= index:
+            self._starts.append(self._starts[-1] + len(self._window(len(self._starts) - 1)))
+        window = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._window(window)[index - self._starts[window]]
+
+    def _window(self, window: int) -> list[np.ndarray]:
+        if window not in self._windows:
+            order = self._rows(window * self.window_rows, self.window_rows)
+            order = order[np.argsort(self.lengths[order], kind="stable")]
+            cuts = self._cuts(self.lengths[order])
+            shuffled = generator(self.seed, self.name, "window", window).permutation(len(cuts) - 1)
+            self._keep(self._windows, window, [order[cuts[i] : cuts[i + 1]] for i in shuffled])
+        return self._windows[window]
+
+    def _cuts(self, lengths: np.ndarray) -> list[int]:
+        """Where the batches of a window, sorted by length, begin; the last entry is its end."""
+        if self.batch_tokens is None:
+            return list(range(0, len(lengths) + 1, self.batch_size))
+        cuts = [0]
+        for row, length in enumerate(lengths):
+            if row > cuts[-1] and (row + 1 - cuts[-1]) * int(length) > self.batch_tokens:
+                cuts.append(row)
+        return [*cuts, len(lengths)]
+
+    def _rows(self, start: int, count: int) -> np.ndarray:
+        """`count` entries, from `start` on, of the permutations of all epochs laid end to end."""
+        total = len(self.lengths)
+        parts = []
+        while count > 0:
+            epoch, offset = divmod(start, total)
+            part = self._epoch(epoch)[offset : offset + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if epoch not in self._epochs:
+            order = generator(self.seed, self.name, "epoch", epoch).permutation(len(self.lengths))
+            self._keep(self._epochs, epoch, order)
+        return self._epochs[epoch]
+
+    @staticmethod
+    def _keep(cache: dict[int, Any], key: int, value: Any) -> None:
+        """Remember the two latest: a cache, never a state."""
+        while len(cache) > 1:
+            del cache[min(cache)]
+        cache[key] = value
+
+
+@dataclass(frozen=True)
+class Micro:
+    """The rows of one micro-batch: which data set, which rows, and its name for the draws of its masks."""
+
+    internal: bool
+    index: int  # within its stream
+    rows: np.ndarray
+
+
+class Schedule:
+    """Stage 1's micro-batches of every step, over both data sets.
+
+    A step has `accumulation` micro-batches, all internal or all external. Processes share them out (rank r of
+    n takes number r, r + n, …), so that their number changes nothing but the speed.
+    """
+
+    def __init__(
+        self, internal: Stream | None, external: Stream | None, *, rho1: Rho1, accumulation: int = 1
+    ) -> None:
+        """Raises TlmError if rho1 asks for a data set that is not given."""
+        if internal is None and rho1 != INFINITE:
+            raise TlmError(f"stage1.rho1 = {rho1} needs task tokens; give them, or set rho1 to inf")
+        if external is None and rho1 != 0:
+            raise TlmError(f"stage1.rho1 = {rho1} needs external tokens; give them, or set rho1 to 0")
+        self.internal, self.external, self.rho1, self.accumulation = internal, external, rho1, accumulation
+
+    def step(self, step: int) -> list[Micro]:
+        """The micro-batches of a step, in order."""
+        internal = is_internal(step, self.rho1)
+        before = internal_before(step, self.rho1)
+        first = (before if internal else step - before) * self.accumulation
+        stream = self.internal if internal else self.external
+        assert stream is not None  # refused in __init__
+        return [Micro(internal, i, stream.batch(i)) for i in range(first, first + self.accumulation)]
+
+    def tokens(self, step: int) -> int:
+        """Real tokens of a step, specials included, padding not."""
+        total = 0
+        for micro in self.step(step):
+            stream = self.internal if micro.internal else self.external
+            assert stream is not None
+            total += int(stream.lengths[micro.rows].sum())
+        return total
+
+
+def plan(budget: Budget, tokens_of: Callable[[int], int]) -> np.ndarray:
+    """Real tokens after each step of the run, (steps,) int64, increasing.
+
+    For a budget in tokens the run ends with the first step at which they reach it; `tokens_of` gives the
+    tokens of a step.
+    """
+    return np.fromiter(_cumulated(budget, tokens_of), np.int64)
+
+
+def _cumulated(budget: Budget, tokens_of: Callable[[int], int]) -> Iterator[int]:
+    step = total = 0
+    while step < budget.steps if budget.steps is not None else total < (budget.tokens or 0):
+        total += tokens_of(step)
+        step += 1
+        yield total

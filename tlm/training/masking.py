@@ -1,0 +1,131 @@
+"""From row numbers to the arrays a model sees: specials, truncation, padding and masks.
+
+Place in the flow: batches → assemble (→ mask) → model. Masking is BERT's (Devlin et al. 2019): each ordinary
+token is chosen with probability 0.15; of the chosen, 80 % become [MASK], 10 % a random ordinary token, 10 %
+stay. At least one token of a row is chosen, so that no row is without a target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tlm.training.batches import Stream
+from tlm.training.randomness import generator
+from tlm.training.tokenizer import Vocabulary
+from tlm.training.tokens import Store
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch, padded on the right to its longest row.
+
+    `input_ids` (rows, length) int64; `lengths` (rows,) real tokens of each row; `token_types` like
+    input_ids, for pairs; `positions` (masked,) indices into the flattened input_ids, increasing, with
+    `targets` (masked,) the ids that stood there; `labels` (rows,) class ids or numbers.
+    """
+
+    input_ids: np.ndarray
+    lengths: np.ndarray
+    token_types: np.ndarray | None = None
+    positions: np.ndarray | None = None
+    targets: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.lengths)
+
+    @property
+    def padded_length(self) -> int:
+        """Tokens of a row with padding."""
+        return self.input_ids.shape[1]
+
+    @property
+    def masked(self) -> int:
+        """Number of positions that the language-model loss is taken at."""
+        return 0 if self.positions is None else len(self.positions)
+
+
+def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary) -> Batch:
+    """[CLS] a [SEP] or [CLS] a [SEP] b [SEP], cut to `length`: of a pair, the longer text first."""
+    pairs = store.middle is not None
+    sequences, types = [], []
+    for row in rows:
+        start, end = store.offsets[row], store.offsets[row + 1]
+        if store.middle is None:
+            parts = [store.tokens[start : min(end, start + length - 2)]]
+        else:
+            middle = store.middle[row]
+            first, second = _longest_first(int(middle - start), int(end - middle), length - 3)
+            parts = [store.tokens[start : start + first], store.tokens[middle : middle + second]]
+        sequence = np.empty(1 + sum(len(part) + 1 for part in parts), np.int64)
+        sequence[0], at = vocabulary.cls, 1
+        for part in parts:
+            sequence[at : at + len(part)] = part
+            at += len(part) + 1
+            sequence[at - 1] = vocabulary.sep
+        sequences.append(sequence)
+        types.append(len(parts[0]) + 2)  # where the second text begins
+    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    input_ids = np.full(inside.shape, vocabulary.pad, np.int64)
+    input_ids[inside] = np.concatenate(sequences)
+    token_types = None
+    if pairs:
+        token_types = ((np.arange(lengths.max()) >= np.array(types)[:, None]) & inside).astype(np.int64)
+    labels = None if store.labels is None else store.labels[rows]
+    return Batch(input_ids, lengths, token_types, labels=labels)
+
+
+def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """Lengths that fit `room`, taking tokens from whichever text is longer."""
+    half = room // 2
+    if first + second <= room:
+        return first, second
+    if first <= half:
+        return first, room - first
+    if second <= half:
+        return room - second, second
+    return room - half, half
+
+
+def mask(batch: Batch, vocabulary: Vocabulary, probability: float, rng: np.random.Generator) -> Batch:
+    """The batch with masks: a function of its real tokens and `rng`, not of its padding."""
+    inside = np.arange(batch.padded_length) < batch.lengths[:, None]
+    tokens = batch.input_ids[inside]
+    row_of = np.repeat(np.arange(batch.rows), batch.lengths)
+    draw = np.where(vocabulary.is_special[tokens], np.inf, rng.random(len(tokens)))
+    chosen = draw < probability
+    least = np.full(batch.rows, np.inf)
+    np.minimum.at(least, row_of, draw)
+    chosen |= (draw == least[row_of]) & (least[row_of] >= probability) & np.isfinite(draw)
+    fate = rng.random(len(tokens))
+    ordinary = vocabulary.ordinary
+    random = ordinary[rng.integers(len(ordinary), size=len(tokens))]
+    masked = np.where(fate < 0.8, vocabulary.mask, np.where(fate < 0.9, random, tokens))
+    input_ids = batch.input_ids.copy()
+    input_ids[inside] = np.where(chosen, masked, tokens)
+    return replace(
+        batch, input_ids=input_ids, positions=np.flatnonzero(inside)[chosen], targets=tokens[chosen]
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set ready to be drawn from: its tokens, its order and the length it is cut to."""
+
+    store: Store
+    stream: Stream
+    length: int
+
+    def plain(self, index: int, vocabulary: Vocabulary) -> Batch:
+        """Batch `index` without masks (stage 2)."""
+        return assemble(self.store, self.stream.batch(index), self.length, vocabulary)
+
+    def masked(self, index: int, vocabulary: Vocabulary, probability: float) -> Batch:
+        """Batch `index` with the masks that belong to it (stage 1)."""
+        rng = generator(self.stream.seed, self.stream.name, "mask", index)
+        return mask(self.plain(index, vocabulary), vocabulary, probability, rng)
