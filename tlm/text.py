@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 # Control characters other than white space, invisible marks of word processors (byte order mark, zero-width
 # space, soft hyphen), non-characters, and lone surrogates, which JSON can hold and UTF-8 cannot.
@@ -32,12 +32,14 @@ def paragraphs(text: str) -> list[str]:
 
 # After one of these a full stop does not end a sentence. Lower case, without the stop.
 _ABBREVIATIONS = frozenset(
-    "adj al approx art assn ave bros ca capt cf ch co col corp dept dr ed eds e.g eg eq eqs esp est etc ex fig figs "
-    "gen gov hon i.e ie inc jr lt ltd max messrs min mr mrs ms mt nr op p pp pres prof pt ref refs rep rev resp "
-    "sec sen sp spp sr ser st subsp suppl tab u.k u.s v viz vol vols vs".split()
+    """
+    adj al approx art assn ave bros ca capt cf ch co col corp dept dr ed eds e.g eg eq eqs esp est etc ex fig
+    figs gen gov hon i.e ie inc jr lt ltd max messrs min mr mrs ms mt nr op p pp pres prof pt ref refs rep rev
+    resp sec sen sp spp sr ser st subsp suppl tab u.k u.s v viz vol vols vs
+    """.split()  # noqa: SIM905
 )
-# The end of a sentence: stops and what closes after them, white space, and then (looked at, not taken) what may
-# open a sentence: no lower-case letter.
+# The end of a sentence: stops and what closes after them, white space, and then (looked at, not taken) what
+# may open a sentence: no lower-case letter.
 _END = re.compile(r"""[.!?…]+["'”’)\]]*(\s+)(?=["'“‘(\[]*[^\W_a-zà-öø-ÿ])""")
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘]*$")
 
@@ -90,11 +92,11 @@ def _cut(unit: str, maximum: int) -> list[str]:
     words = unit.split(" ")
     parts = -(-len(words) // maximum)
     bounds = [len(words) * part // parts for part in range(parts + 1)]
-    return [" ".join(words[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [" ".join(words[low:high]) for low, high in pairwise(bounds)]
 
 
 def _rebalanced(indices: list[int], sizes: Sequence[int]) -> list[list[int]]:
-    """Split `indices` in two groups of as equal size as can be; a short last passage takes from the one before."""
+    """Split `indices` in two groups, as equal as can be: a short last passage takes from the one before."""
     total = sum(sizes[index] for index in indices)
     left = list(accumulate(sizes[index] for index in indices))
     at = min(range(1, len(indices)), key=lambda count: abs(2 * left[count - 1] - total))

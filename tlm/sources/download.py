@@ -52,7 +52,8 @@ def download(
     """Fetch `url` into `cache` unless it is there; return its path.
 
     Transient failures (connection lost, HTTP 408, 425, 429, 5xx) are tried ATTEMPTS times with doubled
-    pauses, each continuing where the last one stopped if the server allows. `size` in bytes is used for the ETA only.
+    pauses, each continuing where the last one stopped if the server allows. `size` in bytes is used for the
+    ETA only.
     Raises TlmError for any other answer, when the attempts are used up, and for a wrong digest, which leaves
     nothing behind.
     """

@@ -1,7 +1,7 @@
 """Read files as they come: compressed or not, of several encodings, delimited or plain.
 
-Place in the flow: between fetched sources and the parsers of tasks and corpora. Everything streams; every error
-names the file and the row.
+Place in the flow: between fetched sources and the parsers of tasks and corpora. Everything streams; every
+error names the file and the row.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -87,13 +87,14 @@ def _members(path: Path) -> list[Input]:
 def open_bytes(source: Input) -> Iterator[IO[bytes]]:
     """The decompressed bytes of a file, as a stream. Raises TlmError if the compressed data are broken."""
     try:
-        if source.member is None:
-            with source.path.open("rb") as raw, _decompressed(raw, source.name) as stream:
-                yield stream
-        else:
-            with zipfile.ZipFile(source.path) as archive, archive.open(source.member) as raw:
-                with _decompressed(raw, source.name) as stream:
-                    yield stream
+        with ExitStack() as stack:
+            if source.member is None:
+                raw: IO[bytes] = stack.enter_context(source.path.open("rb"))
+            else:
+                raw = stack.enter_context(
+                    stack.enter_context(zipfile.ZipFile(source.path)).open(source.member)
+                )
+            yield stack.enter_context(_decompressed(raw, source.name))
     except FileNotFoundError:
         raise TlmError(f"{source}: no such file") from None
     except _BROKEN as error:
@@ -114,43 +115,51 @@ def _decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     return raw
 
 
-def encoding_of(source: Input, encodings: Sequence[str]) -> str:
-    """The first of `encodings` in which the whole file can be read. Raises TlmError naming the offending byte."""
-    for encoding in encodings:
-        try:
-            with open_bytes(source) as stream:
-                reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
-                while reader.read(1 << 20):
-                    pass
-                reader.detach()
-            return encoding
-        except UnicodeDecodeError as error:
-            first = f"byte 0x{error.object[error.start]:02x}"
-        except LookupError:
-            raise TlmError(f"{source}: unknown encoding {encoding!r}") from None
-    tried = ", ".join(encodings)
-    raise TlmError(
-        f"{source}: not {tried} ({first}); save it as UTF-8 or name its encoding under `encodings`"
-    )
-
-
 @contextmanager
 def open_text(source: Input, encodings: Sequence[str]) -> Iterator[io.TextIOWrapper]:
-    """The decoded text of a file, as a stream with its line ends as they are."""
-    encoding = encoding_of(source, encodings)
+    """The decoded text of a file, as a stream with its line ends as they are.
+
+    The first of `encodings` in which the whole file can be read is taken. Raises TlmError naming the first
+    byte that none of them explains.
+    """
+    for encoding in encodings[:-1]:
+        if _readable(source, encoding):
+            break
+    else:
+        encoding = encodings[-1]  # the only one left is tried while reading, without a pass of its own
+    if encoding.lower().replace("_", "-") == "utf-8":
+        encoding = "utf-8-sig"  # a byte order mark is not text
+    try:
+        with open_bytes(source) as stream:
+            reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
+            yield reader
+            reader.detach()
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{error.object[error.start]:02x}"
+        hint = "save it as UTF-8 or name its encoding under `encodings`"
+        raise TlmError(f"{source}: not {', '.join(encodings)} ({byte}); {hint}") from None
+    except LookupError:
+        raise TlmError(f"{source}: unknown encoding {encoding!r}") from None
+
+
+def _readable(source: Input, encoding: str) -> bool:
     with open_bytes(source) as stream:
-        if encoding.lower().replace("_", "-") == "utf-8":
-            encoding = "utf-8-sig"  # a byte order mark is not text
-        reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
-        yield reader
-        reader.detach()
+        try:
+            reader = io.TextIOWrapper(stream, encoding=encoding)
+            while reader.read(1 << 20):
+                pass
+        except UnicodeDecodeError:
+            return False
+        except LookupError:
+            raise TlmError(f"{source}: unknown encoding {encoding!r}") from None
+    return True
 
 
 def rows(source: Input, options: Delimited, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Row number (from 1, header not counted) and the values of `columns`, for every row of a delimited file.
 
-    A value is None where the row has none. Raises TlmError for an unknown format, a column that does not exist,
-    a row that cannot be parsed or has too many or too few fields.
+    A value is None where the row has none. Raises TlmError for an unknown format, a column that does not
+    exist, a row that cannot be parsed or has too many or too few fields.
     """
     kind = options.kind or _kind(source)
     if kind == "parquet":
@@ -178,7 +187,7 @@ def _require(source: Input, columns: Sequence[str], present: Sequence[str]) -> N
 def _csv(
     source: Input, options: Delimited, columns: Sequence[str], delimiter: str
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    quoting = csv.QUOTE_MINIMAL if options.quoting else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if options.quoting else csv.QUOTE_NONE
     with open_text(source, options.encodings) as stream:
         reader = csv.reader(stream, delimiter=delimiter, quoting=quoting, strict=options.quoting)
         number = 0

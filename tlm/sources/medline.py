@@ -1,7 +1,7 @@
 """MEDLINE citations in XML: the abstracts that are structured, and the others.
 
-Place in the flow: read by the task parser `medline_sentences` and the corpus parser `medline_abstracts`. Both go
-through `articles`, so that they agree on what an article is and no article serves as both.
+Place in the flow: read by the task parser `medline_sentences` and the corpus parser `medline_abstracts`. Both
+go through `articles`, so that they agree on what an article is and no article serves as both.
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+"""The task stage: a source's labelled rows, checked, split and written as the `task` artifact.
+
+Place in the flow: after sources; every training text becomes a query for retrieval, and all three splits are
+tokenised. Faults of the data stop the build with the file and the row, rather than being filtered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
+from tlm.config.data import TaskSpec
+from tlm.errors import TlmError
+from tlm.tasks.parsers import Example, parse_examples
+from tlm.tasks.splits import SPLITS, duplicates, limited, split_examples, without_straddlers
+
+_LIMIT_SEED = 1
+
+
+def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -> Manifest:
+    """Write `train.parquet`, `dev.parquet`, `test.parquet` and the manifest of task `name` to `destination`.
+
+    Columns: `row_id` int64 (dense over train, dev, test in this order), `text`, `text_pair` (pair tasks
+    only), `label` (string, or float64 for regression). Raises TlmError, naming file and row, for a row without
+    label, an empty text, a label outside the declared set or not a number, undecodable text, a missing
+    column; and for a single class or an empty split.
+    """
+    source = read_manifest(source_dir, "source")
+    left_out: Counter[str] = Counter()
+    examples = [_checked(example, spec) for example in parse_examples(spec, source_dir, left_out)]
+    if not examples:
+        raise TlmError(f"task {name}: {source_dir} holds no rows; see `parser` in config/tasks.yaml")
+    removed = {"dev": 0, "test": 0}
+    seed = _LIMIT_SEED
+    if spec.split != "given":
+        given = {example.split for example in examples}
+        examples, removed = without_straddlers(split_examples(examples, spec.split), given)
+        seed = spec.split.seed
+    available = Counter(example.split for example in examples)
+    examples = limited(examples, spec.limit, seed)
+    labels = _labels(name, examples, spec)
+    _check_splits(name, examples)
+    counts: dict[str, Any] = {
+        "rows": {split: sum(example.split == split for example in examples) for split in SPLITS},
+        "rows_before_limit": {split: available[split] for split in SPLITS},
+        "documents": len({example.document for example in examples}),
+        "duplicates": duplicates(examples),
+        "removed_for_straddling": removed,
+        "left_out": dict(sorted(left_out.items())),
+    }
+    if spec.problem == "classification":
+        counts["labels"] = {
+            split: {label: count[label] for label in labels}
+            for split in SPLITS
+            for count in [Counter(example.label for example in examples if example.split == split)]
+        }
+    with staged_directory(destination) as staging:
+        _write(examples, spec, staging)
+        return write_manifest(
+            staging,
+            "task",
+            counts=counts,
+            parameters={
+                "task": name,
+                "problem": spec.problem,
+                "labels": labels,
+                "metric": spec.metric,
+                "pair": examples[0].text_pair is not None,
+                "spec": spec.model_dump(mode="json"),
+            },
+            inputs={f"source/{spec.source}": source.digest},
+        )
+
+
+def _checked(example: Example, spec: TaskSpec) -> Example:
+    """The example, if nothing is wrong with it."""
+    if not example.label:
+        raise TlmError(f"{example.where}: no label")
+    if not example.text:
+        raise TlmError(f"{example.where}: empty text")
+    if example.text_pair == "":
+        raise TlmError(f"{example.where}: empty second text of the pair")
+    if spec.labels is not None and example.label not in spec.labels:
+        raise TlmError(f"{example.where}: label {example.label!r} is not one of {', '.join(spec.labels)}")
+    if spec.problem == "regression":
+        try:
+            finite = abs(float(example.label)) < float("inf")
+        except ValueError:
+            finite = False
+        if not finite:
+            raise TlmError(f"{example.where}: label {example.label!r} is not a number")
+    return example
+
+
+def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]:
+    """The label set: as declared, or as it occurs in training, sorted. Empty for regression."""
+    if spec.problem == "regression":
+        return []
+    train = {example.label for example in examples if example.split == "train"}
+    if len(train) == 1:
+        raise TlmError(
+            f"task {name}: all training rows have the label {train.pop()!r}; two are needed at least"
+        )
+    for example in examples:
+        if train and example.label not in train:
+            raise TlmError(f"{example.where}: label {example.label!r} never occurs in the training split")
+    return list(spec.labels) if spec.labels is not None else sorted(train)
+
+
+def _check_splits(name: str, examples: Sequence[Example]) -> None:
+    for split in SPLITS:
+        if not any(example.split == split for example in examples):
+            raise TlmError(
+                f"task {name}: the {split} split is empty; give it a file or a share of the rows (`split:`)"
+            )
+
+
+def _write(examples: Sequence[Example], spec: TaskSpec, staging: Path) -> None:
+    row_id = 0
+    for split in SPLITS:
+        rows = [example for example in examples if example.split == split]
+        columns: dict[str, pa.Array] = {
+            "row_id": pa.array(range(row_id, row_id + len(rows)), pa.int64()),
+            "text": pa.array([example.text for example in rows], pa.string()),
+        }
+        if rows[0].text_pair is not None:
+            columns["text_pair"] = pa.array([example.text_pair for example in rows], pa.string())
+        if spec.problem == "regression":
+            columns["label"] = pa.array([float(example.label) for example in rows], pa.float64())
+        else:
+            columns["label"] = pa.array([example.label for example in rows], pa.string())
+        pq.write_table(pa.table(columns), staging / f"{split}.parquet", compression="zstd")
+        row_id += len(rows)

@@ -1,0 +1,96 @@
+"""Parsers of tasks: files of a source become labelled examples.
+
+Place in the flow: between sources and `tlm.tasks.build`, which checks, splits and writes what comes from
+here. A parser yields every row, also a faulty one: what is a fault is decided, once, by `build`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlm.config.data import Delimited, MedlineSentences, Split, TaskSpec, TextFolders
+from tlm.sources.formats import Input, find, open_text, rows
+from tlm.sources.medline import CATEGORIES, articles
+from tlm.text import clean, sentences
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row of a task, as found. An absent label or text is an empty string."""
+
+    text: str
+    label: str
+    document: str  # rows of the same document stay in the same split
+    where: str  # file and row, for messages
+    text_pair: str | None = None
+    split: Split | None = None
+
+
+def parse_examples(spec: TaskSpec, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
+    """The examples of a task in the order of its files. What a parser leaves out, it counts in `left_out`."""
+    parser = spec.parser
+    if isinstance(parser, Delimited):
+        return _delimited(parser, source_dir, left_out)
+    if isinstance(parser, TextFolders):
+        return _text_folders(parser, source_dir, left_out)
+    return _medline_sentences(parser, source_dir, left_out)
+
+
+def _delimited(parser: Delimited, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
+    texts = [parser.text] if isinstance(parser.text, str) else parser.text
+    wanted = [*texts, parser.label, *parser.where]
+    wanted += [column for column in (parser.text_pair, parser.document) if column]
+    columns = list(dict.fromkeys(wanted))
+    inputs: list[tuple[Split | None, Input]] = (
+        [(None, source) for source in find(source_dir, parser.files)]
+        if parser.splits is None
+        else [(split, source) for split, globs in parser.splits.items() for source in find(source_dir, globs)]
+    )
+    for split, source in inputs:
+        for number, values in rows(source, parser, columns):
+            if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
+                left_out["rows outside `where`"] += 1
+                continue
+            where = f"{source}: row {number}"
+            label = values[parser.label]
+            yield Example(
+                text=clean(" ".join(_string(values[column]) for column in texts)),
+                label=clean(_string(label)),
+                document=_string(values[parser.document]) if parser.document else where,
+                where=where,
+                text_pair=clean(_string(values[parser.text_pair])) if parser.text_pair else None,
+                split=split,
+            )
+
+
+def _string(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _text_folders(parser: TextFolders, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
+    for source in find(source_dir, parser.files):
+        with open_text(source, parser.encodings) as stream:
+            text = clean(stream.read())
+            if stream.encoding.lower() not in ("utf-8-sig", parser.encodings[0].lower()):
+                left_out[f"files read as {stream.encoding}, not {parser.encodings[0]} (kept)"] += 1
+        name = source.path.relative_to(source_dir).as_posix()
+        yield Example(text=text, label=source.path.parent.name, document=name, where=str(source))
+
+
+def _medline_sentences(
+    parser: MedlineSentences, source_dir: Path, left_out: Counter[str]
+) -> Iterator[Example]:
+    for article in articles(find(source_dir, parser.files)):
+        if not article.labelled:
+            left_out["articles without a labelled section"] += 1
+            continue
+        for category, text in article.sections:
+            if category not in CATEGORIES:
+                left_out["sections without one of the five categories"] += 1
+                continue
+            for number, sentence in enumerate(sentences(text), 1):
+                where = f"{parser.files}: PMID {article.pmid}, {category} sentence {number}"
+                yield Example(text=sentence, label=category, document=article.pmid, where=where)

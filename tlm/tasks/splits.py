@@ -1,0 +1,134 @@
+"""Splits that anybody gets again: by hash of documents or of texts, with no text on both sides.
+
+Place in the flow: between the parsers and the files of a task. No random generator is involved: a row's split
+depends on its own document or text and on the seed, so that adding data moves nothing that was there (by
+document), and the order of files does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from tlm.config.data import Split, SplitRule
+from tlm.tasks.parsers import Example
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+def key(example: Example) -> str:
+    """What makes two rows the same text: equal up to letter case (white space is clean already)."""
+    return f"{example.text}\t{example.text_pair or ''}".casefold()
+
+
+def fraction(seed: int, name: str) -> float:
+    """A number in [0, 1) that depends on `seed` and `name` alone, evenly spread."""
+    digest = hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def split_examples(examples: Sequence[Example], rule: SplitRule) -> list[Example]:
+    """Assign every row that has no given dev or test split, by `rule`. Order is kept."""
+    given = {example.split for example in examples}
+    # Where a test (or dev) file exists, nothing else is carved off for it.
+    dev = 0.0 if "dev" in given else rule.dev
+    test = 0.0 if "test" in given else rule.test
+    free = [example for example in examples if example.split not in ("dev", "test")]
+    if rule.by == "document":
+        names = {example.document for example in free}
+        chosen = {name: _by_threshold(fraction(rule.seed, name), dev, test) for name in names}
+        assigned = [chosen[example.document] for example in free]
+    else:
+        assigned = _stratified(free, rule.seed, dev, test)
+    result = iter(assigned)
+    return [
+        example if example.split in ("dev", "test") else replace(example, split=next(result))
+        for example in examples
+    ]
+
+
+def _by_threshold(at: float, dev: float, test: float) -> Split:
+    return "test" if at < test else "dev" if at < test + dev else "train"
+
+
+def _stratified(examples: Sequence[Example], seed: int, dev: float, test: float) -> list[Split]:
+    """Per label, the texts in the order of their hashes fill test, then dev, then train.
+
+    Equal texts count as one, so that they land together.
+    """
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for index, example in enumerate(examples):
+        rows_of[key(example)].append(index)
+    texts_of: dict[str, list[str]] = defaultdict(list)
+    for text, indices in rows_of.items():
+        texts_of[examples[indices[0]].label].append(text)
+    chosen: list[Split] = ["train"] * len(examples)
+    for texts in texts_of.values():
+        texts.sort(key=lambda text: (fraction(seed, text), text))
+        total = sum(len(rows_of[text]) for text in texts)
+        filled = 0
+        for text in texts:
+            split = _by_threshold(filled / total, round(dev * total) / total, round(test * total) / total)
+            for index in rows_of[text]:
+                chosen[index] = split
+            filled += len(rows_of[text])
+    return chosen
+
+
+def without_straddlers(
+    examples: Sequence[Example], given: Collection[Split | None] = ()
+) -> tuple[list[Example], dict[str, int]]:
+    """Drop from dev and test what train has, and from dev what test has; say how many rows of each went.
+
+    The rule for our own splits by document, where the same sentence can stand in two documents: train keeps
+    what it needs, and no text that is scored was trained on. The splits in `given` are somebody else's and
+    stay as they are: their duplicates are reported, not removed.
+    """
+    texts = {split: {key(example) for example in examples if example.split == split} for split in SPLITS}
+    forbidden: dict[Split, set[str]] = {
+        "train": set(),
+        "dev": texts["train"] | texts["test"],
+        "test": texts["train"],
+    }
+    kept = []
+    removed = {"dev": 0, "test": 0}
+    for example in examples:
+        assert example.split is not None
+        if example.split not in given and key(example) in forbidden[example.split]:
+            removed[example.split] += 1
+        else:
+            kept.append(example)
+    return kept, removed
+
+
+def duplicates(examples: Sequence[Example]) -> dict[str, int]:
+    """How many rows repeat a text: within each split, and across, counted in the later split.
+
+    `test_in_train` = rows of test whose text occurs in train. `conflicting_labels` = texts with two labels.
+    """
+    texts = {split: [key(example) for example in examples if example.split == split] for split in SPLITS}
+    sets = {split: set(texts[split]) for split in SPLITS}
+    labels: dict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        labels[key(example)].add(example.label)
+    counts = {f"within_{split}": len(texts[split]) - len(sets[split]) for split in SPLITS}
+    pairs: tuple[tuple[Split, Split], ...] = (("dev", "train"), ("test", "train"), ("test", "dev"))
+    for later, earlier in pairs:
+        counts[f"{later}_in_{earlier}"] = sum(text in sets[earlier] for text in texts[later])
+    counts["conflicting_labels"] = sum(len(each) > 1 for each in labels.values())
+    return counts
+
+
+def limited(examples: Sequence[Example], limit: Mapping[Split, int], seed: int) -> list[Example]:
+    """At most `limit[split]` rows of each split: those whose texts hash lowest, in their old order."""
+    taken: set[int] = set()
+    for split in SPLITS:
+        indices = [index for index, example in enumerate(examples) if example.split == split]
+        if split in limit and len(indices) > limit[split]:
+            # Another salt than the split's, so that the sample is no function of it.
+            indices.sort(key=lambda index: (fraction(seed, f"limit\0{key(examples[index])}"), index))
+            indices = indices[: limit[split]]
+        taken.update(indices)
+    return [example for index, example in enumerate(examples) if index in taken]
