@@ -1,8 +1,8 @@
-"""Tables as data (`tables:` in config/experiments.yaml): rows name variants, columns tasks, metrics and facts.
+"""Tables as data (`tables:` in config/experiments.yaml): rows are variants; columns tasks, metrics, facts.
 
-Adding a row to an ablation is a line of YAML. `columns_of` resolves what a table declares against the tasks of
-a scale, and `CellSpec` is everything that one cell is made of: it carries no title and no label, so that a
-changed caption rebuilds the table and none of its cells.
+Adding a row to an ablation is a line of YAML. `columns_of` resolves what a table declares against the tasks
+of a scale, and `CellSpec` is everything that one cell is made of: it carries no title and no label, so that
+a changed caption rebuilds the table and none of its cells.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MLM_LOSS = "mlm_loss"
 class ColumnSpec(Strict):
     """One entry of `columns:`; exactly one of `fact`, `tasks` and `average`.
 
-    - `fact`: what a run costs, as the mean over the scale's tasks: `parameters`; `flops` (the paper's formula,
+    - `fact`: what a run costs, as the mean over the scale's tasks: `parameters`; `flops` (paper's formula,
       stage 1), `matmul_flops` (as computed, stage 1), `stage2_matmul_flops`; `tokens` (of stage 1); `data`
       (bytes of external text); `seconds` (wall clock of stages 1 and 2 on the machine that ran them).
     - `tasks`: `all` or names; one column per task, with `metric` and `split`.

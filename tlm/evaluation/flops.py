@@ -1,9 +1,9 @@
 """What training costs: the paper's formula, and the matrix multiplications of the model as it is.
 
-Place in the flow: `tlm.evaluation.evaluate` writes `flops.json` from the run records of both stages. Table 2's
-column "FLOPs" is `paper_flops`; beside it stands `matmul_flops`, because 6 · tokens · parameters counts
-embedding look-ups as if they multiplied, leaves attention scores out, and knows nothing of a language-model head
-that is computed at the masked positions only.
+Place in the flow: `tlm.evaluation.evaluate` writes `flops.json` from the run records of both stages. The
+column "FLOPs" of Table 2 is `paper_flops`; beside it stands `matmul_flops`, because 6 · tokens · parameters
+counts embedding look-ups as if they multiplied, leaves attention scores out, and knows nothing of a
+language-model head that is computed at the masked positions only.
 """
 
 from __future__ import annotations
@@ -89,22 +89,24 @@ def paper_tokens(
 def matmul_flops(shape: Shape, work: Work) -> Matmuls:
     """Operations of all matrix multiplications of training on `work`, forward and backward.
 
-    Counted, per padded token and layer: the projections of attention (4 h²) and of the feed-forward block
-    (`bert`: 2 h f; `modernbert`: 3 h f, for GeGLU's first projection is twice as wide); the attention scores
-    and their product with the values (2 L h for a padded length of L); at each masked position the
-    language-model head (h² + h v); for each classified row its task head on [CLS] (h² + h c). Each of these is
-    a multiply-add, 2 operations; the backward pass costs twice the forward pass, as every matrix product has two
-    of the same size for its gradients, so that training is 3 x forward.
+    Counted in multiply-adds, per padded token and layer: the projections of attention (4 h²) and of the
+    feed-forward block (`bert`: 2 h f; `modernbert`: 3 h f, as GeGLU's first projection is twice as wide); the
+    attention scores and their product with the values (2 L h at a padded length of L). At each masked
+    position the language-model head (h² + h v); for each classified row its task head on [CLS] (h² + h c).
+
+    A multiply-add is 2 operations; backward costs twice as much as forward, as every matrix product has two
+    of its size for its gradients, so that training is 3 x forward: 6 in all.
 
     Assumed: padding is computed like text; sliding-window layers compute the full score matrix, as eager
-    attention does; no activation is computed twice. Left out: embedding look-ups, norms, softmax, activations,
-    biases, the optimizer, and the evaluations on dev.
+    attention does; no activation is computed twice. Left out: embedding look-ups, norms, softmax,
+    activations, biases, the optimizer, and the evaluations on dev.
+
+    Raises TlmError for an architecture that is neither.
     """
     h, f = shape.hidden, shape.intermediate
     if shape.architecture not in _FEED_FORWARD:
-        raise TlmError(
-            f"cannot count the FLOPs of architecture {shape.architecture!r}; known: {', '.join(_FEED_FORWARD)}"
-        )
+        known = ", ".join(_FEED_FORWARD)
+        raise TlmError(f"cannot count the FLOPs of architecture {shape.architecture!r}; known: {known}")
     per_token = shape.layers * (4 * h * h + _FEED_FORWARD[shape.architecture] * h * f)
     return Matmuls(
         projections=6 * per_token * work.padded_tokens,
@@ -118,7 +120,7 @@ _FEED_FORWARD = {"bert": 2, "modernbert": 3}  # matrices of h x f in a feed-forw
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """The shape from a saved model's `config.json`. Raises TlmError for an architecture that we cannot count."""
+    """The shape from a saved model's `config.json`. Raises TlmError for an architecture we cannot count."""
     architecture = config.get("model_type")
     if architecture not in _FEED_FORWARD:
         raise TlmError(

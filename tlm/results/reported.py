@@ -20,7 +20,7 @@ _SCORE = re.compile(r"(?P<mean>\d+\.\d+)±(?P<sd>\d+\.\d+)")
 
 
 class Printed(Strict):
-    """A printed number with its standard deviation, or a printed text (hyper-parameters such as "3 or 10")."""
+    """A printed number, its standard deviation if any; or a text (a hyper-parameter such as "3 or 10")."""
 
     mean: float | None = None
     sd: float | None = None

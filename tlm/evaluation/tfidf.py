@@ -1,0 +1,132 @@
+"""TF-IDF and a linear model: what a user would try first, in every table of ours (no section of the paper).
+
+Place in the flow: from a task straight to an evaluation artifact, without corpus, tokenizer or training. Words
+and word pairs with sublinear counts; logistic regression for classes, ridge regression for numbers. The
+strength of regularization is chosen on dev alone; test is read once, after that.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import threadpool_limits
+
+from tlm.artifacts import Manifest
+from tlm.config.baseline import TfidfSpec
+from tlm.errors import TlmError
+from tlm.evaluation.record import (
+    Predictions,
+    Rows,
+    RunName,
+    Task,
+    as_predictions,
+    read_rows,
+    read_task,
+    write_evaluation,
+)
+from tlm.metrics import score
+from tlm.progress import Progress
+
+
+def evaluate_tfidf(
+    *, run: RunName, task_dir: Path, destination: Path, spec: TfidfSpec | None = None
+) -> Manifest:
+    """Fit on train, choose C on dev, predict dev and test, and write the evaluation artifact.
+
+    Deterministic: no random numbers are drawn, so that one seed is enough. Raises TlmError if the training
+    split has a single class or no words, or if the fit does not converge.
+    """
+    spec = spec or TfidfSpec()
+    task = read_task(task_dir)
+    # More threads are slower on sparse features, and the order of a sum must not depend on the machine.
+    with threadpool_limits(1):
+        return _evaluate(run, task, task_dir, destination, spec)
+
+
+def _evaluate(run: RunName, task: Task, task_dir: Path, destination: Path, spec: TfidfSpec) -> Manifest:
+    start = time.monotonic()
+    train, dev = read_rows(task_dir, "train"), read_rows(task_dir, "dev")
+    if not task.regression and len(set(train.labels)) < 2:
+        raise TlmError(
+            f"{task_dir}: all training rows have the label {train.labels[0]!r}; nothing to tell apart"
+        )
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, spec.ngrams), sublinear_tf=True, min_df=spec.min_documents, dtype=np.float64
+    )
+    try:
+        train_features = vectorizer.fit_transform(_texts(train))
+    except ValueError as error:  # scikit-learn's "empty vocabulary" and "no terms remain"
+        raise TlmError(f"{task_dir}: no words to learn from in the training texts ({error})") from None
+    dev_features = vectorizer.transform(_texts(dev))
+    progress = Progress(f"tfidf {task.name}", len(spec.strengths), "strengths")
+    best: tuple[float, float, Any, Predictions] | None = None
+    for strength in sorted(spec.strengths):
+        model = _fit(task, spec, strength, train_features, train.labels)
+        guess = _predict(task, model, dev_features)
+        value = score(task.metric, dev.labels, guess.labels)["primary"]
+        progress.add(1, f"C {strength:g}: dev {task.metric} {value:.4f}")
+        if best is None or value > best[0]:
+            best = (value, strength, model, guess)
+    assert best is not None
+    _, strength, model, dev_guess = best
+    seconds = time.monotonic() - start
+    progress.finish(f"C {strength:g} chosen on dev")
+    splits = {"dev": (dev, dev_guess)}
+    if "test" in task.splits:
+        test = read_rows(task_dir, "test")
+        splits["test"] = (test, _predict(task, model, vectorizer.transform(_texts(test))))
+    return write_evaluation(
+        destination,
+        run=run,
+        task=task,
+        splits=splits,
+        flops={"parameters": None, "data": None, "stage1": None, "stage2": None},
+        timing={"train_seconds": round(seconds, 3)},
+        parameters={
+            "method": "tfidf",
+            "spec": spec.model_dump(mode="json"),
+            "strength": strength,
+            "features": len(vectorizer.vocabulary_),
+        },
+        inputs={},
+    )
+
+
+def _texts(rows: Rows) -> list[str]:
+    """One bag of words a row; the two texts of a pair share it."""
+    if rows.pairs is None:
+        return rows.texts
+    return [f"{text} {pair}" for text, pair in zip(rows.texts, rows.pairs, strict=True)]
+
+
+def _fit(task: Task, spec: TfidfSpec, strength: float, features: csr_matrix, labels: list[Any]) -> Any:
+    if task.regression:
+        return Ridge(alpha=1 / strength, solver="sparse_cg", max_iter=spec.iterations).fit(features, labels)
+    model = LogisticRegression(C=strength, max_iter=spec.iterations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            return model.fit(features, labels)
+        except ConvergenceWarning:
+            raise TlmError(
+                f"task {task.name}: logistic regression with C = {strength:g} did not converge in "
+                f"{spec.iterations} iterations; raise tfidf iterations or leave this C out"
+            ) from None
+
+
+def _predict(task: Task, model: Any, features: csr_matrix) -> Predictions:
+    if task.regression:
+        return as_predictions(task, np.asarray(model.predict(features)).reshape(-1, 1))
+    chances = model.predict_proba(features)
+    # The columns follow the classes seen in training; a declared class that is absent there has no chance.
+    full = np.full((chances.shape[0], len(task.labels)), -np.inf)
+    full[:, [task.labels.index(name) for name in model.classes_]] = np.log(np.maximum(chances, 1e-300))
+    return as_predictions(task, full)
