@@ -24,7 +24,7 @@ _LIMIT_SEED = 1
 
 
 def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -> Manifest:
-    """Write `train.parquet`, `dev.parquet`, `test.parquet` and the manifest of task `name` to `destination`.
+    """Write `train.parquet`, `dev.parquet`, `test.parquet` and the manifest of the task to `destination`.
 
     Columns: `row_id` int64 (dense over train, dev, test in this order), `text`, `text_pair` (pair tasks
     only), `label` (string, or float64 for regression). Raises TlmError, naming file and row, for a row without

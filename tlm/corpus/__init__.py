@@ -1,0 +1,1 @@
+"""The general corpus: sources in, clean passages out."""

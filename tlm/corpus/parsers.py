@@ -1,0 +1,141 @@
+"""Parsers of corpora: files of a source become documents, each a list of clean paragraphs.
+
+Place in the flow: between sources and `tlm.corpus.build`, which cuts documents into passages. What a parser
+leaves out, it counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from lxml import html
+
+from tlm.config.data import Botocore, CorpusPart, Delimited, MedlineAbstracts, Text
+from tlm.errors import TlmError
+from tlm.sources.formats import Input, find, open_bytes, open_text, rows
+from tlm.sources.medline import articles
+from tlm.text import clean, paragraphs
+
+Document = list[str]  # its paragraphs
+
+
+def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
+    """The files of a part, in groups that can be read independently of each other.
+
+    MEDLINE and botocore repeat themselves over files (versions of an article, of a service), so that theirs
+    stay together.
+    """
+    parser = part.parser
+    if isinstance(parser, Delimited) and parser.splits is not None:
+        found = [file for globs in parser.splits.values() for file in find(source_dir, globs)]
+    else:
+        found = find(source_dir, parser.files)
+    if isinstance(parser, (MedlineAbstracts, Botocore)):
+        return [found]
+    return [[file] for file in found]
+
+
+def documents(part: CorpusPart, files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
+    """The documents of one unit, in order. None is empty; empty ones are counted in `left_out`."""
+    parser = part.parser
+    if isinstance(parser, Delimited):
+        found = _delimited(parser, files, left_out)
+    elif isinstance(parser, Text):
+        found = _text(parser, files)
+    elif isinstance(parser, MedlineAbstracts):
+        found = _medline_abstracts(files, left_out)
+    else:
+        found = _botocore(files, left_out)
+    for document in found:
+        if document:
+            yield document
+        else:
+            left_out["empty texts"] += 1
+
+
+def _delimited(parser: Delimited, files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
+    texts = [parser.text] if isinstance(parser.text, str) else parser.text
+    columns = list(dict.fromkeys([*texts, *parser.where]))
+    for file in files:
+        for _, values in rows(file, parser, columns):
+            if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
+                left_out["rows outside `where`"] += 1
+                continue
+            present = [str(values[column]) for column in texts if values[column] is not None]
+            yield [part for text in present for part in paragraphs(text)]
+
+
+def _text(parser: Text, files: Sequence[Input]) -> Iterator[Document]:
+    for file in files:
+        with open_text(file, parser.encodings) as stream:
+            if parser.unit == "file":
+                yield paragraphs(stream.read())
+            elif parser.unit == "line":
+                yield from ([line] for line in map(clean, stream) if line)
+            else:
+                for filled, lines in itertools.groupby(map(clean, stream), key=bool):
+                    if filled:
+                        yield [" ".join(lines)]
+
+
+def _medline_abstracts(files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
+    for article in articles(files):
+        if article.labelled:
+            left_out["articles that serve the task"] += 1
+        else:
+            yield [text for _, text in article.sections]
+
+
+# Tags at which a line ends; what is inside a line (code, a, i, b) is left to lxml.
+_BLOCK = re.compile(r"</?(?:p|li|ul|ol|dl|dt|dd|div|note|important|h\d|br|table|tr|td|th|pre)\b[^>]*>", re.I)
+
+
+def strip_html(text: str) -> str:
+    """The text of an HTML fragment, blank lines between its blocks."""
+    if "<" not in text and "&" not in text:
+        return text
+    broken = _BLOCK.sub("\n\n", text)
+    if "<" not in broken and "&" not in broken:
+        return broken
+    return str(html.fragment_fromstring(broken, create_parent="div").text_content())
+
+
+def _botocore(files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
+    """A document per service model: its paragraphs that no earlier one has."""
+    seen: set[bytes] = set()
+    for file in files:
+        with open_bytes(file) as stream:
+            try:
+                model = json.load(stream)
+            except ValueError as error:  # also of a wrong encoding
+                raise TlmError(f"{file}: not JSON ({error})") from None
+        document: Document = []
+        for text in _documentation(model):
+            for paragraph in paragraphs(strip_html(text)):
+                digest = blake2b(paragraph.encode(), digest_size=8).digest()
+                if digest in seen:
+                    left_out["repeated paragraphs"] += 1
+                    continue
+                seen.add(digest)
+                document.append(paragraph)
+        yield document
+
+
+def _documentation(value: Any) -> Iterator[str]:
+    """The strings under the key `documentation`, at any depth, in order."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name == "documentation" and isinstance(each, str):
+                yield each
+            else:
+                yield from _documentation(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _documentation(each)
