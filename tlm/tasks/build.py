@@ -27,9 +27,9 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
     """Write `train.parquet`, `dev.parquet`, `test.parquet` and the manifest of the task to `destination`.
 
     Columns: `row_id` int64 (dense over train, dev, test in this order), `text`, `text_pair` (pair tasks
-    only), `label` (string, or float64 for regression). Raises TlmError, naming file and row, for a row without
-    label, an empty text, a label outside the declared set or not a number, undecodable text, a missing
-    column; and for a single class or an empty split.
+    only), `label` (string, or float64 for regression). Raises TlmError, naming file and row, for a row
+    without label, an empty text, a label outside the declared set or not a number, undecodable text, a
+    missing column; and for a single class or an empty split.
     """
     source = read_manifest(source_dir, "source")
     left_out: Counter[str] = Counter()
