@@ -35,9 +35,10 @@ class ColumnSpec(Strict):
     id: str | None = None
     fact: Fact | None = None
     tasks: Literal["all"] | list[str] | None = None
-    metric: str = PRIMARY
-    """`primary` is the task's own; else a name from `tlm.metrics`, or `mlm_loss` (held-out, dev only)."""
-    split: Split = "test"
+    metric: str | None = None
+    """`primary` (where left out) is the task's own; else a name from `tlm.metrics`, or `mlm_loss` (held-out)."""
+    split: Split | None = None
+    """`test` where left out."""
     average: bool = False
 
     @model_validator(mode="after")
@@ -48,7 +49,7 @@ class ColumnSpec(Strict):
             raise ValueError("a column of a fact or an average needs an id")
         if self.tasks is not None and self.id is not None:
             raise ValueError("columns of tasks are named after the tasks: leave out id")
-        if self.tasks is None and {"metric", "split"} & self.model_fields_set:
+        if self.tasks is None and (self.metric or self.split):
             raise ValueError("metric and split belong to columns of tasks")
         if self.metric == MLM_LOSS and self.split != "dev":
             raise ValueError("mlm_loss is measured on dev texts: set split: dev")
@@ -128,7 +129,7 @@ def columns_of(table: TableSpec, tasks: Sequence[str]) -> list[Column]:
     TlmError if a column names a task that the scale does not have, or if two columns get the same id.
     """
     columns: list[Column] = []
-    before: tuple[tuple[str, ...], ColumnSpec] | None = None
+    before: tuple[tuple[str, ...], str, Split] | None = None
     for spec in table.columns:
         if spec.tasks is not None:
             chosen = tuple(tasks if spec.tasks == "all" else spec.tasks)
@@ -137,20 +138,17 @@ def columns_of(table: TableSpec, tasks: Sequence[str]) -> list[Column]:
                     f"table {table.title!r}: column of task {unknown[0]!r}, which the scale does not have; "
                     f"it has {', '.join(tasks)}"
                 )
-            before = (chosen, spec)
+            metric, split = spec.metric or PRIMARY, spec.split or "test"
+            before = (chosen, metric, split)
             for task in chosen:
-                name = task if spec.metric == PRIMARY else f"{task}.{spec.metric}"
-                columns.append(
-                    Column(id=name, kind="score", tasks=(task,), metric=spec.metric, split=spec.split)
-                )
+                name = task if metric == PRIMARY else f"{task}.{metric}"
+                columns.append(Column(id=name, kind="score", tasks=(task,), metric=metric, split=split))
             continue
         assert spec.id is not None
         if spec.average:
             assert before is not None
-            chosen, like = before
-            columns.append(
-                Column(id=spec.id, kind="average", tasks=chosen, metric=like.metric, split=like.split)
-            )
+            chosen, metric, split = before
+            columns.append(Column(id=spec.id, kind="average", tasks=chosen, metric=metric, split=split))
         else:
             columns.append(Column(id=spec.id, kind="fact", tasks=tuple(tasks), fact=spec.fact))
     names = [column.id for column in columns]

@@ -108,7 +108,7 @@ def read_rows(directory: Path, split: str) -> Rows:
 
 
 def as_predictions(task: Task, outputs: np.ndarray) -> Predictions:
-    """Labels and probabilities from a model's outputs (rows, labels); values from (rows, 1) for regression."""
+    """Labels and probabilities from a model's outputs (rows, labels); numbers from (rows, 1)."""
     if task.regression:
         return Predictions(labels=[float(value) for value in outputs[:, 0]], probabilities=None)
     shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))

@@ -1,7 +1,7 @@
 """TF-IDF and a linear model: what a user would try first, in every table of ours (no section of the paper).
 
-Place in the flow: from a task straight to an evaluation artifact, without corpus, tokenizer or training. Words
-and word pairs with sublinear counts; logistic regression for classes, ridge regression for numbers. The
+Place in the flow: from a task straight to an evaluation artifact, without corpus, tokenizer or training.
+Words and word pairs with sublinear counts; logistic regression for classes, ridge regression for numbers. The
 strength of regularization is chosen on dev alone; test is read once, after that.
 """
 

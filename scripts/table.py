@@ -1,0 +1,37 @@
+"""Rule `table`: a table as CSV and Markdown, from its cells and the paper's own numbers."""
+
+import argparse
+from pathlib import Path
+
+from tlm.artifacts import write_text
+from tlm.cli import run_script
+from tlm.config.base import parse_json
+from tlm.config.experiments import TableSpec
+from tlm.results.cells import read_cell
+from tlm.results.reported import load_reported
+from tlm.results.tables import assemble_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="the table's key in config/experiments.yaml")
+    parser.add_argument("--spec", required=True, help="TableSpec as JSON, or @file")
+    parser.add_argument("--tasks", nargs="+", required=True, help="the scale's tasks, in order")
+    parser.add_argument("--cells", type=Path, nargs="*", default=[], help="its cells, in any order")
+    parser.add_argument("--reported", type=Path, default=Path("config/reported.yaml"))
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    options = parser.parse_args()
+    rendered = assemble_table(
+        options.name,
+        parse_json(TableSpec, options.spec, "--spec"),
+        options.tasks,
+        [read_cell(path) for path in options.cells],
+        load_reported(options.reported),
+    )
+    write_text(options.markdown, rendered.markdown)
+    write_text(options.csv, rendered.csv)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,218 @@
+"""A cell: one number of one table, from the evaluations of its row's runs (all tables; Section 4.1).
+
+Place in the flow: evaluations → cells → tables. Each cell is a JSON file and a target of its own,
+`results/cells/<table>/<row>/<column>.json`, so that a table is rebuilt cell by cell. This module imports no
+machine-learning library: a cell is made in the time that Python takes to start.
+
+A cell holds `mean`, `sd` (sample standard deviation over seeds; null for a single seed), `values` per seed,
+`unit`, `source`, and `made_from`: path and manifest digest of every evaluation. Scores are percentages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlm.artifacts import MANIFEST, read_manifest
+from tlm.config.experiments import MLM_LOSS, PRIMARY, CellSpec, Column
+from tlm.errors import TlmError
+
+UNITS = {
+    "parameters": "parameters",
+    "flops": "FLOP",
+    "matmul_flops": "FLOP",
+    "stage2_matmul_flops": "FLOP",
+    "tokens": "tokens",
+    "data": "bytes",
+    "seconds": "s",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluated run, opened: where it is, what it is of, and its three records."""
+
+    folder: Path
+    digest: str
+    scale: str
+    task: str
+    variant: str
+    seed: int
+    metrics: Mapping[str, Any]
+    flops: Mapping[str, Any]
+    timing: Mapping[str, Any]
+
+
+def open_evaluation(path: Path) -> Evaluation:
+    """Open an evaluation by its folder or its manifest. Raises TlmError if it is none."""
+    folder = path.parent if path.name == MANIFEST else path
+    manifest = read_manifest(folder, "evaluation")
+    run = manifest.parameters
+    return Evaluation(
+        folder=folder,
+        digest=manifest.digest,
+        scale=run["scale"],
+        task=run["task"],
+        variant=run["variant"],
+        seed=run["seed"],
+        metrics=_read(folder / "metrics.json"),
+        flops=_read(folder / "flops.json"),
+        timing=_read(folder / "timing.json"),
+    )
+
+
+def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
+    """The cell that `spec` describes, from the evaluations in `runs` (any order; others are not allowed).
+
+    The value of a seed is the mean over the column's tasks; mean and standard deviation are over seeds. Where
+    no run of the row has such a number (the FLOPs of TF-IDF), the cell's mean is null. Raises TlmError naming
+    the run that is missing, that is not of this row, or that alone lacks the number.
+    """
+    found = _match(spec, [open_evaluation(path) for path in runs])
+    read = _reader(spec.column)
+    numbers = {key: read(one) for key, one in found.items()}
+    lacking = [key for key, number in numbers.items() if number is None]
+    if lacking and len(lacking) < len(numbers):
+        task, seed = lacking[0]
+        raise TlmError(
+            f"run {_run(spec, task, seed)} has no {spec.column.id}, although other runs of the row do; "
+            "evaluate it again"
+        )
+    values = {
+        str(seed): statistics.fmean(
+            number for (_, of), number in numbers.items() if of == seed and number is not None
+        )
+        for seed in spec.seeds
+        if not lacking
+    }
+    series = list(values.values())
+    return {
+        "table": spec.table,
+        "row": spec.row,
+        "column": spec.column.id,
+        "mean": statistics.fmean(series) if series else None,
+        "sd": statistics.stdev(series) if len(series) > 1 else None,
+        "values": values,
+        "unit": unit_of(spec.column),
+        "source": "measured",
+        "scale": spec.scale,
+        "variant": spec.variant,
+        "metrics": {one.task: _metric(spec.column, one) for one in found.values()},
+        "split": spec.column.split,
+        "made_from": [
+            {
+                "task": task,
+                "seed": seed,
+                "path": Path(os.path.relpath(one.folder)).as_posix(),
+                "digest": one.digest,
+            }
+            for (task, seed), one in found.items()
+        ],
+    }
+
+
+def read_cell(path: Path) -> dict[str, Any]:
+    """A cell's file. Raises TlmError if it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TlmError(f"{path}: no such cell; build it with `snakemake {path}`") from None
+    except ValueError as error:
+        raise TlmError(f"{path}: not JSON ({error}); delete it and build it again") from None
+
+
+def unit_of(column: Column) -> str:
+    """What a column's numbers are in."""
+    if column.fact is not None:
+        return UNITS[column.fact]
+    return "nats" if column.metric == MLM_LOSS else "percent"
+
+
+def _match(spec: CellSpec, opened: Sequence[Evaluation]) -> dict[tuple[str, int], Evaluation]:
+    """(task, seed) → evaluation, in the order of the cell's tasks and seeds."""
+    wanted = [(task, seed) for task in spec.column.tasks for seed in spec.seeds]
+    given: dict[tuple[str, int], Evaluation] = {}
+    for one in opened:
+        key = (one.task, one.seed)
+        if (one.scale, one.variant) != (spec.scale, spec.variant) or key not in wanted:
+            raise TlmError(
+                f"{one.folder}: is {one.scale}/{one.task}/{one.variant}/seed{one.seed}, which is not part of "
+                f"cell {spec.table}/{spec.row}/{spec.column.id}"
+            )
+        if key in given:
+            raise TlmError(f"{one.folder}: the same run as {given[key].folder}; give each run once")
+        given[key] = one
+    for task, seed in wanted:
+        if (task, seed) not in given:
+            raise TlmError(
+                f"cell {spec.table}/{spec.row}/{spec.column.id}: run {_run(spec, task, seed)} is missing; "
+                "evaluate it"
+            )
+    return {key: given[key] for key in wanted}
+
+
+def _run(spec: CellSpec, task: str, seed: int) -> str:
+    return f"{spec.scale}/{task}/{spec.variant}/seed{seed}"
+
+
+def _reader(column: Column) -> Callable[[Evaluation], float | None]:
+    if column.fact is not None:
+        fact = column.fact
+        return lambda one: _fact(one, fact)
+    return lambda one: _score(one, column)
+
+
+def _score(one: Evaluation, column: Column) -> float | None:
+    assert column.metric is not None and column.split is not None
+    record = one.metrics.get(column.split)
+    if record is None:
+        raise TlmError(
+            f"{one.folder}: task {one.task} has no {column.split} split; let the table show another"
+        )
+    if column.metric == MLM_LOSS:
+        return record["mlm_loss"]
+    if column.metric == PRIMARY:
+        return 100 * record["primary"]
+    if column.metric not in record["metrics"]:
+        raise TlmError(
+            f"{one.folder}: no metric {column.metric!r}; there are {', '.join(record['metrics'])}, {MLM_LOSS}"
+        )
+    return 100 * record["metrics"][column.metric]
+
+
+def _metric(column: Column, one: Evaluation) -> str | None:
+    return one.metrics["metric"] if column.metric == PRIMARY else column.metric
+
+
+def _fact(one: Evaluation, fact: str) -> float | None:
+    """A number of the run's records, by its path in them; None where a run has none."""
+    if fact == "seconds":
+        return one.timing.get("train_seconds")
+    value: Any = one.flops
+    for key in _PATHS[fact]:
+        value = value.get(key) if value is not None else None
+    return value
+
+
+_PATHS = {
+    "parameters": ("parameters",),
+    "data": ("data", "bytes"),
+    "tokens": ("stage1", "tokens", "real"),
+    "flops": ("stage1", "paper"),
+    "matmul_flops": ("stage1", "matmul", "total"),
+    "stage2_matmul_flops": ("stage2", "matmul", "total"),
+}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TlmError(f"{path}: missing; delete {path.parent} and evaluate again") from None
+    except ValueError as error:
+        raise TlmError(f"{path}: not JSON ({error}); delete {path.parent} and evaluate again") from None

@@ -1,0 +1,231 @@
+"""From cells to a table: CSV for programs, Markdown to read.
+
+Place in the flow: the last step; `results/<table>.csv` and `.md`. The paper's own rows stand in the same CSV,
+marked `reported`; in Markdown they share our block where they have our columns, and otherwise form a second
+block beneath, with the paper's tasks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tlm.config.experiments import MLM_LOSS, Column, RowSpec, TableSpec, columns_of
+from tlm.errors import TlmError
+from tlm.progress import duration
+from tlm.results.cells import unit_of
+from tlm.results.reported import Reported, reported_line
+
+Cell = Mapping[str, Any]
+
+HEADINGS = {
+    "parameters": "#Param",
+    "flops": "FLOPs",
+    "matmul_flops": "FLOPs (matmul)",
+    "stage2_matmul_flops": "FLOPs (stage 2)",
+    "tokens": "Tokens",
+    "data": "Data",
+    "seconds": "Time",
+    "average": "Avg.",
+}
+FACT_NOTES = {
+    "parameters": "#Param: all weights of the finetuned model, embeddings included.",
+    "flops": "FLOPs: 6 x training tokens x parameters, stage 1 only, mean over tasks (the paper's formula).",
+    "matmul_flops": (
+        "FLOPs (matmul): matrix products of stage 1 as computed: no embedding look-ups, attention scores "
+        "included, LM head at masked positions only, start of the embeddings included; mean over tasks."
+    ),
+    "stage2_matmul_flops": "FLOPs (stage 2): matrix products of stage 2, mean over tasks.",
+    "tokens": "Tokens: real (unpadded) tokens of stage 1, mean over tasks.",
+    "data": "Data: bytes of external text selected for training, mean over tasks.",
+    "seconds": "Time: stages 1 and 2 on the machine that ran them, mean over tasks; no part of any digest.",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table with its cells by column id."""
+
+    id: str
+    label: str
+    source: str
+    cells: Mapping[str, Cell]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished table."""
+
+    csv: str
+    markdown: str
+
+
+def assemble_table(
+    name: str, table: TableSpec, tasks: Sequence[str], cells: Sequence[Cell], reported: Reported
+) -> Rendered:
+    """The table from the cells of its measured rows and the paper's own rows.
+
+    Raises TlmError naming a cell that is missing or that this table does not have.
+    """
+    columns = columns_of(table, tasks)
+    lines = _lines(name, table, columns, cells, reported)
+    theirs = _their_columns(columns, lines)
+    return Rendered(
+        csv=_csv([*columns, *theirs], lines),
+        markdown=_markdown(table, columns, theirs, lines, reported),
+    )
+
+
+def _lines(
+    name: str, table: TableSpec, columns: Sequence[Column], cells: Sequence[Cell], reported: Reported
+) -> list[Line]:
+    given = {(cell["table"], cell["row"], cell["column"]): cell for cell in cells}
+    wanted = {(name, row.id, column.id) for row in table.measured_rows for column in columns}
+    if missing := sorted(wanted - set(given)):
+        raise TlmError(f"table {name}: cell results/cells/{'/'.join(missing[0])}.json is missing")
+    if strange := sorted(set(given) - wanted):
+        raise TlmError(f"table {name}: has no cell {'/'.join(strange[0])}; leave that file out")
+    return [_line(name, row, columns, given, reported) for row in table.rows]
+
+
+def _line(
+    name: str,
+    row: RowSpec,
+    columns: Sequence[Column],
+    given: Mapping[tuple[str, str, str], Cell],
+    reported: Reported,
+) -> Line:
+    if row.reported is None:
+        found = {column.id: given[name, row.id, column.id] for column in columns}
+        return Line(row.id, str(row.label), "measured", found)
+    line = reported_line(reported, row.reported)
+    return Line(row.id, row.label or line.label, f"reported ({row.reported})", line.cells, line.notes)
+
+
+def _their_columns(columns: Sequence[Column], lines: Sequence[Line]) -> list[Column]:
+    """Columns that only reported rows have, in the paper's order."""
+    ours = {column.id for column in columns}
+    names = dict.fromkeys(name for line in lines for name in line.cells if name not in ours)
+    return [Column(id=name, kind="score", tasks=(name,)) for name in names]
+
+
+def _csv(columns: Sequence[Column], lines: Sequence[Line]) -> str:
+    """One line a row; a score column is followed by `<column>_sd`, the standard deviation over seeds."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    header = ["row", "label", "source"]
+    for column in columns:
+        header += [column.id] if column.fact else [column.id, f"{column.id}_sd"]
+    writer.writerow(header)
+    for line in lines:
+        record = [line.id, line.label, line.source]
+        for column in columns:
+            cell = line.cells.get(column.id, {})
+            value = cell.get("text") if cell.get("mean") is None else _plain(cell["mean"], unit_of(column))
+            record.append(value or "")
+            if column.fact is None:
+                sd = cell.get("sd")
+                record.append("" if sd is None else _plain(sd, unit_of(column)))
+        writer.writerow(record)
+    return out.getvalue()
+
+
+def _plain(value: float, unit: str) -> str:
+    """A number for programs: whole counts, FLOPs to five digits, the rest to four decimals."""
+    if unit == "FLOP":
+        return f"{value:.4e}"
+    return str(round(value)) if unit in ("parameters", "bytes", "tokens") else f"{value:.4f}"
+
+
+def _markdown(
+    table: TableSpec,
+    columns: Sequence[Column],
+    theirs: Sequence[Column],
+    lines: Sequence[Line],
+    reported: Reported,
+) -> str:
+    measured = [line for line in lines if line.source == "measured"]
+    quoted = [line for line in lines if line.source != "measured"]
+    parts = [f"# {table.title}\n"]
+    if theirs and quoted:
+        shared = [column for column in columns if any(column.id in line.cells for line in quoted)]
+        before = [column for column in shared if column.kind == "fact"]
+        after = [column for column in shared if column.kind != "fact"]
+        parts.append(_block(columns, measured))
+        parts.append(f"\n## Reported by the paper ({reported.paper.version})\n")
+        parts.append(_block([*before, *theirs, *after], quoted))
+    else:
+        parts.append(_block(columns, lines))
+    notes = [*_measured_notes(columns, measured), *table.notes]
+    notes += dict.fromkeys(f"Reported: {note}" for line in quoted for note in line.notes)
+    parts.append("\n" + "\n".join(f"- {note}" for note in notes) + "\n" if notes else "")
+    return "\n".join(part for part in parts if part)
+
+
+def _block(columns: Sequence[Column], lines: Sequence[Line]) -> str:
+    """A Markdown table; a reported row says so in its label."""
+    head = ["", *(_heading(column) for column in columns)]
+    rows = [head, ["---", *("---:" for _ in columns)]]
+    for line in lines:
+        label = line.label if line.source == "measured" else f"{line.label} (reported)"
+        rows.append([label, *(_pretty(line.cells.get(column.id), unit_of(column)) for column in columns)])
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _heading(column: Column) -> str:
+    if column.metric == MLM_LOSS and column.kind == "score":
+        return f"MLM loss, {column.tasks[0]}"
+    return HEADINGS.get(column.fact or column.id, column.id)
+
+
+def _pretty(cell: Cell | None, unit: str) -> str:
+    """A number for people; blank where the row has none."""
+    if cell is None:
+        return ""
+    mean, sd = cell.get("mean"), cell.get("sd")
+    if mean is None:
+        return cell.get("text") or ""
+    if unit == "FLOP":
+        digits, exponent = f"{mean:.2e}".split("e")
+        return f"{digits}E{int(exponent)}"
+    if unit in ("parameters", "tokens"):
+        return f"{_three(mean / 1e6)} M"
+    if unit == "bytes":
+        return f"{_three(mean / 1e9)} GB" if mean >= 1e8 else f"{_three(mean / 1e6)} MB"
+    if unit == "s":
+        return duration(mean)
+    return f"{mean:.2f}" if sd is None else f"{mean:.2f} ± {sd:.2f}"
+
+
+def _three(value: float) -> str:
+    """Three significant digits, never in powers of ten: 0.91, 5.24, 109."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
+def _measured_notes(columns: Sequence[Column], lines: Sequence[Line]) -> list[str]:
+    """What the measured numbers are: scale, seeds and metrics, then how each fact is counted."""
+    notes = []
+    cells = [line.cells[column.id] for line in lines for column in columns]
+    if scales := sorted({cell["scale"] for cell in cells}):
+        counts = "; ".join(f"{line.label}: {_seeds(line)}" for line in lines)
+        notes.append(f"Scale {', '.join(scales)}; mean ± standard deviation over seeds ({counts}).")
+    scores = [column for column in columns if column.kind == "score" and column.metric != MLM_LOSS]
+    shown = [f"{column.id}: {_metric(column, lines)} on {column.split}" for column in scores]
+    if lines and shown:
+        notes.append(f"Scores in percent. {'; '.join(shown)}.")
+    if lines and any(column.metric == MLM_LOSS for column in columns):
+        notes.append("MLM loss: held-out, on the dev texts at the end of stage 1, in nats; lower is better.")
+    return notes + [FACT_NOTES[column.fact] for column in columns if column.fact]
+
+
+def _seeds(line: Line) -> str:
+    seeds = sorted({part["seed"] for cell in line.cells.values() for part in cell["made_from"]})
+    return f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
+
+
+def _metric(column: Column, lines: Sequence[Line]) -> str:
+    return ", ".join(sorted(set(lines[0].cells[column.id]["metrics"].values()))).replace("_", " ")
