@@ -1,10 +1,11 @@
-"""A synthetic task with a corpus to match, made by a small grammar: for tests that need data but no downloads.
+"""A synthetic task with a corpus to match, made by a small grammar: for tests that need data, offline.
 
 Three classes, each with words of its own; a corpus whose passages speak of the same three topics, so that
-retrieval has something to find, and of two others, so that it has something to leave out. The words are made up
-or everyday, so that a tiny model can learn them in seconds. Everything depends on the seed alone.
+retrieval has something to find, and of two others, so that it has something to leave out. The words are
+everyday ones, so that a tiny model can learn them in seconds. Everything depends on the seed alone.
 """
 
+# ruff: noqa: SIM905
 from __future__ import annotations
 
 import csv
@@ -19,7 +20,7 @@ TOPICS = {
     "office": "desk memo printer chair meeting folder clerk stapler budget lamp invoice badge".split(),
     "railway": "train signal track tunnel whistle platform ticket engine bridge guard wagon".split(),
 }
-LABELS = ("garden", "harbour", "kitchen")  # the classes of the task; the other topics are only in the corpus
+LABELS = ("garden", "harbour", "kitchen")  # the task's classes; the other topics are only in the corpus
 _PEOPLE = "Anna Bert Carla Dirk Emma Frank Greta Hugo".split()
 _VERBS = "takes moves finds cleans wants carries paints drops keeps borrows".split()
 _PLACES = ["near the wall", "before noon", "without a word", "in the rain", "for a friend", "at last"]
@@ -65,10 +66,7 @@ def write_corpus(path: Path, documents: int = 2000, seed: int = 1) -> None:
 
 
 def write_config(folder: Path, data: Path) -> None:
-    """`sources.yaml`, `tasks.yaml`, `corpora.yaml` in `folder` for the task `toy` and the corpus `toy` in `data`.
-
-    Writes the data as well.
-    """
+    """The three data files in `folder`, for the task `toy` and the corpus `toy` written to `data`."""
     write_task(data / "toy.csv")
     write_corpus(data / "toy.jsonl")
     sources = {

@@ -19,9 +19,10 @@ _UNWANTED = re.compile(
 
 def clean(text: str) -> str:
     """NFC, no control characters, every run of white space folded to one space, none at the ends."""
+    text = _UNWANTED.sub("", text)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
-    return " ".join(_UNWANTED.sub("", text).split())
+    return " ".join(text.split())
 
 
 def paragraphs(text: str) -> list[str]:

@@ -110,9 +110,42 @@ def _decompressed(raw: IO[bytes], name: str) -> IO[bytes]:
     if suffix == ".xz":
         return lzma.LZMAFile(raw)
     if suffix == ".zst":
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return cast("IO[bytes]", reader)
+        return io.BufferedReader(_Zstandard(raw), 1 << 18)
     return raw
+
+
+class _Zstandard(io.RawIOBase):
+    """Decompresses frame after frame, and knows when the last one is cut short.
+
+    zstandard's own `stream_reader` ends a truncated file as if it were whole.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._ready = b""
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer`; 0 at the end. Raises EOFError where a frame is cut short."""
+        while not self._ready:
+            if self._frame.eof:
+                chunk = self._frame.unused_data or self._raw.read(1 << 17)
+                if not chunk:
+                    return 0
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            else:
+                chunk = self._raw.read(1 << 17)
+                if not chunk:
+                    raise EOFError("the last frame is cut short")
+            self._ready = self._frame.decompress(chunk)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
 
 
 @contextmanager
