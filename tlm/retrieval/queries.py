@@ -1,0 +1,48 @@
+"""Queries: one per training text, never of dev or test (Section 3.1).
+
+`text` takes the whole text; `rake` its best phrases where it is long, as the paper does for Helpfulness;
+`top_terms` the distinct terms that weigh most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tlm.artifacts import read_manifest
+from tlm.errors import TlmError
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """Texts of a task's training split, their row ids, and the digest of the task."""
+
+    ids: np.ndarray
+    texts: pa.Array
+    task: str
+
+
+def training_texts(task_dir: Path) -> TrainingTexts:
+    """Read the training split; a pair's second text is appended to the first.
+
+    Raises TlmError if the training split is empty or shares a row id with dev or test.
+    """
+    manifest = read_manifest(task_dir, "task")
+    path = task_dir / "train.parquet"
+    table = pq.read_table(path)
+    if table.num_rows == 0:
+        raise TlmError(f"{path}: no training rows; there is nothing to retrieve for")
+    ids = table["row_id"].to_numpy()
+    for split in ("dev", "test"):
+        others = pq.read_table(task_dir / f"{split}.parquet", columns=["row_id"])["row_id"].to_numpy()
+        if shared := np.intersect1d(ids, others)[:1].tolist():
+            raise TlmError(f"{path}: row_id {shared[0]} is also in {split}.parquet; build the task again")
+    texts = table["text"].cast(pa.large_string())
+    if "text_pair" in table.column_names:
+        texts = pc.binary_join_element_wise(texts, table["text_pair"].cast(pa.large_string()), " ")
+    return TrainingTexts(ids, texts.combine_chunks(), manifest.digest)
