@@ -15,9 +15,16 @@ from pydantic import Field
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.experiments import TableSpec
-from tlm.config.retrieval import RetrievalSpec
+from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec, VariantSpec
 from tlm.errors import TlmError
+
+
+class RetrievalSettings(Strict):
+    """How passages are indexed and training texts become queries; K belongs to scales and variants."""
+
+    index: IndexSpec = IndexSpec()
+    query: QuerySpec = QuerySpec()
 
 
 class Settings(Strict):
@@ -28,7 +35,7 @@ class Settings(Strict):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     selection_seed: int = 1
     """Seed of the selectors that draw at random (one selection serves all training seeds)."""
-    retrieval: RetrievalSpec
+    retrieval: RetrievalSettings = RetrievalSettings()
     mirrors: dict[str, str] = {}
     """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
     overrides: dict[str, Any] = {}

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config.base import parse
+from tlm.config.experiments import CellSpec, cell_specs
 from tlm.config.project import Project
+from tlm.config.retrieval import RetrievalSpec
+from tlm.config.selections import SHARED, Selection
 from tlm.config.training import INFINITE, EmbeddingInitSpec, RunSpec
 from tlm.errors import TlmError
-
-SHARED = "shared"
-"""Stands in the place of the task in the path of a model that serves several tasks (the PLM)."""
 
 _MERGED = ("model", "embedding_init", "stage1", "stage2")
 
@@ -33,17 +33,6 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
         whole = key == "budget" or not isinstance(value, Mapping) or not isinstance(merged.get(key), Mapping)
         merged[key] = value if whole else merge(merged[key], value)
     return merged
-
-
-@dataclass(frozen=True)
-class Selection:
-    """A set of external passages, by the name under which it is stored."""
-
-    name: str
-    selector: str  # bm25 | random | whole-corpus
-    owner: str  # the task whose queries made it, or SHARED
-    k: int | None = None
-    limit_words: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,15 +81,8 @@ class Run:
         """Folder of the selection's tokens; None without external data."""
         if self.selection is None:
             return None
-        owner = self.selection.owner
-        return f"data/tokens/{self.tokenizer}/external/{self.corpus}/{owner}/{self.selection.name}"
-
-    @property
-    def selected(self) -> str | None:
-        """Folder of the selection; None without external data."""
-        if self.selection is None:
-            return None
-        return f"data/selections/{self.corpus}/{self.selection.owner}/{self.selection.name}"
+        selection = self.selection
+        return f"data/tokens/{self.tokenizer}/external/{self.corpus}/{selection.owner}/{selection.name}"
 
 
 def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
@@ -127,11 +109,11 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
     if spec.stage2 is None and change.method == "plm":
         raise TlmError(f"{where}: a PLM needs stage 2, its stage 1 has seen no labels")
     if change.method == "plm":
-        return Run(**common, selection=None, spec=spec, pretraining=_pretraining(project, variant))
+        return Run(**common, selection=None, spec=spec, pretraining=resolve_pretraining(project, variant))
     k = base["k"]
     selection = {
-        "bm25": Selection(f"bm25-k{k}", "bm25", task, k),
-        "random": Selection(f"random-k{k}", "random", task, k),
+        "bm25": Selection("bm25", k, project.scale.corpus, task),
+        "random": Selection("random", k, project.scale.corpus, task),
         "task-only": None,
     }[change.selector]
     if selection is None and spec.stage1.rho1 != 0:
@@ -161,7 +143,7 @@ def _merged(project: Project, task: str, variant: str) -> dict[str, Any]:
     return merge(base, project.settings.overrides)
 
 
-def _pretraining(project: Project, variant: str) -> Run:
+def resolve_pretraining(project: Project, variant: str) -> Run:
     """The stage 1 that all tasks and seeds of a PLM variant share: MLM on the whole corpus in random order."""
     scale = project.scale
     seed = project.seeds[0]  # trained once: the seeds of its row are those of stage 2
@@ -182,7 +164,7 @@ def _pretraining(project: Project, variant: str) -> Run:
         method="plm",
         corpus=scale.corpus,
         tokenizer=tokenizer_name(project),
-        selection=Selection(f"whole-{words}w", "whole-corpus", SHARED, limit_words=words),
+        selection=Selection("whole", words, scale.corpus, SHARED),
         spec=parse(RunSpec, {"seed": seed, "precision": project.settings.precision, **values}, where),
     )
 
@@ -209,7 +191,38 @@ def largest_k(project: Project, task: str) -> int:
     """The largest K that any variant needs of this task: one retrieval serves all, smaller K are its prefixes."""
     names = [name for name, spec in project.experiments.variants.items() if spec.method == "tlm"]
     runs = (resolve(project, task, name, project.seeds[0]) for name in names)
-    return max((run.selection.k or 0 for run in runs if run.selection is not None), default=project.scale.k)
+    return max((run.selection.size for run in runs if run.selection is not None), default=project.scale.k)
+
+
+def retrieval_spec(project: Project, k: int) -> RetrievalSpec:
+    """What a retrieval of top-k passages is told."""
+    settings = project.settings.retrieval
+    return RetrievalSpec(k=k, index=settings.index, query=settings.query)
+
+
+def cells(project: Project) -> dict[tuple[str, str, str], CellSpec]:
+    """(table, row, column) → cell, for every measured row of every table.
+
+    TF-IDF draws nothing at random: its row has one seed. Raises TlmError if a row names an unknown variant.
+    """
+
+    def seeds_of(variant: str) -> list[int]:
+        return project.seeds[:1] if project.variant(variant).method == "tfidf" else project.seeds
+
+    found = {}
+    for name, table in project.experiments.tables.items():
+        specs = cell_specs(
+            name, table, scale=project.settings.scale, tasks=project.scale.tasks, seeds_of=seeds_of
+        )
+        found.update({(name, row, column): spec for (row, column), spec in specs.items()})
+    return found
+
+
+def check(project: Project) -> None:
+    """Resolve every run that any table needs. Raises TlmError at the first that is not valid."""
+    for cell in cells(project).values():
+        for task in cell.column.tasks:
+            resolve(project, task, cell.variant, cell.seeds[0])
 
 
 def manifest(folder: str | Path) -> str:

@@ -3,43 +3,50 @@
 import sys
 from pathlib import Path
 
+from tlm.artifacts import canonical_json
+from tlm.config import runs
+from tlm.config.data import local_files
 from tlm.config.project import load_project
-from tlm.config.runs import SHARED, largest_k, manifest, resolve, tokenizer_name
+from tlm.config.selections import SHARED, Selection
 from tlm.errors import TlmError
 
 # A mistake in the configuration is told in one line, without Snakemake's traceback.
 try:
     PROJECT = load_project(config)
-    TOKENIZER = tokenizer_name(PROJECT)
-    for _task in PROJECT.scale.tasks:
-        for _variant in PROJECT.experiments.variants:
-            resolve(PROJECT, _task, _variant, PROJECT.seeds[0])
+    runs.check(PROJECT)
+    CELLS = runs.cells(PROJECT)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 
 
 wildcard_constraints:
-    source="[\\w.-]+",
-    task="[\\w.-]+",
-    corpus="[\\w.-]+",
-    tokenizer="[\\w.-]+",
-    selection="[\\w.-]+",
+    source=r"[\w.-]+",
+    task=r"[\w.-]+",
+    corpus=r"[\w.-]+",
+    tokenizer=r"[\w.-]+",
+    selection=r"[\w.-]+",
     scale=PROJECT.settings.scale,
-    variant="[\\w.-]+",
-    seed="\\d+",
-    table="[\\w.-]+",
-    row="[\\w.-]+",
-    column="[\\w.-]+",
+    variant=r"[\w.-]+",
+    seed=r"\d+",
+    k=r"\d+",
+    table=r"[\w.-]+",
+    row=r"[\w.-]+",
+    column=r"[\w.-]+",
+
+
+def as_json(spec):
+    """A typed specification as the text that rules pass to their scripts, and that Snakemake compares."""
+    return canonical_json(spec.model_dump(mode="json"))
 
 
 def run_of(wildcards):
     """The run that `scale / task / variant / seed` names."""
     if wildcards.task == SHARED:
-        return resolve(
-            PROJECT, PROJECT.scale.tasks[0], wildcards.variant, int(wildcards.seed)
-        ).pretraining
-    return resolve(PROJECT, wildcards.task, wildcards.variant, int(wildcards.seed))
+        return runs.resolve_pretraining(PROJECT, wildcards.variant)
+    return runs.resolve(
+        PROJECT, wildcards.task, wildcards.variant, int(wildcards.seed)
+    )
 
 
 def code(*names):
