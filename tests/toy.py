@@ -15,7 +15,7 @@ from pathlib import Path
 
 TOPICS = {
     "garden": "rose tulip soil spade bloom seed hedge lawn compost petal root orchard moss pond fern".split(),
-    "kitchen": "oven flour butter knife soup pepper dough spoon bowl roast salt onion broth pan sugar".split(),
+    "kitchen": "oven flour butter knife soup pepper dough spoon bowl roast salt onion broth pan".split(),
     "harbour": "boat anchor sail tide gull rope dock wave mast crew net deck buoy captain storm".split(),
     "office": "desk memo printer chair meeting folder clerk stapler budget lamp invoice badge".split(),
     "railway": "train signal track tunnel whistle platform ticket engine bridge guard wagon".split(),
