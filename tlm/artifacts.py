@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,9 @@ def read_manifest(directory: Path, kind: str | None = None) -> Manifest:
     except (ValueError, KeyError, TypeError) as error:
         raise TlmError(f"{path}: not a manifest ({error}); delete its directory and build it again") from None
     if manifest.schema != SCHEMA:
-        raise TlmError(f"{path}: manifest schema {manifest.schema}, this version reads {SCHEMA}; build it again")
+        raise TlmError(
+            f"{path}: manifest schema {manifest.schema}, this version reads {SCHEMA}; build it again"
+        )
     if kind is not None and manifest.kind != kind:
         raise TlmError(f"{path}: holds a {manifest.kind!r} artifact where a {kind!r} is needed")
     return manifest
@@ -117,12 +119,16 @@ def write_manifest(
     counts: Mapping[str, Any],
     parameters: Mapping[str, Any],
     inputs: Mapping[str, str] | None = None,
+    unhashed: Collection[str] = (),
 ) -> Manifest:
-    """Hash every file below `directory` and write its manifest, last."""
+    """Hash every file below `directory` and write its manifest, last.
+
+    Files at the top that `unhashed` names stay out of it: they hold times, which no second run repeats.
+    """
     files = {
         path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name != MANIFEST and path.relative_to(directory).as_posix() not in unhashed
     }
     manifest = Manifest(kind, files, counts, parameters, inputs or {})
     write_json(directory / MANIFEST, manifest.as_dict())
@@ -156,6 +162,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def partial_path(final: Path) -> Path:
+    """Where `staged_directory` builds `final`."""
+    return final.parent / f".{final.name}.partial"
+
+
 @contextmanager
 def staged_directory(final: Path, *, resume: bool = False) -> Iterator[Path]:
     """Yield a working directory that becomes `final` on success, replacing what was there.
@@ -164,7 +175,7 @@ def staged_directory(final: Path, *, resume: bool = False) -> Iterator[Path]:
     work can continue from what it had finished; without, it starts empty and is removed on failure.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    working = final.parent / f".{final.name}.partial"
+    working = partial_path(final)
     if working.exists() and not resume:
         shutil.rmtree(working)
     working.mkdir(exist_ok=True)
