@@ -17,6 +17,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -138,6 +139,10 @@ def _run(work: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, tuple[int
         try:
             for number, unit in enumerate(work):
                 yield unit, submitted.pop(number).result()
+        except BrokenProcessPool:
+            raise TlmError(
+                "corpus: a reading process was killed, most likely for want of memory; run with --threads 1"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

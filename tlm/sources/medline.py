@@ -52,11 +52,19 @@ def articles(files: Sequence[Input]) -> Iterator[Article]:
                         sections = _sections(citation)
                         if sections:
                             yield Article(pmid, sections)
-                    citation.clear()
-                    while citation.getprevious() is not None:  # what was read stays in memory otherwise
-                        del citation.getparent()[0]
+                    _forget(citation)
             except etree.XMLSyntaxError as error:
                 raise TlmError(f"{source}: not well-formed XML, or truncated ({error})") from None
+
+
+def _forget(citation: etree._Element) -> None:
+    """Free what has been read: the citation, and all that stands before it and before what it stands in."""
+    citation.clear()
+    element: etree._Element | None = citation
+    while element is not None and (parent := element.getparent()) is not None:
+        while element.getprevious() is not None:
+            del parent[0]
+        element = parent
 
 
 def _sections(citation: etree._Element) -> tuple[tuple[str | None, str], ...]:
