@@ -36,7 +36,7 @@ class ColumnSpec(Strict):
     fact: Fact | None = None
     tasks: Literal["all"] | list[str] | None = None
     metric: str | None = None
-    """`primary` (where left out) is the task's own; else a name from `tlm.metrics`, or `mlm_loss` (held-out)."""
+    """`primary` (where left out) is the task's own; else one of `tlm.metrics`, or `mlm_loss` (held-out)."""
     split: Split | None = None
     """`test` where left out."""
     average: bool = False

@@ -1,0 +1,198 @@
+"""One trained run, evaluated: the only place that opens a test split, once, for the chosen checkpoint.
+
+Place in the flow: stage 1 and stage 2 → evaluation → cells. Section 4.1: F1 on test; held-out masked language
+modelling and both ways of counting FLOPs stand beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+from tlm.artifacts import Manifest, read_manifest
+from tlm.errors import TlmError
+from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, shape_of
+from tlm.evaluation.heldout import held_out_loss
+from tlm.evaluation.predict import class_names, encode, load_classifier, predict, read_tokenizer
+from tlm.evaluation.record import (
+    Predictions,
+    Rows,
+    RunName,
+    Task,
+    as_predictions,
+    read_rows,
+    read_task,
+    write_evaluation,
+)
+
+
+def evaluate_run(
+    *,
+    run: RunName,
+    task_dir: Path,
+    destination: Path,
+    stage1_dir: Path | None,
+    stage2_dir: Path | None = None,
+    data_dir: Path | None = None,
+    threads: int = 1,
+) -> Manifest:
+    """Predict dev and test with the run's model and write its evaluation artifact to `destination`.
+
+    The model is that of stage 2, or the classifier of stage 1 where there is no stage 2. `stage1_dir` is None
+    for a checkpoint that others pretrained: then neither FLOPs nor held-out loss are known. `data_dir` is the
+    selection (or corpus) that stage 1 read, None where it read none. Inputs are cut to the length of the last
+    stage. Raises TlmError for a model whose classes are not the task's, or artifacts of the wrong kind.
+    """
+    started = time.perf_counter()
+    torch.set_num_threads(threads)
+    logging.disable_progress_bar()
+    task = read_task(task_dir)
+    manifests = {
+        "stage1": None if stage1_dir is None else read_manifest(stage1_dir, "stage1"),
+        "stage2": None if stage2_dir is None else read_manifest(stage2_dir, "stage2"),
+        "data": None if data_dir is None else read_manifest(data_dir),
+    }
+    if stage2_dir is not None:
+        model_dir = stage2_dir / "model"
+    elif stage1_dir is not None:
+        model_dir = stage1_dir / "classifier"
+    else:
+        raise TlmError(f"run {run}: neither stage 1 nor stage 2 is given; there is no model to evaluate")
+    length = _length(manifests["stage1"], manifests["stage2"])
+    model = load_classifier(model_dir)
+    _check_labels(model, task, model_dir)
+    splits = {split: _predict(model, model_dir, task, task_dir, split, length) for split in task.splits}
+    first, second = _record(stage1_dir), _record(stage2_dir)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    shape = shape_of(model.config.to_dict())
+    flops = {
+        "parameters": parameters,
+        "data": _external(manifests["data"]),
+        "stage1": _stage1_cost(first, manifests["stage1"], shape, parameters),
+        "stage2": _stage2_cost(second, shape),
+    }
+    loss = None
+    if stage1_dir is not None and manifests["stage1"] is not None:
+        spec = manifests["stage1"].parameters["stage1"]
+        dev = splits["dev"][0]
+        loss = held_out_loss(
+            stage1_dir / "mlm",
+            dev.texts,
+            dev.pairs,
+            length=spec["internal_length"],
+            probability=spec["mlm_probability"],
+        )
+    seconds = [_seconds(folder) for folder in (stage1_dir, stage2_dir) if folder is not None]
+    return write_evaluation(
+        destination,
+        run=run,
+        task=task,
+        splits=splits,
+        flops=flops,
+        timing={
+            "train_seconds": round(sum(seconds), 3),
+            "evaluate_seconds": round(time.perf_counter() - started, 3),
+        },
+        parameters={"length": length},
+        inputs={role: found.digest for role, found in manifests.items() if found is not None},
+        mlm_loss=loss,
+    )
+
+
+def _length(first: Manifest | None, second: Manifest | None) -> int:
+    """Tokens that an input is cut to: what the model was last trained with."""
+    if second is not None:
+        return int(second.parameters["stage2"]["length"])
+    assert first is not None
+    return int(first.parameters["stage1"]["internal_length"])
+
+
+def _check_labels(model: PreTrainedModel, task: Task, where: Path) -> None:
+    names = class_names(model)
+    if task.regression and len(names) != 1:
+        raise TlmError(
+            f"{where}: has {len(names)} outputs, but task {task.name} is a regression; train it again"
+        )
+    if not task.regression and names != task.labels:
+        raise TlmError(
+            f"{where}: knows the classes {', '.join(names)}, task {task.name} has {', '.join(task.labels)}; "
+            "train it again"
+        )
+
+
+def _predict(
+    model: PreTrainedModel, model_dir: Path, task: Task, task_dir: Path, split: str, length: int
+) -> tuple[Rows, Predictions]:
+    rows = read_rows(task_dir, split)
+    encoded = encode(read_tokenizer(model_dir), rows.texts, rows.pairs, length)
+    outputs = predict(model, encoded, what=f"predict {task.name} {split}")
+    return rows, as_predictions(task, outputs)
+
+
+def _record(directory: Path | None) -> Mapping[str, Any] | None:
+    return None if directory is None else _read(directory / "record.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"not JSON ({error})"
+        raise TlmError(f"{path}: {reason}; delete {path.parent} and train again") from None
+
+
+def _external(manifest: Manifest | None) -> dict[str, int]:
+    """Bytes and passages of external text; none of either for a run on task data alone."""
+    if manifest is None:
+        return {"bytes": 0, "passages": 0}
+    return {name: int(manifest.counts[name]) for name in ("bytes", "passages")}
+
+
+def _stage1_cost(
+    record: Mapping[str, Any] | None, manifest: Manifest | None, shape: Shape, parameters: int
+) -> dict[str, Any] | None:
+    """Tokens, the paper's FLOPs and the matmul count of stage 1, the start of its embeddings included."""
+    if record is None or manifest is None:
+        return None
+    work = record["work"]
+    # With rho2 = 0 the language-model head is not computed for internal batches, though they are masked.
+    positions = work["external"]["masked_positions"]
+    if manifest.parameters["stage1"]["rho2"] > 0:
+        positions += work["internal"]["masked_positions"]
+    matmul = matmul_flops(
+        shape,
+        Work(work["padded_tokens"], work["squared_lengths"], positions, work["internal"]["rows"]),
+    )
+    start = int(record["embedding_init"].get("flops", 0))
+    return {
+        "tokens": _tokens(work),
+        "paper": paper_flops(work["nominal_tokens"], parameters),
+        "matmul": {**matmul.as_dict(), "embedding_init": start, "total": matmul.total + start},
+    }
+
+
+def _stage2_cost(record: Mapping[str, Any] | None, shape: Shape) -> dict[str, Any] | None:
+    """Tokens and the matmul count of stage 2, which the paper's formula leaves out."""
+    if record is None:
+        return None
+    work = record["work"]
+    matmul = matmul_flops(shape, Work(work["padded_tokens"], work["squared_lengths"], 0, work["rows"]))
+    return {"tokens": _tokens(work), "matmul": matmul.as_dict()}
+
+
+def _tokens(work: Mapping[str, Any]) -> dict[str, int]:
+    """Tokens as read, as computed, and as the paper counts them."""
+    return {name: int(work[f"{name}_tokens"]) for name in ("real", "padded", "nominal")}
+
+
+def _seconds(directory: Path) -> float:
+    """Wall clock of a stage: training over all its resumes, or the whole process where that is longer."""
+    timing = _read(directory / "timing.json")
+    return max(float(timing["train_seconds"]), float(timing["total_seconds"]))
