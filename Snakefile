@@ -17,8 +17,8 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/retrieve.smk"
 include: "workflow/rules/train.smk"
-# include: "workflow/rules/evaluate.smk"
-# include: "workflow/rules/tables.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
 
 
 localrules:

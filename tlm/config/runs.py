@@ -179,6 +179,16 @@ def _token_budget(run: Run) -> int:
     return stage1.budget.steps * stage1.batch_size * stage1.accumulation * stage1.external_length
 
 
+def stored_length(project: Project) -> int:
+    """Tokens of a text that are stored: no run reads more, and 512 is the longest that the paper trains on."""
+    lengths = [merge(project.scale.model, each.get("model", {})).get("max_length", 0) for each in _changes(project)]
+    return max(512, *lengths)
+
+
+def _changes(project: Project) -> list[dict[str, Any]]:
+    return [{}, *project.scale.per_task.values(), project.settings.overrides]
+
+
 def tokenizer_name(project: Project) -> str:
     """Name of the scale's tokenizer: what it was trained on, its kind and size."""
     spec = project.scale.tokenizer
