@@ -8,7 +8,7 @@ Place in the flow: written by `tlm.evaluation.evaluate` (encoders) and `tlm.eval
 | `metrics.json` | task, its metric, and per split: rows `n`, `primary`, `metrics`, `classes`, `mlm_loss` |
 | `predictions.parquet` | `split`, `row_id`, `label`, `prediction`, `probabilities` (in order of the labels) |
 | `flops.json` | parameters, external data, tokens and FLOPs of each stage; null where a run has none |
-| `timing.json` | seconds on the machine that ran it; written after the manifest, so no part of the digest |
+| `timing.json` | seconds on the machine that ran it; no part of the digest |
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tlm.metrics import score
 
 KIND = "evaluation"
 EVALUATED = ("dev", "test")
+TIMING = "timing.json"
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,8 @@ def write_evaluation(
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "flops.json", dict(flops))
         pq.write_table(_predictions_table(splits), folder / "predictions.parquet")
-        manifest = write_manifest(
+        write_json(folder / TIMING, dict(timing))
+        return write_manifest(
             folder,
             KIND,
             counts={split: metrics[split]["n"] for split in splits},
@@ -181,9 +183,8 @@ def write_evaluation(
                 **parameters,
             },
             inputs={"task": task.digest, **inputs},
+            unhashed=(TIMING,),
         )
-        write_json(folder / "timing.json", dict(timing))
-    return manifest
 
 
 def _predictions_table(splits: Mapping[str, tuple[Rows, Predictions]]) -> pa.Table:

@@ -33,7 +33,10 @@ HEADINGS = {
 }
 FACT_NOTES = {
     "parameters": "#Param: all weights of the finetuned model, embeddings included.",
-    "flops": "FLOPs: 6 x training tokens x parameters, stage 1 only, mean over tasks (the paper's formula).",
+    "flops": (
+        "FLOPs: 6 x training tokens x parameters, stage 1 only, mean over tasks; tokens are rows x the stage's "
+        "length, padding included (the paper's formula and its way of counting)."
+    ),
     "matmul_flops": (
         "FLOPs (matmul): matrix products of stage 1 as computed: no embedding look-ups, attention scores "
         "included, LM head at masked positions only, start of the embeddings included; mean over tasks."
@@ -228,4 +231,5 @@ def _seeds(line: Line) -> str:
 
 
 def _metric(column: Column, lines: Sequence[Line]) -> str:
-    return ", ".join(sorted(set(lines[0].cells[column.id]["metrics"].values()))).replace("_", " ")
+    names = ", ".join(sorted(set(lines[0].cells[column.id]["metrics"].values())))
+    return names.replace("_f1", "-F1").replace("_", " ")
