@@ -7,6 +7,7 @@ stay. At least one token of a row is chosen, so that no row is without a target.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +48,21 @@ class Batch:
     def masked(self) -> int:
         """Number of positions that the language-model loss is taken at."""
         return 0 if self.positions is None else len(self.positions)
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Some rows of the batch, at the same padded length."""
+        chosen = np.asarray(rows)
+        positions = targets = None
+        if self.positions is not None and self.targets is not None:
+            row_of, column = np.divmod(self.positions, self.padded_length)
+            new_row = np.full(self.rows, -1)
+            new_row[chosen] = np.arange(len(chosen))
+            kept = new_row[row_of] >= 0
+            positions = new_row[row_of[kept]] * self.padded_length + column[kept]
+            targets = self.targets[kept]
+        types = None if self.token_types is None else self.token_types[chosen]
+        labels = None if self.labels is None else self.labels[chosen]
+        return Batch(self.input_ids[chosen], self.lengths[chosen], types, positions, targets, labels)
 
 
 def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary) -> Batch:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -57,7 +58,7 @@ class Vocabulary:
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     """The tokenizer of a `tokenizer` artifact."""
     read_manifest(directory, "tokenizer")
-    return AutoTokenizer.from_pretrained(directory)
+    return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(directory))
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> Vocabulary:
@@ -103,7 +104,7 @@ def build_tokenizer(corpus_dir: Path, destination: Path, spec: TokenizerSpec) ->
 
 def _fetch(name: str) -> PreTrainedTokenizerFast:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(name))
     except (OSError, ValueError) as error:
         raise TlmError(f"tokenizer {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
     if not tokenizer.is_fast:

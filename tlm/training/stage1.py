@@ -1,0 +1,223 @@
+"""Stage 1 (Section 3.1): masked language modelling on external and task data, and the task itself.
+
+Place in the flow: tokens of a task and of its selection → stage 1 → stage 2. With rho1 = "inf" it pretrains a
+language model on external data alone (the PLM rows, ext-only), with rho1 = 0 it learns from the task alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from tlm.artifacts import Manifest, read_manifest
+from tlm.config.training import INFINITE, RunSpec
+from tlm.training import cooccurrence
+from tlm.training.batches import Schedule, Stream, input_lengths, plan
+from tlm.training.loop import Execution, Plan, Progressed, Step, train
+from tlm.training.masking import Batch, Source, assemble, mask
+from tlm.training.model import (
+    TaskHead,
+    TensorBatch,
+    TwoHeads,
+    attention_for,
+    build_mlm,
+    check_lengths,
+    new_classifier,
+    parameter_counts,
+)
+from tlm.training.objective import Weights, stage1_weights
+from tlm.training.precision import resolve
+from tlm.training.randomness import generator, torch_seed
+from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
+from tlm.training.tokens import Store, open_split
+from tlm.training.workspace import environment, fingerprint, finish, read_tokens, save_model, workspace
+
+_EVALUATION_ROWS = 32  # rows of a held-out batch
+
+
+@dataclass(frozen=True)
+class Data:
+    """What stage 1 reads: its sources, the task's head, the held-out texts, and the digests of them all."""
+
+    internal: Source | None
+    external: Source | None
+    head: TaskHead | None
+    held_out: Store | None
+    digests: dict[str, str]
+
+
+def open_data(
+    spec: RunSpec,
+    task_tokens: Path | None,
+    external_tokens: Path | None,
+    tokenizer: Path,
+    mlm_eval_tokens: Path | None,
+) -> Data:
+    """Open what the spec needs, check that all were made with `tokenizer`, and never touch a test split."""
+    stage = spec.stage1
+    made_by = read_manifest(tokenizer, "tokenizer")
+    digests = {"tokenizer": made_by.digest}
+    internal = external = head = held_out = None
+    if stage.rho1 != INFINITE and task_tokens is not None:
+        manifest = read_tokens(task_tokens, made_by, str(tokenizer))
+        digests["task"], head = manifest.digest, TaskHead.of(manifest.parameters)
+        internal = _source(spec, open_split(task_tokens, "train"), "internal", stage.internal_length)
+    if stage.rho1 != 0 and external_tokens is not None:
+        digests["external"] = read_tokens(external_tokens, made_by, str(tokenizer)).digest
+        external = _source(spec, Store.open(external_tokens), "external", stage.external_length)
+    if (watched := mlm_eval_tokens or task_tokens) is not None:
+        digests["held_out"] = read_tokens(watched, made_by, str(tokenizer)).digest
+        held_out = open_split(watched, "dev")
+    return Data(internal, external, head, held_out, digests)
+
+
+def _source(spec: RunSpec, store: Store, name: str, length: int) -> Source:
+    stream = Stream(
+        input_lengths(store, length),
+        seed=spec.seed,
+        name=name,
+        batch_size=spec.stage1.batch_size,
+        batch_tokens=spec.stage1.batch_tokens,
+    )
+    return Source(store, stream, length)
+
+
+def run_stage1(
+    spec: RunSpec,
+    task_tokens: Path | None,
+    external_tokens: Path | None,
+    tokenizer: Path,
+    destination: Path,
+    threads: int,
+    *,
+    mlm_eval_tokens: Path | None = None,
+    execution: Execution | None = None,
+) -> Manifest:
+    """Train stage 1 and save `mlm/` and, with a task, `classifier/` as a `stage1` artifact.
+
+    `task_tokens` may be None for rho1 = "inf", `external_tokens` for rho1 = 0. The held-out MLM loss is
+    measured on the dev texts of `mlm_eval_tokens` (a task's tokens; by default `task_tokens`). An interrupted
+    run continues from its last checkpoint. Raises TlmError for inputs that do not fit each other or the spec.
+    """
+    started = time.perf_counter()
+    stage = spec.stage1
+    execution = execution or Execution(threads=threads)
+    accelerator = execution.accelerator(destination.parent)
+    loaded = load_tokenizer(tokenizer)
+    vocabulary = vocabulary_of(loaded)
+    data = open_data(spec, task_tokens, external_tokens, tokenizer, mlm_eval_tokens)
+    schedule = Schedule(
+        data.internal.stream if data.internal else None,
+        data.external.stream if data.external else None,
+        rho1=stage.rho1,
+        accumulation=stage.accumulation,
+    )
+    precision = resolve(spec.precision, accelerator.device.type)
+    accelerator.print(f"stage 1: {precision} on {accelerator.device.type}, {execution.threads} threads")
+    model = _build(spec, data, vocabulary, accelerator, bf16=precision == "bf16")
+    held_out = _held_out_batches(data.held_out, spec, vocabulary)
+
+    def step(number: int) -> Step:
+        micros = schedule.step(number)
+        source = data.internal if micros[0].internal else data.external
+        assert source is not None  # refused by Schedule
+        batches = [source.masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros]
+        return Step(micros[0].internal, batches)
+
+    def evaluate(_: Progressed, ready: nn.Module) -> dict[str, float]:
+        return {"held_out_mlm": held_out_mlm(ready, held_out, accelerator)}
+
+    stage_plan = Plan(
+        name="stage 1",
+        seed=spec.seed,
+        tokens=plan(stage.budget, schedule.tokens).tolist(),
+        step=step,
+        weights=lambda step: stage1_weights(step.internal, stage.rho2, step.batches),
+        nominal_length=lambda internal: stage.internal_length if internal else stage.external_length,
+        optimizer=stage.optimizer,
+        chance=math.log(vocabulary.size),
+        evaluations=stage.evaluations,
+        checkpoint_every=stage.checkpoint_every,
+        evaluate=evaluate if held_out else None,
+        initialise=lambda: _start_embeddings(spec, model, data, vocabulary),
+    )
+    identity = fingerprint(spec, "stage 1", data.digests, precision, execution)
+    with workspace(destination, accelerator) as working:
+        outcome = train(stage_plan, model, accelerator, working, identity, execution)
+        if accelerator.is_main_process:
+            for name, part in (("mlm", model.mlm), ("classifier", model.classifier)):
+                if part is not None:
+                    save_model(part, loaded, working / name)
+            record = {
+                "work": outcome.work.as_dict(),
+                "parameters": parameter_counts(model),
+                "embedding_init": outcome.start,
+                "held_out": outcome.history,
+                "environment": environment(precision, accelerator, execution),
+            }
+            finish(working, "stage1", spec, data.digests, outcome, record, time.perf_counter() - started)
+    return read_manifest(destination, "stage1")
+
+
+def _build(
+    spec: RunSpec, data: Data, vocabulary: Vocabulary, accelerator: Accelerator, *, bf16: bool
+) -> TwoHeads:
+    attention = attention_for(accelerator.device.type)
+    mlm = build_mlm(spec.model, vocabulary, attention=attention, seed=torch_seed(spec.seed, "weights"))
+    check_lengths(mlm.config, [source.length for source in (data.internal, data.external) if source])
+    classifier = None
+    if data.head is not None:
+        classifier = new_classifier(mlm, data.head, seed=torch_seed(spec.seed, "stage 1 head"))
+    return TwoHeads(mlm, classifier, bf16=bf16)
+
+
+def _start_embeddings(spec: RunSpec, model: TwoHeads, data: Data, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Give the token embeddings their start, and say what it cost."""
+    if spec.model.embedding_init == "random" or spec.model.pretrained is not None:
+        return {"kind": "random" if spec.model.pretrained is None else "pretrained"}
+    weight = model.mlm.get_input_embeddings().weight
+    vectors, cost = cooccurrence.embeddings(
+        [source.store for source in (data.external, data.internal) if source is not None],
+        spec.embedding_init,
+        vocabulary=len(weight),
+        dimensions=weight.shape[1],
+        seed=spec.seed,
+    )
+    vectors[vocabulary.pad] = 0.0
+    with torch.no_grad():
+        weight.copy_(torch.from_numpy(vectors))
+    return {"kind": "cooccurrence", "tokens": cost.tokens, "pairs": cost.pairs, "flops": cost.flops}
+
+
+def _held_out_batches(store: Store | None, spec: RunSpec, vocabulary: Vocabulary) -> list[Batch]:
+    """The dev texts that are watched, with masks that are the same for every run, seed and variant."""
+    if store is None or not len(store):
+        return []
+    rng = generator(0, "held-out")
+    rows = rng.permutation(len(store))[: spec.stage1.held_out_rows]
+    rows = rows[np.argsort(np.diff(store.offsets)[rows], kind="stable")]
+    chunks = [rows[start : start + _EVALUATION_ROWS] for start in range(0, len(rows), _EVALUATION_ROWS)]
+    length = spec.stage1.internal_length
+    probability = spec.stage1.mlm_probability
+    return [
+        mask(assemble(store, chunk, length, vocabulary), vocabulary, probability, rng) for chunk in chunks
+    ]
+
+
+def held_out_mlm(ready: nn.Module, batches: list[Batch], accelerator: Accelerator) -> float:
+    """Mean loss over the masked positions of the held-out texts, shared out over the processes."""
+    device = accelerator.device
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    for batch in batches[accelerator.process_index :: accelerator.num_processes]:
+        losses = ready(TensorBatch.of(batch, device), Weights(1.0, 0.0))
+        sums += torch.stack([losses["mlm"].double(), torch.tensor(float(batch.masked), device=device)])
+    total, masked = accelerator.reduce(sums, "sum").tolist()
+    return total / max(masked, 1.0)

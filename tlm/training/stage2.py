@@ -1,0 +1,194 @@
+"""Stage 2 (Section 3.1): the task loss alone, from stage 1's encoder with a new head.
+
+Place in the flow: stage 1 (or a Hub checkpoint, for the PLM baselines) → stage 2 → evaluation. The dev
+split is scored some times during the run and the best weights are kept, the earliest of equals. The test
+split is never opened: evaluation reads it once, with the checkpoint that this stage has chosen.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+
+from tlm.artifacts import Manifest, read_manifest
+from tlm.config.training import RunSpec
+from tlm.errors import TlmError
+from tlm.metrics import score
+from tlm.training import checkpoint
+from tlm.training.batches import Stream, input_lengths
+from tlm.training.loop import Execution, Plan, Progressed, Step, train
+from tlm.training.masking import Source, assemble
+from tlm.training.model import (
+    TaskHead,
+    TensorBatch,
+    TwoHeads,
+    attention_for,
+    build_mlm,
+    check_lengths,
+    load_mlm,
+    new_classifier,
+    parameter_counts,
+)
+from tlm.training.objective import stage2_weights
+from tlm.training.precision import resolve
+from tlm.training.randomness import torch_seed
+from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
+from tlm.training.tokens import Store, open_split
+from tlm.training.workspace import environment, fingerprint, finish, read_tokens, save_model, workspace
+
+PRIMARY = "dev_primary"
+_EVALUATION_ROWS = 64  # rows of a dev batch
+
+
+def run_stage2(
+    spec: RunSpec,
+    stage1_dir: Path | None,
+    task_tokens: Path,
+    tokenizer: Path,
+    destination: Path,
+    threads: int,
+    *,
+    execution: Execution | None = None,
+) -> Manifest:
+    """Finetune and save the best dev checkpoint as `model/` of a `stage2` artifact.
+
+    `stage1_dir` is a `stage1` artifact, or None to start from the Hub checkpoint that `spec.model` names.
+    An interrupted run continues. Raises TlmError for inputs that do not fit, or a task without train or dev.
+    """
+    started = time.perf_counter()
+    if (stage := spec.stage2) is None:
+        raise TlmError("this run has no stage 2 (stage2: null); evaluate its stage 1 classifier instead")
+    execution = execution or Execution(threads=threads)
+    accelerator = execution.accelerator(destination.parent)
+    loaded = load_tokenizer(tokenizer)
+    vocabulary = vocabulary_of(loaded)
+    made_by = read_manifest(tokenizer, "tokenizer")
+    task = read_tokens(task_tokens, made_by, str(tokenizer))
+    head, metric = TaskHead.of(task.parameters), str(task.parameters["metric"])
+    digests = {"tokenizer": made_by.digest, "task": task.digest}
+    if stage1_dir is not None:
+        digests["stage1"] = read_manifest(stage1_dir, "stage1").digest
+    elif spec.model.pretrained is None:
+        raise TlmError("stage 2 has nothing to start from: give a stage 1 artifact or set model.pretrained")
+    precision = resolve(spec.precision, accelerator.device.type)
+    accelerator.print(f"stage 2: {precision} on {accelerator.device.type}, {execution.threads} threads")
+    attention = attention_for(accelerator.device.type)
+    if stage1_dir is not None:
+        mlm = load_mlm(stage1_dir / "mlm", attention=attention)
+    else:
+        mlm = build_mlm(spec.model, vocabulary, attention=attention, seed=torch_seed(spec.seed, "weights"))
+    check_lengths(mlm.config, [stage.length])
+    classifier = new_classifier(mlm, head, seed=torch_seed(spec.seed, "stage 2 head"))
+    model = TwoHeads(None, classifier, bf16=precision == "bf16", label_smoothing=stage.label_smoothing)
+
+    train_store = open_split(task_tokens, "train")
+    stream = Stream(
+        input_lengths(train_store, stage.length), seed=spec.seed, name="stage 2", batch_size=stage.batch_size
+    )
+    source = Source(train_store, stream, stage.length)
+    dev = open_split(task_tokens, "dev")
+    if not len(dev):
+        raise TlmError(f"{task_tokens}: the dev split is empty; stage 2 chooses its checkpoint by it")
+    steps = stage.steps or math.ceil((stage.epochs or 0) * len(train_store) / stage.batch_size)
+    identity = fingerprint(spec, "stage 2", digests, precision, execution)
+
+    with workspace(destination, accelerator) as working:
+
+        def evaluate(done: Progressed, ready: nn.Module) -> dict[str, float]:
+            logits = predict(ready, dev, stage.length, vocabulary, accelerator)
+            values = dev_scores(logits, dev, metric, head)
+            if accelerator.is_main_process:
+                _keep_if_best(working, model, done, values[PRIMARY])
+            return values
+
+        plan = Plan(
+            name="stage 2",
+            seed=spec.seed,
+            tokens=np.cumsum([stream.lengths[stream.batch(n)].sum() for n in range(steps)]).tolist(),
+            step=lambda number: Step(True, [source.plain(number, vocabulary)]),
+            weights=lambda step: stage2_weights(step.batches),
+            nominal_length=lambda internal: stage.length,
+            optimizer=stage.optimizer,
+            chance=1.0 if head.regression else math.log(max(2, len(head.labels))),
+            evaluations=stage.evaluations,
+            checkpoint_every=stage.checkpoint_every,
+            evaluate=evaluate,
+        )
+        outcome = train(plan, model, accelerator, working, identity, execution)
+        if accelerator.is_main_process:
+            chosen = best_of(outcome.history)
+            assert chosen is not None  # the last step is always evaluated
+            checkpoint.load_weights(_best_file(working, chosen["step"]), model)
+            save_model(classifier, loaded, working / "model")
+            record = {
+                "work": outcome.work.as_dict(),
+                "parameters": parameter_counts(model),
+                "metric": metric,
+                "best": chosen,
+                "dev": outcome.history,
+                "environment": environment(precision, accelerator, execution),
+            }
+            finish(working, "stage2", spec, digests, outcome, record, time.perf_counter() - started)
+    return read_manifest(destination, "stage2")
+
+
+def predict(
+    ready: nn.Module, store: Store, length: int, vocabulary: Vocabulary, accelerator: Accelerator
+) -> np.ndarray:
+    """Logits of every row, in the store's order, (rows, labels) float32; shared out over the processes."""
+    order = np.argsort(input_lengths(store, length), kind="stable")
+    chunks = [order[start : start + _EVALUATION_ROWS] for start in range(0, len(order), _EVALUATION_ROWS)]
+    mine = chunks[accelerator.process_index :: accelerator.num_processes]
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for rows in mine:
+        batch = TensorBatch.of(assemble(store, rows, length, vocabulary), accelerator.device)
+        parts.append((rows, ready(batch)["logits"].cpu().numpy()))
+    if accelerator.num_processes > 1:
+        parts = gather_object(parts)
+    logits = np.empty((len(store), parts[0][1].shape[1]), np.float32)
+    for rows, values in parts:
+        logits[rows] = values
+    return logits
+
+
+def dev_scores(logits: np.ndarray, dev: Store, metric: str, head: TaskHead) -> dict[str, float]:
+    """The task's metrics on dev, each named `dev_…`."""
+    assert dev.labels is not None
+    predictions = logits[:, 0] if head.regression else logits.argmax(axis=1)
+    return {f"dev_{name}": value for name, value in score(metric, dev.labels, predictions).items()}
+
+
+def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The evaluation with the highest dev metric, the earliest of equals."""
+    return max(history, key=lambda entry: entry[PRIMARY], default=None)
+
+
+def _best_file(working: Path, step: int) -> Path:
+    return working / "best" / f"step-{step:09d}.safetensors"
+
+
+def _keep_if_best(working: Path, model: TwoHeads, done: Progressed, value: float) -> None:
+    """Save the weights if they beat every earlier evaluation.
+
+    What was best at the last checkpoint stays beside it, because a resumed run starts from there.
+    """
+    before = best_of(done.history)
+    if before is not None and value <= before[PRIMARY]:
+        return
+    file = _best_file(working, done.step)
+    file.parent.mkdir(exist_ok=True)
+    checkpoint.save_weights(file, model)
+    last = checkpoint.latest(working / "checkpoints")
+    resumable = checkpoint.step_of(last) if last else 0
+    then = best_of([entry for entry in done.history if entry["step"] <= resumable])
+    for old in file.parent.glob("step-*"):
+        if old != file and (then is None or old != _best_file(working, then["step"])):
+            old.unlink()
