@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+import yaml
+from pydantic import Field, field_validator
 
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
@@ -40,6 +41,14 @@ class Settings(Strict):
     """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
     overrides: dict[str, Any] = {}
     """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
+
+    @field_validator("overrides", mode="before")
+    @classmethod
+    def _retype(cls, value: Any) -> Any:
+        """Snakemake's `--config` hands nested values over as text: `{"k": "10"}`."""
+        if isinstance(value, dict):
+            return {key: cls._retype(each) for key, each in value.items()}
+        return yaml.safe_load(value) if isinstance(value, str) else value
 
 
 class Experiments(Strict):
