@@ -1,0 +1,142 @@
+"""From names to runs: merging, what each method is made of, and mistakes told apart."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tlm.config import runs
+from tlm.config.project import Project, load_project
+from tlm.config.selections import SHARED, Selection
+from tlm.errors import TlmError
+
+CONFIG = ROOT / "config"
+
+
+def project(folder: Path = CONFIG, **changes: object) -> Project:
+    config = yaml.safe_load((CONFIG / "config.yaml").read_text())
+    return load_project({**config, **changes}, folder)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of config/ that a test may spoil."""
+    for path in CONFIG.rglob("*.yaml"):
+        target = tmp_path / path.relative_to(CONFIG)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(path.read_text())
+    return tmp_path
+
+
+@pytest.mark.parametrize("scale", sorted(path.stem for path in (CONFIG / "scales").glob("*.yaml")))
+def test_every_shipped_scale_resolves_every_cell(scale):
+    runs.check(project(scale=scale))
+
+
+def test_a_tlm_run_is_made_of_its_own_selection_and_both_stages():
+    run = runs.resolve(project(scale="smoke"), "toy", "tlm", 2)
+    assert run.folder == "runs/smoke/toy/tlm/seed2"
+    assert run.model == "runs/smoke/toy/tlm/seed2/stage2"
+    assert run.selection == Selection("bm25", 20, "toy", "toy")
+    assert run.external_tokens == "data/tokens/toy-wordpiece-512/external/toy/toy/bm25-k20"
+    assert run.spec is not None and run.spec.seed == 2
+
+
+def test_a_plm_is_pretrained_once_on_the_whole_corpus_at_the_stated_multiple():
+    shipped = project(scale="smoke")
+    seeds = [runs.resolve(shipped, "toy", "plm", seed) for seed in shipped.seeds]
+    assert len({run.stage1 for run in seeds}) == 1
+    pretraining = seeds[0].pretraining
+    assert pretraining is not None and pretraining.task == SHARED and pretraining.spec is not None
+    assert pretraining.spec.stage1.rho1 == "inf"
+    assert pretraining.selection is not None and pretraining.selection.selector == "whole"
+    own = runs.resolve(shipped, "toy", "tlm", 1).spec
+    assert own is not None and own.stage1.budget.tokens is not None
+    assert pretraining.spec.stage1.budget.tokens == shipped.scale.plm.compute * own.stage1.budget.tokens
+
+
+def test_overrides_come_last_and_reach_every_run():
+    changed = project(scale="smoke", overrides={"stage1": {"rho2": 100}, "k": 7})
+    spec = runs.resolve(changed, "toy", "tlm", 1)
+    assert spec.spec is not None and spec.spec.stage1.rho2 == 100
+    assert spec.selection is not None and spec.selection.size == 7
+
+
+def test_overrides_given_as_text_keep_their_types():
+    # Snakemake parses `--config 'overrides={"k": 7}'` into text.
+    assert project(overrides={"k": "7", "stage2": "null"}).settings.overrides == {"k": 7, "stage2": None}
+
+
+values = st.recursive(
+    st.integers() | st.text(max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "budget", "c"]), inner, max_size=3),
+    max_leaves=8,
+)
+mappings = st.dictionaries(st.sampled_from(["a", "b", "budget", "c"]), values, max_size=4)
+
+
+@given(mappings, mappings)
+def test_merge_lays_the_change_over_the_base(base, change):
+    merged = runs.merge(base, change)
+    assert set(merged) == set(base) | set(change)
+    assert runs.merge(merged, change) == merged
+    for key, value in change.items():
+        if not isinstance(value, dict) or key == "budget":
+            assert merged[key] == value
+
+
+@given(st.sampled_from(["bm25", "random", "whole"]), st.integers(1, 10**9))
+def test_a_selections_name_says_what_it_is(selector, size):
+    selection = Selection(selector, size, "corpus", "task")
+    assert Selection.from_name(selection.name, "corpus", "task") == selection
+
+
+def test_a_smaller_k_is_made_from_the_largest_retrieval():
+    small = Selection("bm25", 50, "c", "t").made_from(largest_k=5000)
+    assert small == {"retrieval": "data/retrieval/c/t/top5000"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scale": "huge"}, "no scale 'huge'"),
+        ({"sead": [1]}, "sead: unknown key"),
+        ({"seeds": []}, "seeds"),
+        ({"overrides": {"stage1": {"rho3": 1}}}, "rho3: unknown key"),
+        ({"overrides": {"stage3": {}}}, "unknown key 'stage3'"),
+        ({"overrides": {"stage1": {"rho1": 0}}}, "rho1 is 0"),
+        ({"overrides": {"model": {"heads": 3}}}, "not a multiple of heads"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    with pytest.raises(TlmError, match=message):
+        runs.check(project(**{"scale": "smoke", **change}))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("scales/smoke.yaml", "corpus: toy", "corpus: tay", "no corpus 'tay'"),
+        ("scales/smoke.yaml", "tasks: [toy]", "tasks: [tay]", "no task 'tay'"),
+        ("scales/smoke.yaml", "k: 20\n", "", "k: missing key"),
+        ("experiments.yaml", "variant: plm}", "variant: plmm}", "no variant 'plmm'"),
+        ("experiments.yaml", "method: plm", "method: pml", "method"),
+        ("tasks.yaml", "source: toy", "source: tay", "no source 'tay'"),
+    ],
+)
+def test_mistakes_in_files_name_the_file(copy, file, old, new, message):
+    path = copy / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(TlmError, match=message) as caught:
+        runs.check(project(copy, scale="smoke"))
+    assert Path(file).name in str(caught.value) or "experiments.yaml" in str(caught.value)
+
+
+def test_malformed_yaml_is_told_in_one_line(copy):
+    (copy / "scales" / "smoke.yaml").write_text("corpus: [toy")
+    with pytest.raises(TlmError, match=r"smoke\.yaml: not valid YAML"):
+        project(copy, scale="smoke")
