@@ -28,6 +28,7 @@ from transformers import (
 
 from tlm.config.training import ModelSpec
 from tlm.errors import TlmError
+from tlm.training import fast
 from tlm.training.masking import Batch
 from tlm.training.objective import Weights, mlm_loss, task_loss
 from tlm.training.tokenizer import Vocabulary
@@ -192,11 +193,13 @@ class TwoHeads(nn.Module):
         *,
         bf16: bool = False,
         label_smoothing: float = 0.0,
+        native: bool = False,
     ) -> None:
+        """`native` keeps to the forward pass of `transformers` where ours would do (for tests and benchmarks)."""
         super().__init__()
         self.mlm: Any = mlm
         self.classifier: Any = classifier
-        self.bf16, self.label_smoothing = bf16, label_smoothing
+        self.bf16, self.label_smoothing, self.native = bf16, label_smoothing, native
 
     @property
     def config(self) -> PretrainedConfig:
@@ -227,6 +230,10 @@ class TwoHeads(nn.Module):
     def encode(self, batch: TensorBatch) -> torch.Tensor:
         """Hidden states, (rows, length, hidden)."""
         encoder = self._either.base_model
+        if not self.native and fast.supports(self.config, batch.input_ids.device):
+            dtype = torch.bfloat16 if self.bf16 else torch.float32
+            with torch.autocast("cpu", enabled=False):
+                return fast.encode(encoder, batch.input_ids, batch.mask, batch.token_types, dtype)
         mask = None if batch.mask is None else batch.mask.long()
         inputs = {"input_ids": batch.input_ids, "attention_mask": mask}
         if batch.token_types is not None and self.config.model_type == "bert":
