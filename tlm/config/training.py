@@ -38,6 +38,9 @@ class ModelSpec(Strict):
     max_length: PositiveInt = 512
     """Longest input in tokens that the position encoding must reach."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    pooling: Literal["cls", "mean"] = "cls"
+    """What the classification head reads: [CLS], as the paper does, or the mean over tokens (modernbert only),
+    which learns sooner where steps are few."""
     embedding_init: Literal["random", "cooccurrence"] = "random"
     pretrained: str | None = None
     """A Hub checkpoint to start from instead of a random model (PLM baselines); the sizes above are then unused."""
@@ -46,6 +49,8 @@ class ModelSpec(Strict):
     def _heads_divide(self) -> ModelSpec:
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
+        if self.architecture == "bert" and self.pooling != "cls":
+            raise ValueError("bert has no mean pooling; set pooling to cls")
         return self
 
 

@@ -71,6 +71,16 @@ def embeddings(
     return vectors, Cost(tokens, int(information.nnz), int(flops), time.perf_counter() - started)
 
 
+def log_unigrams(stores: Sequence[Store], vocabulary: int) -> np.ndarray:
+    """Log frequency of each entry, (vocabulary,) float32 of mean zero; half a count for what never occurs."""
+    counts = np.full(vocabulary, 0.5)
+    for store in stores:
+        for start in range(0, len(store.tokens), _CHUNK):
+            counts += np.bincount(store.tokens[start : start + _CHUNK], minlength=vocabulary)
+    logs = np.log(counts)
+    return (logs - logs.mean()).astype(np.float32)
+
+
 def _counts(
     stores: Sequence[Store], spec: EmbeddingInitSpec, vocabulary: int, rng: np.random.Generator
 ) -> tuple[sparse.csr_array, int]:

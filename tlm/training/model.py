@@ -87,7 +87,7 @@ def encoder_config(spec: ModelSpec, vocabulary: Vocabulary) -> PretrainedConfig:
         # Every layer sees the whole text: at these lengths a window of 128 would see and cost as much.
         layer_types=["full_attention"] * spec.layers,
         rope_parameters={"full_attention": dict(rotary), "sliding_attention": dict(rotary)},
-        classifier_pooling="cls",
+        classifier_pooling=spec.pooling,
         attention_dropout=spec.dropout,
         embedding_dropout=spec.dropout,
         mlp_dropout=spec.dropout,
@@ -215,7 +215,7 @@ class TwoHeads(nn.Module):
         with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.bf16):
             hidden = self.encode(batch)
             if weights is None:
-                return {"logits": self.classify(hidden).float()}
+                return {"logits": self.classify(hidden, batch.mask).float()}
             losses = {}
             if weights.mlm:
                 assert batch.positions is not None and batch.targets is not None and self.mlm is not None
@@ -223,7 +223,7 @@ class TwoHeads(nn.Module):
                 losses["mlm"] = mlm_loss(states, batch.targets, self.predict, self.config.vocab_size)
             if weights.task:
                 assert batch.labels is not None
-                losses["task"] = task_loss(self.classify(hidden), batch.labels, self.label_smoothing)
+                losses["task"] = task_loss(self.classify(hidden, batch.mask), batch.labels, self.label_smoothing)
         total = sum(loss * getattr(weights, name) for name, loss in losses.items())
         return {"loss": total, **losses}
 
@@ -246,12 +246,25 @@ class TwoHeads(nn.Module):
             return self.mlm.cls(states)
         return self.mlm.decoder(self.mlm.head(states))
 
-    def classify(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Class logits (rows, labels) from all hidden states, by the native head on [CLS]."""
+    def classify(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Class logits (rows, labels) from all hidden states, by the native head on [CLS] or on their mean."""
         model = self.classifier
         if self.config.model_type == "bert":
             return model.classifier(model.dropout(model.bert.pooler(hidden)))
-        return model.classifier(model.drop(model.head(hidden[:, 0])))
+        return model.classifier(model.drop(model.head(self._pooled(hidden, mask))))
+
+    def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        if self.config.classifier_pooling == "cls":
+            return hidden[:, 0]
+        if mask is None:  # no padding
+            return hidden.mean(dim=1)
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def output_bias(mlm: Any) -> torch.Tensor:
+    """The language-model head's bias over the vocabulary, (vocabulary,)."""
+    return mlm.cls.predictions.bias if mlm.config.model_type == "bert" else mlm.decoder.bias
 
 
 def parameter_counts(model: TwoHeads) -> dict[str, int]:

@@ -31,6 +31,7 @@ from tlm.training.model import (
     build_mlm,
     check_lengths,
     new_classifier,
+    output_bias,
     parameter_counts,
 )
 from tlm.training.objective import Weights, stage1_weights
@@ -184,8 +185,9 @@ def _start_embeddings(spec: RunSpec, model: TwoHeads, data: Data, vocabulary: Vo
     if spec.model.embedding_init == "random" or spec.model.pretrained is not None:
         return {"kind": "random" if spec.model.pretrained is None else "pretrained"}
     weight = model.mlm.get_input_embeddings().weight
+    stores = [source.store for source in (data.external, data.internal) if source is not None]
     vectors, cost = cooccurrence.embeddings(
-        [source.store for source in (data.external, data.internal) if source is not None],
+        stores,
         spec.embedding_init,
         vocabulary=len(weight),
         dimensions=weight.shape[1],
@@ -194,6 +196,8 @@ def _start_embeddings(spec: RunSpec, model: TwoHeads, data: Data, vocabulary: Vo
     vectors[vocabulary.pad] = 0.0
     with torch.no_grad():
         weight.copy_(torch.from_numpy(vectors))
+        # The vectors hold what words say of each other beyond their frequencies: those are the head's bias.
+        output_bias(model.mlm).copy_(torch.from_numpy(cooccurrence.log_unigrams(stores, len(weight))))
     return {"kind": "cooccurrence", "tokens": cost.tokens, "pairs": cost.pairs, "flops": cost.flops}
 
 

@@ -1,0 +1,208 @@
+"""The workflow as its users run it, at the smoke scale: built, left alone, changed, interrupted, and misused.
+
+One build serves all tests of this file. Each test works on its own copy of the result.
+"""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from tlm.artifacts import verify
+
+pytestmark = pytest.mark.slow
+
+COPIED = ("Snakefile", "config", "examples", "profiles", "scripts", "tlm", "workflow")
+RUN = "runs/smoke/toy/tlm/seed1"
+
+
+def snakemake(folder: Path, *arguments: str, scale: str = "smoke", **options: object):
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    if not any(argument.startswith("--config") for argument in arguments):
+        command += ["--config", f"scale={scale}"]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, **options
+    )
+
+
+def planned(folder: Path, *arguments: str) -> Counter[str]:
+    """Rule → number of jobs of a dry run."""
+    result = snakemake(folder, "--dry-run", *arguments)
+    assert result.returncode == 0, result.stderr
+    table = re.search(r"^Job stats:\njob .*?\n-[- ]*\n(.*?)\n\n", result.stdout + result.stderr, re.M | re.S)
+    if table is None:
+        assert "Nothing to be done" in result.stdout + result.stderr
+        return Counter()
+    jobs = Counter({line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()})
+    del jobs["total"]
+    return jobs
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(project) -> Path:
+    result = snakemake(project, "results/table2.csv")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return project
+
+
+@pytest.fixture
+def copy(built, tmp_path) -> Path:
+    """The built project, to be spoiled; metadata and times travel along."""
+    return Path(shutil.copytree(built, tmp_path / "copy", copy_function=shutil.copy2, symlinks=True))
+
+
+def test_table2_holds_a_number_in_every_cell_of_its_measured_rows(built):
+    rows = {row["row"]: row for row in csv.DictReader((built / "results/table2.csv").open())}
+    for name in ("tlm", "plm"):
+        assert rows[name]["source"] == "measured"
+        assert 0 <= float(rows[name]["toy"]) <= 100
+        assert float(rows[name]["toy_sd"]) >= 0
+        assert float(rows[name]["toy.mlm_loss"]) > 0
+        assert float(rows[name]["data"]) > 0
+    assert float(rows["plm"]["flops"]) >= 2 * float(rows["tlm"]["flops"]) * 0.99
+    assert rows["tfidf"]["flops"] == "" and float(rows["tfidf"]["toy"]) > 0
+    assert rows["reported-tlm-large"]["source"].startswith("reported")
+    assert "| TLM |" in (built / "results/table2.md").read_text()
+
+
+def test_every_artifact_is_what_its_manifest_says(built):
+    manifests = [*built.glob("data/**/manifest.json"), *built.glob("runs/**/manifest.json")]
+    assert len(manifests) > 20
+    for path in manifests:
+        verify(path)
+
+
+def test_no_query_comes_from_dev_or_test(built):
+    import pyarrow.parquet as pq
+
+    asked = set(pq.read_table(next(built.glob("data/retrieval/toy/toy/*/topk.parquet")))["query_id"].to_pylist())
+    train = set(pq.read_table(built / "data/tasks/toy/train.parquet")["row_id"].to_pylist())
+    assert asked == train
+
+
+def test_the_model_loads_without_this_project(built):
+    code = (
+        "import sys; sys.modules['tlm'] = None\n"
+        "from transformers import pipeline\n"
+        f"print(pipeline('text-classification', model='{RUN}/stage2/model')('The boat is at anchor.')[0]['label'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=built, capture_output=True, text=True)
+    assert result.stdout.strip() in ("garden", "harbour", "kitchen"), result.stderr
+
+
+def test_a_finished_build_has_nothing_to_do_even_when_everything_is_touched(copy):
+    assert not planned(copy, "results/table2.csv")
+    for path in [*copy.glob("data/**/*"), *copy.glob("tlm/**/*.py"), *copy.glob("config/**/*.yaml")]:
+        path.touch()
+    assert not planned(copy, "results/table2.csv")
+
+
+def test_a_changed_rho2_reruns_training_and_what_follows(copy):
+    jobs = planned(copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"stage1": {"rho2": 100}}')
+    assert jobs["stage1"] == 2  # the seeds of TLM; pretraining reads no rho2
+    assert jobs["stage2"] == jobs["evaluate"] == 2
+    assert jobs["cell"] == 6  # TLM's row
+    assert set(jobs) == {"stage1", "stage2", "evaluate", "cell", "table"}
+
+
+def test_a_changed_stage2_leaves_stage1_alone(copy):
+    jobs = planned(copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"stage2": {"epochs": 5}}')
+    assert "stage1" not in jobs and jobs["stage2"] == 4
+
+
+def test_a_deleted_cell_rebuilds_one_cell(copy):
+    (copy / "results/cells/table2/tlm/toy.json").unlink()
+    assert planned(copy, "results/table2.csv") == {"cell": 1, "table": 1}
+
+
+def test_changed_code_reruns_what_it_touches(copy):
+    path = copy / "tlm/results/tables.py"
+    path.write_text(path.read_text() + "\n")
+    assert planned(copy, "results/table2.csv") == {"table": 1}
+
+
+def test_building_again_gives_the_same_bytes(copy):
+    before = {name: (copy / name).read_bytes() for name in (f"{RUN}/stage2/manifest.json", "results/table2.md")}
+    shutil.rmtree(copy / RUN)
+    result = snakemake(copy, f"{RUN}/stage2/manifest.json")
+    assert result.returncode == 0, result.stderr
+    assert (copy / f"{RUN}/stage2/manifest.json").read_bytes() == before[f"{RUN}/stage2/manifest.json"]
+
+
+def test_an_interrupted_build_is_finished_by_the_same_command(copy):
+    shutil.rmtree(copy / RUN)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", f"{RUN}/stage1/manifest.json", "--config", "scale=smoke"]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (copy / "runs/smoke/toy/tlm/seed1").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends: to Snakemake and its jobs
+    process.wait(timeout=120)
+    assert process.returncode != 0
+    assert not (copy / f"{RUN}/stage1/manifest.json").exists()
+    result = snakemake(copy, f"{RUN}/stage1/manifest.json")
+    assert result.returncode == 0, result.stderr
+    verify(copy / RUN / "stage1")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("config/config.yaml", "scale: demo", "skale: demo", "skale: unknown key"),
+        ("config/scales/smoke.yaml", "rho2: 20", "rho2: -1", "rho2"),
+        ("config/scales/smoke.yaml", "corpus: toy", "corpus: none", "no corpus 'none'"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line_and_no_job(project, tmp_path, file, old, new, message):
+    folder = tmp_path / "copy"
+    for name in COPIED:
+        source = project / name
+        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+    result = snakemake(folder, "results/table2.csv")
+    assert result.returncode != 0
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and message in errors[0]
+    assert "Traceback" not in result.stderr
+    assert not (folder / "data").exists()
+
+
+def test_k_larger_than_the_corpus_fails_in_one_line(copy):
+    result = snakemake(copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"k": 1000000}')
+    assert result.returncode != 0
+    assert re.search(r"^error: .*1,?000,?000", result.stdout + result.stderr, re.M)
+    assert not list(copy.glob("data/retrieval/toy/toy/top1000000/manifest.json"))
+
+
+def test_a_cell_says_what_it_was_made_from(built):
+    cell = json.loads((built / "results/cells/table2/tlm/toy.json").read_text())
+    assert len(cell["values"]) == 2 and len(cell["made_from"]) == 2
