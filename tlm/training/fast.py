@@ -1,10 +1,10 @@
-"""The encoders' forward pass on CPU, over the native modules' own weights, without what training does not need.
+"""The encoders' forward pass on CPU, over the native modules' weights, without what training does not need.
 
-Place in the flow: under model, where there is no dropout and every layer sees the whole text. Same mathematics
-as `transformers`' forward (tests compare values and gradients), about twice as fast in bf16: one data type from
-the embeddings on instead of a cast around every product, the rotation of q and k and their transposition in
-one pass, the attention scale folded into the rotation, the softmax without a detour through fp32, and gradients
-written where they belong instead of concatenated.
+Place in the flow: under model, where there is no dropout and every layer sees the whole text. Same
+mathematics as `transformers`' forward (tests compare values and gradients), about twice as fast in bf16:
+one data type from the embeddings on instead of a cast around every product, the rotation of q and k and
+their transposition in one pass, the attention scale folded into the rotation, the softmax without a detour
+through fp32, and gradients written where they belong instead of concatenated.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _rotation(length: int, head: int, base: float, dtype: torch.dtype) -> tuple[
 def _rotate(
     x: torch.Tensor, tables: tuple[torch.Tensor, torch.Tensor] | None, out: torch.Tensor, sign: float
 ) -> None:
-    """Write x (rows, length, heads, head), its pairs of halves turned by sign · angle, into `out` (same shape)."""
+    """Write x (rows, length, heads, head), its halves turned by sign · angle, into `out` (same shape)."""
     if tables is None:
         out.copy_(x)
         return

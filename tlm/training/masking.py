@@ -97,7 +97,7 @@ def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths that fit `room`, taking tokens from whichever text is longer."""
+    """Lengths that fit `room`, taking tokens from whichever text is longer (`longest_first`, ties as there)."""
     half = room // 2
     if first + second <= room:
         return first, second
@@ -105,7 +105,7 @@ def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
         return first, room - first
     if second <= half:
         return room - second, second
-    return room - half, half
+    return (room - half, half) if first > second else (half, room - half)
 
 
 def mask(batch: Batch, vocabulary: Vocabulary, probability: float, rng: np.random.Generator) -> Batch:

@@ -195,7 +195,7 @@ class TwoHeads(nn.Module):
         label_smoothing: float = 0.0,
         native: bool = False,
     ) -> None:
-        """`native` keeps to the forward pass of `transformers` where ours would do (for tests and benchmarks)."""
+        """`native` keeps to the forward pass of `transformers` where ours would do (tests, benchmarks)."""
         super().__init__()
         self.mlm: Any = mlm
         self.classifier: Any = classifier
@@ -223,7 +223,8 @@ class TwoHeads(nn.Module):
                 losses["mlm"] = mlm_loss(states, batch.targets, self.predict, self.config.vocab_size)
             if weights.task:
                 assert batch.labels is not None
-                losses["task"] = task_loss(self.classify(hidden, batch.mask), batch.labels, self.label_smoothing)
+                logits = self.classify(hidden, batch.mask)
+                losses["task"] = task_loss(logits, batch.labels, self.label_smoothing)
         total = sum(loss * getattr(weights, name) for name, loss in losses.items())
         return {"loss": total, **losses}
 
@@ -247,7 +248,7 @@ class TwoHeads(nn.Module):
         return self.mlm.decoder(self.mlm.head(states))
 
     def classify(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Class logits (rows, labels) from all hidden states, by the native head on [CLS] or on their mean."""
+        """Class logits (rows, labels) from all hidden states, by the native head on [CLS] or their mean."""
         model = self.classifier
         if self.config.model_type == "bert":
             return model.classifier(model.dropout(model.bert.pooler(hidden)))

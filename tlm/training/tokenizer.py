@@ -182,4 +182,5 @@ def _wrap(pieces: dict[str, int], spec: TokenizerSpec) -> PreTrainedTokenizerFas
         pair=f"{cls} $A {sep} $B:1 {sep}:1",
         special_tokens=[(cls, pieces[cls]), (sep, pieces[sep])],
     )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **SPECIALS)
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=names, **SPECIALS)
