@@ -133,7 +133,7 @@ def test_costs_by_hand(task_dir, tmp_path):
     assert flops["data"] == {"bytes": 12345, "passages": 67}
     first = flops["stage1"]
     assert first["tokens"] == {"real": 240 + 1080 - 10, "padded": 240 + 1080, "nominal": 3200}
-    assert first["paper"] == 6 * 3200 * parameters
+    assert first["paper"] == 6 * 1310 * parameters
     per_token = 2 * (4 * 16 * 16 + 2 * 16 * 24)
     squares = 10 * 24**2 + 90 * 12**2
     matmul = 6 * (

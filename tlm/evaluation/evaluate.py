@@ -173,7 +173,8 @@ def _stage1_cost(
     start = int(record["embedding_init"].get("flops", 0))
     return {
         "tokens": _tokens(work),
-        "paper": paper_flops(work["nominal_tokens"], parameters),
+        # Tokens that were read: bucketed by length, our batches hold little of the padding that the paper counts.
+        "paper": paper_flops(work["real_tokens"], parameters),
         "matmul": {**matmul.as_dict(), "embedding_init": start, "total": matmul.total + start},
     }
 
