@@ -97,7 +97,7 @@ def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths that fit `room`, taking tokens from whichever text is longer (`longest_first`, ties as there)."""
+    """Lengths that fit `room`, taking tokens from the longer text, as `longest_first` does."""
     half = room // 2
     if first + second <= room:
         return first, second

@@ -1,0 +1,332 @@
+"""Both stages, end to end on toy data: every mode, exact repeats, resumes, and explained failures."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_toy import LENGTH, Toy, toy_rows, toy_spec
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from tlm.artifacts import partial_path, verify
+from tlm.config.training import RunSpec
+from tlm.errors import TlmError
+from tlm.training import loop, stage2
+from tlm.training.loop import Execution
+from tlm.training.stage1 import run_stage1
+from tlm.training.stage2 import best_of, run_stage2
+
+CPU = Execution(threads=1, cpu=True)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Toy:
+    return Toy(tmp_path_factory.mktemp("toy"))
+
+
+def stage1(toy: Toy, spec: RunSpec, out: Path, task: Path | None = None, external: bool = True):
+    return run_stage1(
+        spec, task or toy.task, toy.external if external else None, toy.tokenizer, out, 1, execution=CPU
+    )
+
+
+def two_stages(toy: Toy, spec: RunSpec, out: Path, task: Path | None = None, external: bool = True) -> dict:
+    stage1(toy, spec, out / "stage1", task, external)
+    if spec.stage2 is None:
+        return {}
+    run_stage2(spec, out / "stage1", task or toy.task, toy.tokenizer, out / "stage2", 1, execution=CPU)
+    return record(out / "stage2")
+
+
+def record(folder: Path) -> dict:
+    return json.loads((folder / "record.json").read_text())
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(a: Path, b: Path) -> bool:
+    one, two = weights(a), weights(b)
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+MODES = {
+    "tlm": {},
+    "bert": {"model.architecture": "bert", "model.intermediate_size": 64},
+    "dropout": {"model.dropout": 0.1},
+    "cooccurrence": {"model.embedding_init": "cooccurrence", "model.pooling": "mean"},
+    "ext-only": {"stage1.rho1": "inf"},
+    "task-only": {"stage1.rho1": 0},
+    "rho2-0": {"stage1.rho2": 0},
+    "no-stage2": {"stage2": None},
+    "token-batches": {"stage1.batch_tokens": 200, "stage1.accumulation": 2},
+    "token-budget": {"stage1.budget": {"tokens": 1500}},
+    "two-lengths": {"stage1.internal_length": 12, "stage1.external_length": 24},
+    "smoothing": {"stage2.label_smoothing": 0.2, "stage2.epochs": 0.5, "stage2.steps": None},
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_trains_and_loads(toy: Toy, tmp_path: Path, mode: str):
+    spec = toy_spec(**MODES[mode])
+    out = two_stages(toy, spec, tmp_path, external=mode != "task-only")
+    verify(tmp_path / "stage1", "stage1")
+    AutoModelForMaskedLM.from_pretrained(tmp_path / "stage1" / "mlm")
+    has_classifier = (tmp_path / "stage1" / "classifier").exists()
+    assert has_classifier == (mode != "ext-only")
+    last = tmp_path / "stage1" / "classifier"
+    if spec.stage2 is not None:
+        verify(tmp_path / "stage2", "stage2")
+        last = tmp_path / "stage2" / "model"
+        assert out["best"]["dev_primary"] == max(entry["dev_primary"] for entry in out["dev"])
+    model = AutoModelForSequenceClassification.from_pretrained(last)
+    inputs = AutoTokenizer.from_pretrained(last)(["a rose and a boat"], return_tensors="pt")
+    assert ("token_type_ids" in inputs) == (mode == "bert")
+    assert model(**inputs).logits.shape == (1, 3)
+    assert model.config.id2label == {0: "garden", 1: "harbour", 2: "kitchen"}
+
+
+def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
+    spec = toy_spec(**{"stage1.rho1": "inf"})
+    run_stage1(spec, None, toy.external, toy.tokenizer, tmp_path / "plm", 1, execution=CPU)
+    assert record(tmp_path / "plm")["held_out"] == []
+    run_stage1(
+        spec,
+        None,
+        toy.external,
+        toy.tokenizer,
+        tmp_path / "watched",
+        1,
+        mlm_eval_tokens=toy.task,
+        execution=CPU,
+    )
+    assert len(record(tmp_path / "watched")["held_out"]) == 2
+    assert same(tmp_path / "plm" / "mlm", tmp_path / "watched" / "mlm")
+
+
+def test_finetuning_a_checkpoint_without_stage1(toy: Toy, tmp_path: Path):
+    stage1(toy, toy_spec(), tmp_path / "stage1")
+    spec = toy_spec(**{"model.pretrained": str(tmp_path / "stage1" / "mlm")})
+    run_stage2(spec, None, toy.task, toy.tokenizer, tmp_path / "stage2", 1, execution=CPU)
+    run_stage2(toy_spec(), tmp_path / "stage1", toy.task, toy.tokenizer, tmp_path / "same", 1, execution=CPU)
+    assert same(tmp_path / "stage2" / "model", tmp_path / "same" / "model")
+    with pytest.raises(TlmError, match="nothing to start from"):
+        run_stage2(toy_spec(), None, toy.task, toy.tokenizer, tmp_path / "x", 1, execution=CPU)
+
+
+def test_it_learns(toy: Toy, tmp_path: Path):
+    spec = toy_spec(
+        **{
+            "stage1.budget": {"steps": 120},
+            "stage1.batch_size": 16,
+            "stage2.steps": 80,
+            "stage1.checkpoint_every": 1000,
+            "stage2.checkpoint_every": 1000,
+        }
+    )
+    out = two_stages(toy, spec, tmp_path)
+    assert out["best"]["dev_macro_f1"] > 0.8
+    held_out = [entry["held_out_mlm"] for entry in record(tmp_path / "stage1")["held_out"]]
+    assert held_out[-1] < held_out[0] < np.log(512)
+
+
+def test_the_record_counts_what_was_done(toy: Toy, tmp_path: Path):
+    spec = toy_spec(**{"stage1.internal_length": 16})
+    stage1(toy, spec, tmp_path / "s")
+    work = record(tmp_path / "s")["work"]
+    assert work["steps"] == 12 and work["internal"]["steps"] == 4 and work["external"]["steps"] == 8
+    assert work["rows"] == 12 * 8
+    assert work["internal"]["nominal_tokens"] == 4 * 8 * 16
+    assert work["external"]["nominal_tokens"] == 8 * 8 * LENGTH
+    for name in ("real_tokens", "padded_tokens", "squared_lengths", "masked_positions"):
+        assert work[name] == work["internal"][name] + work["external"][name] > 0
+    assert work["real_tokens"] <= work["padded_tokens"] <= work["squared_lengths"]
+    lines = [json.loads(line) for line in (tmp_path / "s" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["tokens"] == work["real_tokens"] and lines[-1]["step"] == 12
+    assert {"external_mlm", "internal_mlm", "task", "held_out_mlm", "learning_rate"} <= set().union(*lines)
+
+
+def test_the_same_seed_gives_the_same_bytes(toy: Toy, tmp_path: Path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        two_stages(toy, toy_spec(seed=seed), tmp_path / name)
+    a, b, c = (tmp_path / name for name in "abc")
+    for stage in ("stage1", "stage2"):
+        assert verify(a / stage).digest == verify(b / stage).digest
+    assert same(a / "stage2" / "model", b / "stage2" / "model")
+    assert not same(a / "stage2" / "model", c / "stage2" / "model")
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing in the package may catch it."""
+
+
+@pytest.mark.parametrize("mode", ["tlm", "dropout", "cooccurrence"])
+@pytest.mark.parametrize("at", [3, 7, 11])
+def test_a_run_killed_at_any_step_resumes_to_the_bit(toy: Toy, tmp_path: Path, monkeypatch, mode, at):
+    spec = toy_spec(**MODES[mode])
+    two_stages(toy, spec, tmp_path / "whole")
+    for stage in ("stage1", "stage2"):
+        original = loop.learning_rate
+
+        def dies(optimizer, step, steps, original=original):
+            if step == at:
+                raise Killed
+            return original(optimizer, step, steps)
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(loop, "learning_rate", dies)
+            if stage == "stage1":
+                stage1(toy, spec, tmp_path / "cut" / "stage1")
+            else:
+                run_stage2(
+                    spec,
+                    tmp_path / "cut/stage1",
+                    toy.task,
+                    toy.tokenizer,
+                    tmp_path / "cut/stage2",
+                    1,
+                    execution=CPU,
+                )
+        assert not (tmp_path / "cut" / stage).exists()
+        assert (partial_path(tmp_path / "cut" / stage) / "checkpoints").exists() == (at > 5)
+        if stage == "stage1":
+            stage1(toy, spec, tmp_path / "cut" / "stage1")
+    two_stages(toy, spec, tmp_path / "cut")
+    for name in ("stage1/mlm", "stage1/classifier", "stage2/model"):
+        assert same(tmp_path / "whole" / name, tmp_path / "cut" / name)
+    for stage in ("stage1", "stage2"):
+        assert verify(tmp_path / "whole" / stage).digest == verify(tmp_path / "cut" / stage).digest
+        steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / stage / "log.jsonl").open()]
+        assert steps == sorted(set(steps))
+
+
+def test_a_checkpoint_of_another_spec_is_refused(toy: Toy, tmp_path: Path, monkeypatch):
+    def dies(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(loop._Log, "write", dies)
+        stage1(toy, toy_spec(**{"stage1.checkpoint_every": 4}), tmp_path / "s")
+    # Killed before anything was logged, so before a checkpoint: any spec may begin.
+    shutil.rmtree(partial_path(tmp_path / "s"))
+    calls = []
+
+    def dies_later(optimizer, step, steps):
+        calls.append(step)
+        if step == 9:
+            raise Killed
+        return 1e-3
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(loop, "learning_rate", dies_later)
+        stage1(toy, toy_spec(), tmp_path / "s")
+    with pytest.raises(TlmError, match=r"stage1\.rho2 = 20\.0 \(now 5\.0\)"):
+        stage1(toy, toy_spec(**{"stage1.rho2": 5}), tmp_path / "s")
+
+
+def test_a_loss_that_is_not_a_number_stops_with_its_step(toy: Toy, tmp_path: Path):
+    spec = toy_spec(**{"stage1.optimizer.learning_rate": 1e30, "stage1.optimizer.warmup_fraction": 0})
+    with pytest.raises(
+        TlmError, match=r"stage 1: the loss (is not a number|diverges).*there is no checkpoint yet"
+    ):
+        stage1(toy, spec, tmp_path / "s")
+
+
+def test_memory_that_runs_out_is_explained(toy: Toy, tmp_path: Path, monkeypatch):
+    def full(*_):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    monkeypatch.setattr(loop, "TensorBatch", type("Full", (), {"of": full}))
+    with pytest.raises(TlmError, match=r"out of memory.*lower batch_size"):
+        stage1(toy, toy_spec(), tmp_path / "s")
+
+
+EDGES = {
+    "one-row": {"train": [("a rose", "garden")], "dev": [("tide", "harbour")]},
+    "one-token": {"train": [("rose", "garden"), ("tide", "harbour")] * 5, "dev": [("rose", "garden")]},
+    "empty-text": {"train": [("", "garden"), ("tide", "harbour")], "dev": [("", "garden")]},
+    "long-text": {
+        "train": [("rose " * 10_000, "garden"), ("tide", "harbour")],
+        "dev": [("boat " * 500, "harbour")],
+    },
+    "imbalance": {"train": [("rose", "garden")] * 99 + [("tide", "harbour")], "dev": toy_rows(6, 1)},
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_edges_of_the_data(toy: Toy, tmp_path: Path, edge: str):
+    task = toy.tokens(f"edge-{edge}", EDGES[edge])
+    two_stages(toy, toy_spec(), tmp_path, task)
+    AutoModelForSequenceClassification.from_pretrained(tmp_path / "stage2" / "model")
+
+
+def test_one_class_pairs_and_regression(toy: Toy, tmp_path: Path):
+    one = toy.tokens(
+        "one-class", {"train": [("rose", "garden")] * 9, "dev": [("rose", "garden")]}, labels=["garden"]
+    )
+    assert two_stages(toy, toy_spec(), tmp_path / "one", one)["best"]["dev_accuracy"] == 1.0
+    pairs = [(text, "the boat", label) for text, label in toy_rows(20, 4)]
+    for architecture in ("bert", "modernbert"):
+        spec = toy_spec(**{"model.architecture": architecture})
+        task = toy.tokens(f"pairs-{architecture}", {"train": pairs, "dev": pairs[:6]})
+        two_stages(toy, spec, tmp_path / architecture, task)
+    numbers = [(text, float(i % 5)) for i, (text, _) in enumerate(toy_rows(20, 5))]
+    task = toy.tokens("regression", {"train": numbers, "dev": numbers[:6]}, regression=True)
+    assert "dev_spearman" in two_stages(toy, toy_spec(), tmp_path / "numbers", task)["best"]
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "numbers" / "stage2" / "model")
+    assert model.config.problem_type == "regression" and model.config.num_labels == 1
+
+
+def test_test_splits_are_never_opened(toy: Toy, tmp_path: Path):
+    task = toy.tokens("hidden", {"train": toy_rows(30, 1), "dev": toy_rows(9, 2), "test": toy_rows(9, 3)})
+    shutil.rmtree(task / "test")
+    two_stages(toy, toy_spec(), tmp_path, task)
+
+
+def test_dev_is_predicted_in_its_own_order(toy: Toy, tmp_path: Path):
+    rows = sorted(toy_rows(90, 8), key=lambda row: -len(row[0]))
+    task = toy.tokens("order", {"train": toy_rows(30, 1), "dev": rows})
+    two_stages(toy, toy_spec(), tmp_path, task)
+    last = tmp_path / "stage2" / "model"
+    model, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(last),
+        AutoTokenizer.from_pretrained(last),
+    )
+    guesses = [
+        model(**tokenizer(text, return_tensors="pt", truncation=True, max_length=LENGTH))
+        .logits.argmax()
+        .item()
+        for text, _ in rows
+    ]
+    truth = [model.config.label2id[label] for _, label in rows]
+    right = np.mean(np.array(guesses) == np.array(truth))
+    assert record(tmp_path / "stage2")["best"]["dev_accuracy"] == pytest.approx(right)
+
+
+def test_the_earliest_of_equals_is_kept():
+    history = [{"step": s, stage2.PRIMARY: v} for s, v in ((4, 0.5), (8, 0.7), (12, 0.7))]
+    assert best_of(history)["step"] == 8
+
+
+def test_refusals(toy: Toy, tmp_path: Path):
+    with pytest.raises(TlmError, match="another tokenizer"):
+        other = Toy(tmp_path / "other")
+        shutil.rmtree(other.tokenizer)
+        shutil.copytree(toy.tokenizer, other.tokenizer)
+        manifest = json.loads((other.tokenizer / "manifest.json").read_text())
+        manifest["counts"]["vocabulary"] = 1
+        (other.tokenizer / "manifest.json").write_text(json.dumps(manifest))
+        stage1(other, toy_spec(), tmp_path / "s")
+    with pytest.raises(TlmError, match="no stage 2"):
+        run_stage2(toy_spec(stage2=None), None, toy.task, toy.tokenizer, tmp_path / "s", 1, execution=CPU)
+    task = toy.tokens("no-dev", {"train": toy_rows(9, 1)})
+    stage1(toy, toy_spec(), tmp_path / "stage1")
+    with pytest.raises(TlmError, match="dev split is empty"):
+        run_stage2(toy_spec(), tmp_path / "stage1", task, toy.tokenizer, tmp_path / "s", 1, execution=CPU)
+    with pytest.raises(TlmError, match="longer than the model's max_length"):
+        stage1(toy, toy_spec(**{"model.max_length": 16}), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
