@@ -1,7 +1,7 @@
 """What retrieval needs to know: the index, the queries, and how passages are selected (Sections 3 and 4.1).
 
-An index depends on `IndexSpec` alone, a retrieval on all of `RetrievalSpec`: a changed K or query mode leaves the
-index as it is.
+An index depends on `IndexSpec` alone, a retrieval on all of `RetrievalSpec`: a changed K or query mode leaves
+the index as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ class IndexSpec(Strict):
     """Unicode words (UAX #29), lower-cased: Elasticsearch's analyser of that name."""
     stop_words: Literal["none", "english"] = "none"
     """`english`: scikit-learn's list. The paper keeps stop words."""
+    stemmer: Literal["none", "english"] = "none"
+    """`english`: NLTK's Snowball stemmer, after the stop words."""
     k1: float = Field(1.2, ge=0)  # Elasticsearch's default, which the paper uses
     b: float = Field(0.75, ge=0, le=1)  # likewise
     norms: Literal["exact", "lucene"] = "exact"
@@ -67,6 +69,20 @@ class RandomSelector(Strict):
     seed: int = 0
 
 
+class DsirSelector(Strict):
+    """As many passages as the selection `like`, drawn by importance (Xie et al. 2023, arXiv 2302.03169).
+
+    Passages are weighed by how much more likely their words and pairs of words are in the task's training
+    texts than in the corpus.
+    """
+
+    selector: Literal["dsir"]
+    like: str
+    seed: int = 0
+    buckets: PositiveInt = 10_000  # the paper's
+    """Words and pairs are hashed into so many features."""
+
+
 class WholeCorpusSelector(Strict):
     """All of the corpus; or, with `limit_words`, passages in a seeded random order until that many words."""
 
@@ -82,7 +98,8 @@ class TaskOnlySelector(Strict):
 
 
 SelectorSpec = Annotated[
-    Bm25Selector | RandomSelector | WholeCorpusSelector | TaskOnlySelector, Field(discriminator="selector")
+    Bm25Selector | RandomSelector | DsirSelector | WholeCorpusSelector | TaskOnlySelector,
+    Field(discriminator="selector"),
 ]
 
 

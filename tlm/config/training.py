@@ -138,8 +138,9 @@ class EmbeddingInitSpec(Strict):
     tokens: PositiveInt = 6_000_000
     window: PositiveInt = 5
     context_power: float = 0.75
-    standard_deviation: float = 0.02
-    noise: float = 0.002
+    standard_deviation: float = 0.12
+    """0.02, what models usually start from, is soon overwritten by Adam's first steps (docs/differences.md)."""
+    noise: float = 0.01
 
 
 class RunSpec(Strict):

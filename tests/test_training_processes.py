@@ -1,0 +1,108 @@
+"""What only real processes can show: kill -9, and two processes against one."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_toy import Toy, toy_spec
+
+from tlm.artifacts import partial_path
+from tlm.config.training import RunSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Toy:
+    return Toy(tmp_path_factory.mktemp("toy"))
+
+
+def start(stage: int, toy: Toy, spec: RunSpec, out: Path, **environment: str) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "scripts" / f"stage{stage}.py"), "--cpu", "--threads", "1"]
+    command += ["--spec", spec.model_dump_json(), "--tokenizer", str(toy.tokenizer)]
+    command += ["--task-tokens", str(toy.task), "--output", str(out / f"stage{stage}")]
+    command += ["--external-tokens", str(toy.external)] if stage == 1 else ["--stage1", str(out / "stage1")]
+    return subprocess.Popen(command, env={**os.environ, **environment}, cwd=ROOT)
+
+
+def logged_step(partial: Path) -> int:
+    try:
+        lines = (partial / "log.jsonl").read_text().splitlines()
+        return int(json.loads(lines[-1])["step"])
+    except (FileNotFoundError, IndexError, ValueError):
+        return 0
+
+
+def test_kill_nine_and_run_again(toy: Toy, tmp_path: Path):
+    spec = toy_spec(
+        **{
+            "stage1.budget": {"steps": 400},
+            "stage1.checkpoint_every": 7,
+            "model.embedding_init": "cooccurrence",
+        }
+    )
+    assert start(1, toy, spec, tmp_path / "whole").wait() == 0
+    partial = partial_path(tmp_path / "cut" / "stage1")
+    reached = 0
+    for _ in range(2):  # killed twice, at steps that timing decides
+        process = start(1, toy, spec, tmp_path / "cut")
+        deadline = time.monotonic() + 120
+        while logged_step(partial) <= reached + 20 and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+        reached = logged_step(partial)
+    assert not (tmp_path / "cut" / "stage1").exists()
+    assert start(1, toy, spec, tmp_path / "cut").wait() == 0
+    for name in ("mlm", "classifier"):
+        whole = (tmp_path / "whole" / "stage1" / name / "model.safetensors").read_bytes()
+        assert whole == (tmp_path / "cut" / "stage1" / name / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path, accumulation: int):
+    """With accumulation 2 each process takes whole micro-batches, with 1 half the rows of each."""
+    spec = toy_spec(**{"stage1.accumulation": accumulation, "stage1.batch_size": 6})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    for stage in (1, 2):
+        assert start(stage, toy, spec, tmp_path / "one").wait() == 0
+        ranks = [
+            start(
+                stage,
+                toy,
+                spec,
+                tmp_path / "two",
+                ACCELERATE_USE_CPU="true",
+                RANK=str(rank),
+                LOCAL_RANK=str(rank),
+                WORLD_SIZE="2",
+                LOCAL_WORLD_SIZE="2",
+                MASTER_ADDR="127.0.0.1",
+                MASTER_PORT=port,
+            )
+            for rank in range(2)
+        ]
+        assert [process.wait() for process in ranks] == [0, 0]
+    records = [
+        json.loads((tmp_path / name / "stage2" / "record.json").read_text()) for name in ("one", "two")
+    ]
+    assert records[0]["work"] == records[1]["work"]
+    assert records[1]["environment"]["processes"] == 2
+    for one, two in zip(records[0]["dev"], records[1]["dev"], strict=True):
+        assert one == pytest.approx(two, abs=1e-6)
+    for name in ("stage1/mlm", "stage1/classifier", "stage2/model"):
+        one = load_file(tmp_path / "one" / name / "model.safetensors")
+        two = load_file(tmp_path / "two" / name / "model.safetensors")
+        for key in one:
+            assert torch.allclose(one[key], two[key], rtol=1e-3, atol=2e-5), (name, key)
