@@ -23,9 +23,9 @@ def supports(config: PretrainedConfig, device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     if config.model_type == "bert":
-        dropout = (config.hidden_dropout_prob, config.attention_probs_dropout_prob)
+        dropout = [config.hidden_dropout_prob, config.attention_probs_dropout_prob]
         return not any(dropout) and config.hidden_act == "gelu"
-    dropout = (config.attention_dropout, config.embedding_dropout, config.mlp_dropout)
+    dropout = [config.attention_dropout, config.embedding_dropout, config.mlp_dropout]
     plain = config.hidden_activation == "gelu" and not config.attention_bias and not config.mlp_bias
     return not any(dropout) and plain and set(config.layer_types) == {"full_attention"}
 

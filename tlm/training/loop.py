@@ -50,14 +50,19 @@ class Execution:
     trackers: tuple[str, ...] = ()
     """Accelerate's: tensorboard, wandb."""
 
-    def accelerator(self, folder: Path) -> Accelerator:
-        """The Accelerator of this process; sets the number of threads."""
+    def accelerator(self, folder: Path, *, idle_heads: bool) -> Accelerator:
+        """The Accelerator of this process; sets the number of threads.
+
+        `idle_heads`: a head takes no part in some steps, as the classification head in external ones.
+        """
         torch.set_num_threads(self.threads)
-        # The classification head takes no part in external steps.
-        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        distributed = DistributedDataParallelKwargs(
+            find_unused_parameters=idle_heads,
+            broadcast_buffers=False,  # positions and frequencies: never change
+        )
         return Accelerator(
             cpu=self.cpu,
-            kwargs_handlers=[unused],
+            kwargs_handlers=[distributed],
             log_with=list(self.trackers) or None,
             project_dir=str(folder) if self.trackers else None,
         )
@@ -85,8 +90,8 @@ class Plan:
     chance: float  # loss of a guess, for noticing divergence
     evaluations: int
     checkpoint_every: int
-    evaluate: Callable[[Progressed, nn.Module], dict[str, float]] | None = None
-    """Called on every process after some steps, with what has been done and the model."""
+    evaluate: Callable[[Progressed], dict[str, float]] | None = None
+    """Called on every process after some steps, with what has been done; the model is in evaluation mode."""
     initialise: Callable[[], dict[str, Any]] | None = None
     """Called on every process before step 0, never on resume; what it returns goes into the record."""
 
@@ -187,7 +192,7 @@ def train(
     meter, started, spent = Meter(accelerator), time.perf_counter(), done.seconds
     has_dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
     bad_step = torch.full((), torch.inf, device=accelerator.device)
-    ready.train()
+    model.train()
     try:
         for number, step in _prefetch(plan.step, done.step, plan.steps):
             rate = learning_rate(plan.optimizer, number, plan.steps)
@@ -223,10 +228,10 @@ def train(
                 values = meter.read()
                 _check(values, bad_step, plan, done, folder)
             if done.step in evaluations and plan.evaluate is not None:
-                ready.eval()
-                with torch.no_grad():
-                    measured = plan.evaluate(done, ready)
-                ready.train()
+                model.eval()
+                with torch.no_grad():  # the bare model: processes may evaluate different numbers of batches
+                    measured = plan.evaluate(done)
+                model.train()
                 done.history.append({"step": done.step, "tokens": int(plan.tokens[number]), **measured})
                 values |= measured
             if values:
@@ -248,7 +253,7 @@ def train(
     done.seconds = spent + time.perf_counter() - started
     if progress:
         progress.finish(_note(done.step, plan.steps, log.last))
-    ready.eval()
+    model.eval()
     return done
 
 

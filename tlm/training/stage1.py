@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
 
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.training import INFINITE, RunSpec
@@ -111,7 +110,7 @@ def run_stage1(
     started = time.perf_counter()
     stage = spec.stage1
     execution = execution or Execution(threads=threads)
-    accelerator = execution.accelerator(destination.parent)
+    accelerator = execution.accelerator(destination.parent, idle_heads=True)
     loaded = load_tokenizer(tokenizer)
     vocabulary = vocabulary_of(loaded)
     data = open_data(spec, task_tokens, external_tokens, tokenizer, mlm_eval_tokens)
@@ -133,8 +132,8 @@ def run_stage1(
         batches = [source.masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros]
         return Step(micros[0].internal, batches)
 
-    def evaluate(_: Progressed, ready: nn.Module) -> dict[str, float]:
-        return {"held_out_mlm": held_out_mlm(ready, held_out, accelerator)}
+    def evaluate(_: Progressed) -> dict[str, float]:
+        return {"held_out_mlm": held_out_mlm(model, held_out, accelerator)}
 
     stage_plan = Plan(
         name="stage 1",
@@ -216,12 +215,12 @@ def _held_out_batches(store: Store | None, spec: RunSpec, vocabulary: Vocabulary
     ]
 
 
-def held_out_mlm(ready: nn.Module, batches: list[Batch], accelerator: Accelerator) -> float:
+def held_out_mlm(model: TwoHeads, batches: list[Batch], accelerator: Accelerator) -> float:
     """Mean loss over the masked positions of the held-out texts, shared out over the processes."""
     device = accelerator.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
     for batch in batches[accelerator.process_index :: accelerator.num_processes]:
-        losses = ready(TensorBatch.of(batch, device), Weights(1.0, 0.0))
+        losses = model(TensorBatch.of(batch, device), Weights(1.0, 0.0))
         sums += torch.stack([losses["mlm"].double(), torch.tensor(float(batch.masked), device=device)])
     total, masked = accelerator.reduce(sums, "sum").tolist()
     return total / max(masked, 1.0)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import nn
 
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.training import RunSpec
@@ -67,7 +66,7 @@ def run_stage2(
     if (stage := spec.stage2) is None:
         raise TlmError("this run has no stage 2 (stage2: null); evaluate its stage 1 classifier instead")
     execution = execution or Execution(threads=threads)
-    accelerator = execution.accelerator(destination.parent)
+    accelerator = execution.accelerator(destination.parent, idle_heads=False)
     loaded = load_tokenizer(tokenizer)
     vocabulary = vocabulary_of(loaded)
     made_by = read_manifest(tokenizer, "tokenizer")
@@ -102,8 +101,8 @@ def run_stage2(
 
     with workspace(destination, accelerator) as working:
 
-        def evaluate(done: Progressed, ready: nn.Module) -> dict[str, float]:
-            logits = predict(ready, dev, stage.length, vocabulary, accelerator)
+        def evaluate(done: Progressed) -> dict[str, float]:
+            logits = predict(model, dev, stage.length, vocabulary, accelerator)
             values = dev_scores(logits, dev, metric, head)
             if accelerator.is_main_process:
                 _keep_if_best(working, model, done, values[PRIMARY])
@@ -141,7 +140,7 @@ def run_stage2(
 
 
 def predict(
-    ready: nn.Module, store: Store, length: int, vocabulary: Vocabulary, accelerator: Accelerator
+    model: TwoHeads, store: Store, length: int, vocabulary: Vocabulary, accelerator: Accelerator
 ) -> np.ndarray:
     """Logits of every row, in the store's order, (rows, labels) float32; shared out over the processes."""
     order = np.argsort(input_lengths(store, length), kind="stable")
@@ -150,7 +149,7 @@ def predict(
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     for rows in mine:
         batch = TensorBatch.of(assemble(store, rows, length, vocabulary), accelerator.device)
-        parts.append((rows, ready(batch)["logits"].cpu().numpy()))
+        parts.append((rows, model(batch)["logits"].cpu().numpy()))
     if accelerator.num_processes > 1:
         parts = gather_object(parts)
     logits = np.empty((len(store), parts[0][1].shape[1]), np.float32)
