@@ -94,9 +94,8 @@ def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path, accumulatio
             for rank in range(2)
         ]
         assert [process.wait(timeout=100) for process in ranks] == [0, 0]
-    records = [
-        json.loads((tmp_path / name / "stage2" / "record.json").read_text()) for name in ("one", "two")
-    ]
+    last = f"stage{stages[-1]}"
+    records = [json.loads((tmp_path / n / last / "record.json").read_text()) for n in ("one", "two")]
     assert records[0]["work"] == records[1]["work"]
     assert records[1]["environment"]["processes"] == 2
     measured = "dev" if 2 in stages else "held_out"
