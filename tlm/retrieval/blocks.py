@@ -4,8 +4,8 @@ A block knows nothing of the rest of the corpus: it has its own terms, and what 
 (document frequencies, mean length) is summed over the blocks when queries come. So blocks can be built in any
 order, by any number of jobs, and a longer corpus keeps the blocks of a shorter one.
 
-File: 8 bytes of magic, the header's length (8 bytes), the header as JSON (`key`: what the block was made from;
-`arrays`: name → dtype, offset and length), then the arrays, each at a multiple of 64 bytes.
+File: 8 bytes of magic, the header's length (8 bytes), the header as JSON (`key`: what the block was made
+from; `arrays`: name → dtype, offset and length), then the arrays, each at a multiple of 64 bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ ESCAPE = 255  # term frequencies from here on are kept in `large`
 
 @dataclass(frozen=True)
 class Block:
-    """Postings of one block. Term t occurs in passages `documents[first:last]`, first and last from `frequencies`.
+    """Postings of one block. Term t occurs in passages `documents[first:last]`, first and last from
+    `frequencies`.
 
     Terms are in the order of their hashes; the postings of a term in the order of passages.
     """

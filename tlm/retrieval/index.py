@@ -1,7 +1,8 @@
 """Build an index: the corpus streams past, and every 65,536 passages become a block on disk.
 
 Stage 3 of the flow (corpus → index). Memory is that of the few blocks under way, whatever the corpus's size.
-A build that was killed goes on from its finished blocks, and a corpus that was appended to keeps its full ones.
+A build that was killed goes on from its finished blocks, and a corpus that was appended to keeps its full
+ones.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ def corpus_parts(corpus: Path, manifest: Manifest) -> list[tuple[Path, str, int]
 
 def _plan(parts: list[tuple[Path, str, int]], spec: IndexSpec) -> list[dict[str, Any]]:
     """The key of every block: which rows of which parts (by digest), read how."""
-    analysis = {"engine": ENGINE, "analyser": spec.analyser, "stop_words": spec.stop_words}
-    keys, begin, segments, room = [], 0, [], PASSAGES
+    analysis = {"engine": ENGINE, **spec.model_dump(include={"analyser", "stop_words", "stemmer"})}
+    keys: list[dict[str, Any]] = []
+    segments: list[list[Any]] = []
+    room = PASSAGES
     for _, digest, rows in parts:
         begin = 0
         while begin < rows:

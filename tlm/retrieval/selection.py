@@ -1,8 +1,9 @@
 """Selections: the external data of stage 1 (Section 3.1), with where each passage came from.
 
 `bm25` is the union over queries of their top-k passages, best rank kept; `random` and `whole-corpus` are what
-it is compared with. All of them write `passages.parquet`, sorted by passage id: passage_id, text, source, rank
-(best; 0 where nothing was ranked), score, query_id (of the best rank; the lowest if several; -1), queries.
+it is compared with. All of them write `passages.parquet`, sorted by passage id: passage_id, text, source,
+rank (best; 0 where nothing was ranked), score, query_id (of the best rank; the lowest if several; -1),
+queries.
 """
 
 from __future__ import annotations
