@@ -41,7 +41,9 @@ def closure(root: str, extras: tuple[str, ...]) -> dict[str, str]:
 def main() -> None:
     packages = closure("tlm", ("dev",))
     # A CUDA build of torch brings its own exact pins; a CPU environment has none of them to write.
-    lines = [f"{name}=={version}\n" for name, version in sorted(packages.items()) if not name.startswith("nvidia-")]
+    lines = [
+        f"{name}=={version}\n" for name, version in sorted(packages.items()) if not name.startswith("nvidia-")
+    ]
     Path("constraints.txt").write_text(HEADER + "".join(lines), encoding="utf-8")
 
 

@@ -28,7 +28,11 @@ RUN = "runs/smoke/toy/tlm/seed1"
 
 def snakemake(folder: Path, *arguments: str, scale: str = "smoke", **options: object):
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     if not any(argument.startswith("--config") for argument in arguments):
         command += ["--config", f"scale={scale}"]
     return subprocess.run(
@@ -98,7 +102,9 @@ def test_every_artifact_is_what_its_manifest_says(built):
 def test_no_query_comes_from_dev_or_test(built):
     import pyarrow.parquet as pq
 
-    asked = set(pq.read_table(next(built.glob("data/retrieval/toy/toy/*/topk.parquet")))["query_id"].to_pylist())
+    asked = set(
+        pq.read_table(next(built.glob("data/retrieval/toy/toy/*/topk.parquet")))["query_id"].to_pylist()
+    )
     train = set(pq.read_table(built / "data/tasks/toy/train.parquet")["row_id"].to_pylist())
     assert asked == train
 
@@ -121,7 +127,9 @@ def test_a_finished_build_has_nothing_to_do_even_when_everything_is_touched(copy
 
 
 def test_a_changed_rho2_reruns_training_and_what_follows(copy):
-    jobs = planned(copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"stage1": {"rho2": 100}}')
+    jobs = planned(
+        copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"stage1": {"rho2": 100}}'
+    )
     assert jobs["stage1"] == 2  # the seeds of TLM; pretraining reads no rho2
     assert jobs["stage2"] == jobs["evaluate"] == 2
     assert jobs["cell"] == 6  # TLM's row
@@ -129,7 +137,9 @@ def test_a_changed_rho2_reruns_training_and_what_follows(copy):
 
 
 def test_a_changed_stage2_leaves_stage1_alone(copy):
-    jobs = planned(copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"stage2": {"epochs": 5}}')
+    jobs = planned(
+        copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"stage2": {"epochs": 5}}'
+    )
     assert "stage1" not in jobs and jobs["stage2"] == 4
 
 
@@ -145,7 +155,9 @@ def test_changed_code_reruns_what_it_touches(copy):
 
 
 def test_building_again_gives_the_same_bytes(copy):
-    before = {name: (copy / name).read_bytes() for name in (f"{RUN}/stage2/manifest.json", "results/table2.md")}
+    before = {
+        name: (copy / name).read_bytes() for name in (f"{RUN}/stage2/manifest.json", "results/table2.md")
+    }
     shutil.rmtree(copy / RUN)
     result = snakemake(copy, f"{RUN}/stage2/manifest.json")
     assert result.returncode == 0, result.stderr
@@ -154,10 +166,28 @@ def test_building_again_gives_the_same_bytes(copy):
 
 def test_an_interrupted_build_is_finished_by_the_same_command(copy):
     shutil.rmtree(copy / RUN)
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", f"{RUN}/stage1/manifest.json", "--config", "scale=smoke"]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        f"{RUN}/stage1/manifest.json",
+        "--config",
+        "scale=smoke",
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(copy),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     process = subprocess.Popen(
-        command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=copy,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while not (copy / "runs/smoke/toy/tlm/seed1").exists() and time.monotonic() < deadline:

@@ -36,7 +36,7 @@ def sha256_bytes(data: bytes) -> str:
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's content, read in chunks of 1 MiB."""
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
@@ -145,7 +145,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -185,7 +185,7 @@ def staged_directory(final: Path, *, resume: bool = False) -> Iterator[Path]:
             raise RuntimeError(f"{final}: staged without a manifest")
         if final.exists():
             shutil.rmtree(final)
-        os.replace(working, final)
+        working.replace(final)
     except BaseException:
         if not resume:
             shutil.rmtree(working, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The typed configuration: what config/ may say, and what a run is made of."""

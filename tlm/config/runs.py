@@ -92,7 +92,7 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
     """
     change = project.variant(variant)
     base = _merged(project, task, variant)
-    common = {
+    common: dict[str, Any] = {
         "scale": project.settings.scale,
         "task": task,
         "variant": variant,
@@ -181,7 +181,9 @@ def _token_budget(run: Run) -> int:
 
 def stored_length(project: Project) -> int:
     """Tokens of a text that are stored: no run reads more, and 512 is the longest that the paper trains on."""
-    lengths = [merge(project.scale.model, each.get("model", {})).get("max_length", 0) for each in _changes(project)]
+    lengths = [
+        merge(project.scale.model, each.get("model", {})).get("max_length", 0) for each in _changes(project)
+    ]
     return max(512, *lengths)
 
 

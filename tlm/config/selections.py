@@ -46,7 +46,9 @@ class Selection:
             raise TlmError(f"no selection is called {name!r}: bm25-k<K>, random-k<K> or whole-<words>w")
         if match["words"]:
             return Selection("whole", int(match["words"]), corpus, owner)
-        return Selection("random" if match["selector"] == "random" else "bm25", int(match["k"]), corpus, owner)
+        return Selection(
+            "random" if match["selector"] == "random" else "bm25", int(match["k"]), corpus, owner
+        )
 
     def spec(self, seed: int) -> SelectorSpec:
         """What the selector is told; `seed` is for those that draw at random."""

@@ -64,8 +64,9 @@ def paper_flops(tokens: float, parameters: float) -> float:
 
     Assumes two operations per parameter and token forward and four backward; `parameters` are all of the
     model's, embeddings included. The paper's `tokens` are steps · batch size · sequence length, padding
-    included (Section 4.1, `paper_tokens`); of our own runs we count the tokens that were read. Attention scores, the language-model head's decoder beyond the tied embedding, stage 2,
-    retrieval and evaluation are left out.
+    included (Section 4.1, `paper_tokens`); of our own runs we count the tokens that were read. Attention
+    scores, the language-model head's decoder beyond the tied embedding, stage 2, retrieval and evaluation
+    are left out.
     """
     return 6.0 * tokens * parameters
 

@@ -1,23 +1,26 @@
-# Shared by every rule file: the typed configuration, and helpers that turn wildcards into runs.
+# Shared by all rule files: the typed configuration, and what wildcards may be.
 
 import sys
-from pathlib import Path
 
 from tlm.artifacts import canonical_json
 from tlm.config import runs
 from tlm.config.data import local_files
 from tlm.config.project import load_project
-from tlm.config.selections import SHARED, Selection
 from tlm.errors import TlmError
+from tlm.workflow import Workflow, as_json, code
 
 # A mistake in the configuration is told in one line, without Snakemake's traceback.
 try:
     PROJECT = load_project(config)
     runs.check(PROJECT)
-    CELLS = runs.cells(PROJECT)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
+
+ASK = Workflow(PROJECT)
+
+# Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`).
+shell.prefix('export PYTHONPATH="$PWD${{PYTHONPATH:+:$PYTHONPATH}}"; ')
 
 
 wildcard_constraints:
@@ -33,26 +36,3 @@ wildcard_constraints:
     table=r"[\w.-]+",
     row=r"[\w.-]+",
     column=r"[\w.-]+",
-
-
-def as_json(spec):
-    """A typed specification as the text that rules pass to their scripts, and that Snakemake compares."""
-    return canonical_json(spec.model_dump(mode="json"))
-
-
-def run_of(wildcards):
-    """The run that `scale / task / variant / seed` names."""
-    if wildcards.task == SHARED:
-        return runs.resolve_pretraining(PROJECT, wildcards.variant)
-    return runs.resolve(
-        PROJECT, wildcards.task, wildcards.variant, int(wildcards.seed)
-    )
-
-
-def code(*names):
-    """The modules that a rule runs, as inputs: a change of code rebuilds what it touches, and only that."""
-    files = []
-    for name in names:
-        path = Path("tlm") / name
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return [str(path) for path in files]

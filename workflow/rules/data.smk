@@ -6,17 +6,19 @@ rule fetch:
     input:
         local=lambda wildcards: local_files(PROJECT.data.sources[wildcards.source]),
         script="scripts/fetch.py",
-        code=code("artifacts.py", "sources"),
+        code=code("artifacts.py", "config/data.py", "sources"),
     output:
         "data/sources/{source}/manifest.json",
-    params:
-        spec=lambda wildcards: as_json(PROJECT.data.sources[wildcards.source]),
-        mirrors=canonical_json(PROJECT.settings.mirrors),
     log:
         "logs/fetch/{source}.log",
     benchmark:
         "benchmarks/fetch/{source}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
+    params:
+        spec=lambda wildcards: as_json(PROJECT.data.sources[wildcards.source]),
+        mirrors=canonical_json(PROJECT.settings.mirrors),
     shell:
         "python {input.script} --name {wildcards.source} --spec {params.spec:q} --mirrors {params.mirrors:q}"
         " --output $(dirname {output}) 2>&1 | tee {log}"
@@ -25,18 +27,20 @@ rule fetch:
 rule task:
     """Rows of a labelled task, split."""
     input:
-        source=lambda wildcards: f"data/sources/{PROJECT.data.tasks[wildcards.task].source}/manifest.json",
+        source=ASK.task_source,
         script="scripts/task.py",
-        code=code("artifacts.py", "text.py", "sources/formats.py", "sources/medline.py", "tasks"),
+        code=code("artifacts.py", "config/data.py", "text.py", "sources", "tasks"),
     output:
         "data/tasks/{task}/manifest.json",
-    params:
-        spec=lambda wildcards: as_json(PROJECT.data.tasks[wildcards.task]),
     log:
         "logs/task/{task}.log",
     benchmark:
         "benchmarks/task/{task}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
+    params:
+        spec=lambda wildcards: as_json(PROJECT.data.tasks[wildcards.task]),
     shell:
         "python {input.script} --name {wildcards.task} --spec {params.spec:q} --source $(dirname {input.source})"
         " --output $(dirname {output}) 2>&1 | tee {log}"
@@ -45,21 +49,20 @@ rule task:
 rule corpus:
     """Clean passages of a general corpus."""
     input:
-        sources=lambda wildcards: [
-            f"data/sources/{source}/manifest.json"
-            for source in PROJECT.data.corpora[wildcards.corpus].sources
-        ],
+        sources=ASK.source_inputs,
         script="scripts/corpus.py",
-        code=code("artifacts.py", "text.py", "sources/formats.py", "sources/medline.py", "corpus"),
+        code=code("artifacts.py", "config/data.py", "text.py", "sources", "corpus"),
     output:
         "data/corpora/{corpus}/manifest.json",
-    params:
-        spec=lambda wildcards: as_json(PROJECT.data.corpora[wildcards.corpus]),
     log:
         "logs/corpus/{corpus}.log",
     benchmark:
         "benchmarks/corpus/{corpus}.tsv"
+    conda:
+        "../../environment.yml"
     threads: workflow.cores
+    params:
+        spec=lambda wildcards: as_json(PROJECT.data.corpora[wildcards.corpus]),
     shell:
         "python {input.script} --name {wildcards.corpus} --spec {params.spec:q} --sources data/sources"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"

@@ -1,42 +1,26 @@
 # Evaluation: predictions on dev and test, metrics, held-out MLM loss and FLOPs of one run.
 
 
-EVALUATION_CODE = code("artifacts.py", "metrics.py", "training", "evaluation")
-TFIDF = "|".join(
-    name
-    for name, spec in PROJECT.experiments.variants.items()
-    if spec.method == "tfidf"
-)
-
-
-def evaluated(run):
-    """The models that a run's evaluation reads, and the external data that they read."""
-    return {
-        "stage1": run.stage1,
-        "stage2": run.model if run.spec.stage2 else None,
-        "data": (run.pretraining or run).selection
-        and (run.pretraining or run).selection.folder,
-    }
-
-
 rule evaluate:
     """The one reading of a test split, by the checkpoint that dev chose."""
     input:
-        unpack(lambda wildcards: manifests(evaluated(run_of(wildcards)))),
+        unpack(ASK.evaluate_inputs),
         task="data/tasks/{task}/manifest.json",
         script="scripts/evaluate.py",
-        code=EVALUATION_CODE,
+        code=code("artifacts.py", "metrics.py", "training", "evaluation"),
     output:
-        RUN + "/evaluation/manifest.json",
-    params:
-        artifacts=lambda wildcards: flags(**evaluated(run_of(wildcards))),
-    wildcard_constraints:
-        variant=rf"(?!(?:{TFIDF})/)[\w.-]+",
+        "runs/{scale}/{task}/{variant}/seed{seed}/evaluation/manifest.json",
     log:
         "logs/evaluate/{scale}-{task}-{variant}-seed{seed}.log",
     benchmark:
         "benchmarks/evaluate/{scale}-{task}-{variant}-seed{seed}.tsv"
+    wildcard_constraints:
+        variant=rf"(?!(?:{ASK.tfidf_variants})/)[\w.-]+",
+    conda:
+        "../../environment.yml"
     threads: PROJECT.scale.threads
+    params:
+        artifacts=ASK.evaluate_flags,
     shell:
         "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"
         " --task $(dirname {input.task}) {params.artifacts}"
@@ -48,15 +32,23 @@ rule tfidf:
     input:
         task="data/tasks/{task}/manifest.json",
         script="scripts/tfidf.py",
-        code=code("artifacts.py", "metrics.py", "evaluation/record.py", "evaluation/tfidf.py"),
+        code=code(
+            "artifacts.py",
+            "metrics.py",
+            "config/baseline.py",
+            "evaluation/record.py",
+            "evaluation/tfidf.py",
+        ),
     output:
-        RUN + "/evaluation/manifest.json",
-    wildcard_constraints:
-        variant=TFIDF,
+        "runs/{scale}/{task}/{variant}/seed{seed}/evaluation/manifest.json",
     log:
         "logs/tfidf/{scale}-{task}-{variant}-seed{seed}.log",
     benchmark:
         "benchmarks/tfidf/{scale}-{task}-{variant}-seed{seed}.tsv"
+    wildcard_constraints:
+        variant=ASK.tfidf_variants,
+    conda:
+        "../../environment.yml"
     threads: 1
     shell:
         "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"

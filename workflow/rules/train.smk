@@ -1,21 +1,26 @@
 # Tokenizer, tokens, stage 1 and stage 2 (Section 3.1).
 
+TOKENIZER = runs.tokenizer_name(PROJECT)
+TRAINING_CODE = code("artifacts.py", "metrics.py", "config/training.py", "training")
+
 
 rule tokenizer:
     """WordPiece, trained on the corpus."""
     input:
-        corpus="data/corpora/" + PROJECT.scale.corpus + "/manifest.json",
+        corpus=f"data/corpora/{PROJECT.scale.corpus}/manifest.json",
         script="scripts/tokenizer.py",
         code=code("artifacts.py", "training/tokenizer.py"),
     output:
-        "data/tokenizers/" + runs.tokenizer_name(PROJECT) + "/manifest.json",
+        f"data/tokenizers/{TOKENIZER}/manifest.json",
+    log:
+        f"logs/tokenizer/{TOKENIZER}.log",
+    benchmark:
+        f"benchmarks/tokenizer/{TOKENIZER}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: workflow.cores
     params:
         spec=as_json(PROJECT.scale.tokenizer),
-    log:
-        "logs/tokenizer/" + runs.tokenizer_name(PROJECT) + ".log",
-    benchmark:
-        "benchmarks/tokenizer/" + runs.tokenizer_name(PROJECT) + ".tsv"
-    threads: workflow.cores
     shell:
         "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus})"
         " --output $(dirname {output}) 2>&1 | tee {log}"
@@ -30,13 +35,15 @@ rule internal_tokens:
         code=code("artifacts.py", "training/tokens.py"),
     output:
         "data/tokens/{tokenizer}/internal/{task}/manifest.json",
-    params:
-        length=runs.stored_length(PROJECT),
     log:
         "logs/tokens/{tokenizer}-internal-{task}.log",
     benchmark:
         "benchmarks/tokens/{tokenizer}-internal-{task}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
+    params:
+        length=runs.stored_length(PROJECT),
     shell:
         "python {input.script} --task $(dirname {input.texts}) --tokenizer $(dirname {input.tokenizer})"
         " --length {params.length} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -51,66 +58,40 @@ rule external_tokens:
         code=code("artifacts.py", "training/tokens.py"),
     output:
         "data/tokens/{tokenizer}/external/{corpus}/{task}/{selection}/manifest.json",
-    params:
-        length=runs.stored_length(PROJECT),
     log:
         "logs/tokens/{tokenizer}-{corpus}-{task}-{selection}.log",
     benchmark:
         "benchmarks/tokens/{tokenizer}-{corpus}-{task}-{selection}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
+    params:
+        length=runs.stored_length(PROJECT),
     shell:
         "python {input.script} --selection $(dirname {input.texts}) --tokenizer $(dirname {input.tokenizer})"
         " --length {params.length} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
-TRAINING_CODE = code(
-    "artifacts.py", "metrics.py", "config/training.py", "training"
-)
-RUN = "runs/{scale}/{task}/{variant}/seed{seed}"
-
-
-def flags(**folders):
-    """`--name folder` for each folder that there is."""
-    return " ".join(
-        f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder
-    )
-
-
-def stage1_tokens(run):
-    """Internal tokens unless the run is a pretraining, external tokens unless it is task-only."""
-    return {
-        "task_tokens": None if run.task == SHARED else run.internal_tokens,
-        "external_tokens": run.external_tokens,
-    }
-
-
-def manifests(folders):
-    return {
-        name: runs.manifest(folder) for name, folder in folders.items() if folder
-    }
-
-
 rule stage1:
     """Stage 1: external and internal data, interleaved; a PLM's pretraining is the same without internal data."""
     input:
-        unpack(lambda wildcards: manifests(stage1_tokens(run_of(wildcards)))),
-        tokenizer=lambda wildcards: f"data/tokenizers/{run_of(wildcards).tokenizer}/manifest.json",
+        unpack(ASK.stage1_inputs),
+        tokenizer=ASK.tokenizer,
         script="scripts/stage1.py",
         code=TRAINING_CODE,
     output:
-        RUN + "/stage1/manifest.json",
-    params:
-        # Without stage 2, so that a change of it reruns stage 2 alone.
-        spec=lambda wildcards: as_json(
-            run_of(wildcards).spec.model_copy(update={"stage2": None})
-        ),
-        tokens=lambda wildcards: flags(**stage1_tokens(run_of(wildcards))),
+        "runs/{scale}/{task}/{variant}/seed{seed}/stage1/manifest.json",
     log:
         "logs/stage1/{scale}-{task}-{variant}-seed{seed}.log",
     benchmark:
         "benchmarks/stage1/{scale}-{task}-{variant}-seed{seed}.tsv"
-    priority: lambda wildcards: 10 if wildcards.task == SHARED else 0
+    priority: ASK.stage1_priority
+    conda:
+        "../../environment.yml"
     threads: PROJECT.scale.threads
+    params:
+        spec=ASK.stage1_spec,
+        tokens=ASK.stage1_flags,
     shell:
         "python {input.script} --spec {params.spec:q} {params.tokens} --tokenizer $(dirname {input.tokenizer})"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -119,20 +100,21 @@ rule stage1:
 rule stage2:
     """Stage 2: the task alone, from stage 1's weights; the best dev checkpoint is kept."""
     input:
-        stage1=lambda wildcards: runs.manifest(run_of(wildcards).stage1),
-        tokens=lambda wildcards: runs.manifest(run_of(wildcards).internal_tokens),
-        tokenizer=lambda wildcards: f"data/tokenizers/{run_of(wildcards).tokenizer}/manifest.json",
+        unpack(ASK.stage2_inputs),
+        tokenizer=ASK.tokenizer,
         script="scripts/stage2.py",
         code=TRAINING_CODE,
     output:
-        RUN + "/stage2/manifest.json",
-    params:
-        spec=lambda wildcards: as_json(run_of(wildcards).spec),
+        "runs/{scale}/{task}/{variant}/seed{seed}/stage2/manifest.json",
     log:
         "logs/stage2/{scale}-{task}-{variant}-seed{seed}.log",
     benchmark:
         "benchmarks/stage2/{scale}-{task}-{variant}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: PROJECT.scale.threads
+    params:
+        spec=ASK.stage2_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --stage1 $(dirname {input.stage1})"
         " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer})"

@@ -1,0 +1,183 @@
+"""What the rules of workflow/rules/ ask: which inputs, parameters and flags belong to given wildcards.
+
+Place in the flow: the Snakefile's side of `tlm.config`. Rule files stay declarations; what they need to compute is
+here, where it is typed and tested. Every method takes Snakemake's wildcards and is used as an input or parameter
+function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlm.artifacts import canonical_json
+from tlm.config import runs
+from tlm.config.base import Strict
+from tlm.config.experiments import CellSpec
+from tlm.config.project import Project
+from tlm.config.runs import Run, manifest
+from tlm.config.selections import SHARED, Selection
+from tlm.errors import TlmError
+
+
+def as_json(spec: Strict) -> str:
+    """A typed specification as the text that rules pass to their scripts, and that Snakemake compares."""
+    return canonical_json(spec.model_dump(mode="json"))
+
+
+def code(*names: str) -> list[str]:
+    """The modules that a rule runs, as inputs: a change of code rebuilds what it touches, and only that."""
+    files: list[Path] = []
+    for name in names:
+        path = Path("tlm") / name
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [str(path) for path in files]
+
+
+def _manifests(folders: dict[str, str | None]) -> dict[str, str]:
+    return {name: manifest(folder) for name, folder in folders.items() if folder}
+
+
+def _flags(folders: dict[str, str | None]) -> str:
+    return " ".join(f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """The rules' questions, answered for one project."""
+
+    project: Project
+
+    def source_inputs(self, wildcards: Any) -> list[str]:
+        """The sources of a corpus."""
+        spec = self.project.data.corpora[wildcards.corpus]
+        return [manifest(f"data/sources/{source}") for source in spec.sources]
+
+    def task_source(self, wildcards: Any) -> str:
+        """The source of a task."""
+        return manifest(f"data/sources/{self.project.data.tasks[wildcards.task].source}")
+
+    def retrieval_spec(self, wildcards: Any) -> str:
+        """What a retrieval is told."""
+        return as_json(runs.retrieval_spec(self.project, int(wildcards.k)))
+
+    def selection(self, wildcards: Any) -> Selection:
+        """The selection that its folder names."""
+        return Selection.from_name(wildcards.selection, wildcards.corpus, wildcards.task)
+
+    def selection_spec(self, wildcards: Any) -> str:
+        """What its selector is told."""
+        return as_json(self.selection(wildcards).spec(self.project.settings.selection_seed))
+
+    def _made_from(self, wildcards: Any) -> dict[str, str | None]:
+        selection = self.selection(wildcards)
+        largest = runs.largest_k(self.project, wildcards.task) if selection.selector == "bm25" else 0
+        return dict(selection.made_from(largest))
+
+    def selection_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The retrieval, or the selection whose size is taken; nothing for the whole corpus."""
+        return _manifests(self._made_from(wildcards))
+
+    def selection_flags(self, wildcards: Any) -> str:
+        """The same as flags of its script."""
+        return _flags(self._made_from(wildcards))
+
+    def run(self, wildcards: Any) -> Run:
+        """The run that `scale / task / variant / seed` names."""
+        if wildcards.task == SHARED:
+            return runs.resolve_pretraining(self.project, wildcards.variant)
+        return runs.resolve(self.project, wildcards.task, wildcards.variant, int(wildcards.seed))
+
+    def tokenizer(self, wildcards: Any) -> str:
+        """The run's tokenizer."""
+        return manifest(f"data/tokenizers/{self.run(wildcards).tokenizer}")
+
+    def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
+        run = self.run(wildcards)
+        internal = None if run.task == SHARED else run.internal_tokens
+        return {"task_tokens": internal, "external_tokens": run.external_tokens}
+
+    def stage1_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Internal tokens unless the run is a pretraining, external tokens unless it is task-only."""
+        return _manifests(self._stage1_tokens(wildcards))
+
+    def stage1_flags(self, wildcards: Any) -> str:
+        """The same as flags of its script."""
+        return _flags(self._stage1_tokens(wildcards))
+
+    def stage1_spec(self, wildcards: Any) -> str:
+        """The run without its stage 2, so that a change of stage 2 reruns stage 2 alone."""
+        spec = self.run(wildcards).spec
+        assert spec is not None
+        return as_json(spec.model_copy(update={"stage2": None}))
+
+    def stage1_priority(self, wildcards: Any) -> int:
+        """A pretraining is the longest job and many wait for it: first."""
+        return 10 if wildcards.task == SHARED else 0
+
+    def stage2_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Stage 1's model and the task's tokens."""
+        run = self.run(wildcards)
+        return _manifests({"stage1": run.stage1, "tokens": run.internal_tokens})
+
+    def stage2_spec(self, wildcards: Any) -> str:
+        """The whole run."""
+        spec = self.run(wildcards).spec
+        assert spec is not None
+        return as_json(spec)
+
+    def _evaluated(self, wildcards: Any) -> dict[str, str | None]:
+        run = self.run(wildcards)
+        assert run.spec is not None
+        selection = (run.pretraining or run).selection
+        return {
+            "stage1": run.stage1,
+            "stage2": run.model if run.spec.stage2 else None,
+            "data": selection.folder if selection else None,
+        }
+
+    def evaluate_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The models that an evaluation reads, and the external data that they have read."""
+        return _manifests(self._evaluated(wildcards))
+
+    def evaluate_flags(self, wildcards: Any) -> str:
+        """The same as flags of its script."""
+        return _flags(self._evaluated(wildcards))
+
+    @property
+    def tfidf_variants(self) -> str:
+        """A pattern of the variants that train no encoder."""
+        variants = self.project.experiments.variants.items()
+        return "|".join(name for name, spec in variants if spec.method == "tfidf") or "(?!)"
+
+    def cell(self, wildcards: Any) -> CellSpec:
+        """The cell of that table, row and column. Raises TlmError listing the cells that there are."""
+        cells = runs.cells(self.project)
+        key = (wildcards.table, wildcards.row, wildcards.column)
+        if key not in cells:
+            known = ", ".join("/".join(each[1:]) for each in cells if each[0] == wildcards.table)
+            raise TlmError(f"no cell {'/'.join(key)}; {wildcards.table} has: {known or 'none'}")
+        return cells[key]
+
+    def cell_runs(self, wildcards: Any) -> list[str]:
+        """The evaluations that a cell is made from: its column's tasks, its row's seeds."""
+        cell = self.cell(wildcards)
+        return [
+            manifest(runs.resolve(self.project, task, cell.variant, seed).evaluation)
+            for task in cell.column.tasks
+            for seed in cell.seeds
+        ]
+
+    def cell_spec(self, wildcards: Any) -> str:
+        """What a cell's script is told."""
+        return as_json(self.cell(wildcards))
+
+    def table_cells(self, wildcards: Any) -> list[str]:
+        """The cells of a table's measured rows."""
+        keys = [key for key in runs.cells(self.project) if key[0] == wildcards.table]
+        return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
+
+    def table_spec(self, wildcards: Any) -> str:
+        """What a table's script is told."""
+        return as_json(self.project.table(wildcards.table))
