@@ -135,7 +135,9 @@ def _merged(project: Project, task: str, variant: str) -> dict[str, Any]:
     }
     base = merge(base, scale.per_task.get(task, {}))
     base = merge(base, {"k": change.k} if change.k else {})
-    base = merge(base, {"model": change.model, "stage1": change.stage1})
+    base = merge(
+        base, {"model": change.model, "embedding_init": change.embedding_init, "stage1": change.stage1}
+    )
     base["stage2"] = None if change.stage2 is None else merge(base["stage2"], change.stage2)
     unknown = sorted(set(project.settings.overrides) - set(base))
     if unknown:

@@ -60,6 +60,7 @@ class VariantSpec(Strict):
     selector: Literal["bm25", "random", "task-only"] = "bm25"
     k: PositiveInt | None = None
     model: dict[str, Any] = {}
+    embedding_init: dict[str, Any] = {}
     stage1: dict[str, Any] = {}
     stage2: dict[str, Any] | None = {}
     """`null` leaves stage 2 out."""
