@@ -2,7 +2,7 @@
 #
 #   snakemake results/table2.csv --cores        the main results
 #   snakemake --cores                           every table of config/experiments.yaml
-#   snakemake -n --config scale=medium          what the paper's medium scale would run
+#   snakemake -n --config scale=mini            what a larger scale would run
 
 
 from snakemake.utils import min_version

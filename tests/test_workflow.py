@@ -22,7 +22,7 @@ from tlm.artifacts import verify
 
 pytestmark = pytest.mark.slow
 
-COPIED = ("Snakefile", "config", "examples", "profiles", "scripts", "tlm", "workflow")
+COPIED = ("Snakefile", "config", "environment.yml", "examples", "profiles", "scripts", "tlm", "workflow")
 RUN = "runs/smoke/toy/tlm/seed1"
 
 

@@ -19,8 +19,11 @@ except TlmError as error:
 
 ASK = Workflow(PROJECT)
 
-# Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`).
-shell.prefix('export PYTHONPATH="$PWD${{PYTHONPATH:+:$PYTHONPATH}}"; ')
+# Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`). A prefix of
+# our own replaces Snakemake's, whose strict mode makes a failed script fail its job behind `| tee`.
+shell.prefix(
+    'set -euo pipefail; export PYTHONPATH="$PWD${{PYTHONPATH:+:$PYTHONPATH}}"; '
+)
 
 
 wildcard_constraints:
