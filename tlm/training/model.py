@@ -220,7 +220,11 @@ class TwoHeads(nn.Module):
             if weights.mlm:
                 assert batch.positions is not None and batch.targets is not None and self.mlm is not None
                 states = hidden.flatten(0, 1).index_select(0, batch.positions)
-                losses["mlm"] = mlm_loss(states, batch.targets, self.predict, self.config.vocab_size)
+                output = self.mlm.get_output_embeddings()
+                states = self.transform(states)
+                if self.bf16:  # on a GPU autocast leaves the head's norm in fp32
+                    states = states.to(torch.bfloat16)
+                losses["mlm"] = mlm_loss(states, output.weight, output.bias, batch.targets)
             if weights.task:
                 assert batch.labels is not None
                 logits = self.classify(hidden, batch.mask)
@@ -241,11 +245,11 @@ class TwoHeads(nn.Module):
             inputs["token_type_ids"] = batch.token_types
         return encoder(**inputs)[0]
 
-    def predict(self, states: torch.Tensor) -> torch.Tensor:
-        """Vocabulary logits of encoder states, (n, hidden) → (n, vocabulary)."""
+    def transform(self, states: torch.Tensor) -> torch.Tensor:
+        """The language-model head up to its output layer, (n, hidden) → (n, hidden)."""
         if self.config.model_type == "bert":
-            return self.mlm.cls(states)
-        return self.mlm.decoder(self.mlm.head(states))
+            return self.mlm.cls.predictions.transform(states)
+        return self.mlm.head(states)
 
     def classify(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Class logits (rows, labels) from all hidden states, by the native head on [CLS] or their mean."""

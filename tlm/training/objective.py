@@ -8,16 +8,17 @@ step is cut into micro-batches and processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from tlm.training.masking import Batch
 
-_LOGITS = 1 << 25  # logits held at once: 128 MiB in fp32; more positions are computed in chunks
+_LOGITS = 1 << 24  # logits held at once: 64 MiB in fp32; more positions are computed in chunks
+_TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,56 @@ def stage2_weights(batches: Sequence[Batch]) -> Weights:
 
 
 def mlm_loss(
-    hidden: torch.Tensor, targets: torch.Tensor, head: Callable[[torch.Tensor], torch.Tensor], vocabulary: int
+    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Summed cross-entropy at the masked positions.
+    """Summed cross-entropy at the masked positions, a scalar in fp32.
 
-    `hidden` (masked, hidden) are the encoder's states there, `head` gives (n, vocabulary) logits. Beyond
-    `_LOGITS` the positions go chunk by chunk, and their logits are computed again for the gradient.
+    `states` (masked, hidden) are what the head's output layer reads, `weight` (vocabulary, hidden) and `bias`
+    (vocabulary,) that layer, `targets` (masked,) the ids that stood there.
+    """
+    return _OutputLayerLoss.apply(states, weight, bias, targets)
+
+
+class _OutputLayerLoss(torch.autograd.Function):
+    """Output layer and cross-entropy in one, `_LOGITS` logits at a time, however large the vocabulary.
+
+    softmax(z) - onehot is at once the loss's gradient and a pass over what the loss has just read, so both are
+    made together and no logits are kept for the backward pass.
     """
 
-    def part(states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(head(states).float(), wanted, reduction="sum")
+    @staticmethod
+    def forward(
+        ctx: Any, states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        dtype, device = states.dtype, states.device
+        matrix, offset = weight.to(dtype), bias.to(dtype)
+        learns = any(ctx.needs_input_grad)
+        of_states = torch.empty_like(states)
+        of_weight = torch.zeros(weight.shape, dtype=torch.float32, device=device) if learns else None
+        of_bias = torch.zeros(bias.shape, dtype=torch.float32, device=device) if learns else None
+        total = torch.zeros((), dtype=torch.float32, device=device)
+        size = max(1, _LOGITS // len(weight))
+        for start in range(0, len(states), size):
+            part, wanted = states[start : start + size], targets[start : start + size, None]
+            logits = torch.addmm(offset, part, matrix.t()).float()
+            gradient = torch.softmax(logits, dim=-1)
+            # A probability below 1e-38 counts as that: a loss of 87 is far beyond what training goes on from.
+            total -= gradient.gather(1, wanted).clamp_min(_TINY).log().sum()
+            if of_weight is not None and of_bias is not None:
+                gradient.scatter_add_(1, wanted, gradient.new_full(wanted.shape, -1.0))
+                of_bias += gradient.sum(0)
+                gradient = gradient.to(dtype)
+                torch.mm(gradient, matrix, out=of_states[start : start + size])
+                of_weight += torch.mm(gradient.t(), part)
+        if learns:
+            ctx.save_for_backward(of_states, of_weight, of_bias)
+        return total
 
-    size = max(1, _LOGITS // vocabulary)
-    if len(targets) <= size:
-        return part(hidden, targets)
-    total = hidden.new_zeros((), dtype=torch.float32)
-    for states, wanted in zip(hidden.split(size), targets.split(size), strict=True):
-        total = total + checkpoint(part, states, wanted, use_reentrant=False)
-    return total
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        of_states, of_weight, of_bias = ctx.saved_tensors
+        scale = gradients[0]
+        return of_states * scale.to(of_states.dtype), of_weight * scale, of_bias * scale, None
 
 
 def task_loss(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
