@@ -1,4 +1,4 @@
-"""Index a corpus for BM25."""
+"""Index a corpus for BM25, at once or in shares."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.retrieval import IndexSpec
-from tlm.retrieval.index import build_index
+from tlm.retrieval.index import build_index, build_share, parse_share
 
 
 def main() -> None:
@@ -14,9 +14,15 @@ def main() -> None:
     parser.add_argument("--spec", required=True, help="retrieval.index as JSON, or @file")
     parser.add_argument("--corpus", required=True, type=Path, help="directory of the corpus artifact")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--share", help="I/N: build share I (from 0) of N of the blocks, for --shares")
+    parser.add_argument("--shares", nargs="+", type=Path, default=[], help="directories of shares to take up")
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
-    build_index(args.corpus, args.output, parse_json(IndexSpec, args.spec, "--spec"), args.threads)
+    spec = parse_json(IndexSpec, args.spec, "--spec")
+    if args.share:
+        build_share(args.corpus, args.output, spec, args.threads, parse_share(args.share))
+    else:
+        build_index(args.corpus, args.output, spec, args.threads, args.shares)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Select passages of a corpus as external data: by retrieval, at random, or all of it."""
+"""Select passages of a corpus as external data: by retrieval, by importance, at random, or all of it."""
 
 import argparse
 from pathlib import Path
@@ -14,11 +14,15 @@ def main() -> None:
     parser.add_argument("--spec", required=True, help="a selector as JSON, or @file")
     parser.add_argument("--corpus", required=True, type=Path, help="directory of the corpus artifact")
     parser.add_argument("--retrieval", type=Path, help="directory of the retrieval artifact (bm25)")
-    parser.add_argument("--like", type=Path, help="directory of the selection whose size is taken (random)")
+    parser.add_argument(
+        "--like", type=Path, help="directory of the selection whose size is taken (random, dsir)"
+    )
+    parser.add_argument("--task", type=Path, help="directory of the task artifact (dsir)")
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     selector = parse_json(Selector, args.spec, "--spec").root
-    select(selector, args.corpus, args.output, retrieval_dir=args.retrieval, like=args.like)
+    inputs = {"retrieval_dir": args.retrieval, "like": args.like, "task_dir": args.task}
+    select(selector, args.corpus, args.output, **inputs)
 
 
 if __name__ == "__main__":

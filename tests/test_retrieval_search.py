@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tlm.artifacts import write_manifest
 from tlm.config.retrieval import IndexSpec
 from tlm.retrieval.index import build_index
-from tlm.retrieval.search import EmbeddedIndex, lucene_length
+from tlm.retrieval.search import EmbeddedIndex
+from tlm.retrieval.weighting import lucene_length
 
 
 def write_corpus(directory: Path, texts: list[str], parts: int = 1) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numba
 import numpy as np
@@ -17,8 +18,9 @@ import pyarrow as pa
 
 from tlm.config.retrieval import IndexSpec
 from tlm.retrieval import words
+from tlm.retrieval.characters import break_classes, lower_case
 
-Texts = pa.Array | Sequence[str]
+Texts: TypeAlias = pa.Array | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,7 @@ class Analysed:
 def analyse(texts: Texts) -> Analysed:
     """Split and number the words of `texts` (no nulls). Releases the interpreter lock."""
     raw, bounds = _utf8(texts)
-    stream, starts, hashes, ends, data = words.split_words(
-        raw, bounds, words.break_classes(), words.lower_case()
-    )
+    stream, starts, hashes, ends, data = words.split_words(raw, bounds, break_classes(), lower_case())
     return Analysed(stream, starts, Terms(hashes, ends, data))
 
 

@@ -119,7 +119,7 @@ def write_block(path: Path, block: Block, key: dict[str, Any]) -> None:
         offset += -(-array.nbytes // 64) * 64
     header = canonical_json({"key": key, "arrays": layout}).encode()
     begin = -(-(16 + len(header)) // 64) * 64
-    with atomic_file(path) as temporary, open(temporary, "wb") as stream:
+    with atomic_file(path) as temporary, temporary.open("wb") as stream:
         stream.write(MAGIC + len(header).to_bytes(8, "little") + header)
         stream.write(bytes(begin - 16 - len(header)))
         for array in arrays.values():
@@ -129,7 +129,7 @@ def write_block(path: Path, block: Block, key: dict[str, Any]) -> None:
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
     """The header of a block file and where its arrays begin."""
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         if stream.read(8) != MAGIC:
             raise TlmError(f"{path}: not a block of an index; delete the index and build it again")
         size = int.from_bytes(stream.read(8), "little")

@@ -8,7 +8,8 @@ ones.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tlm.artifacts import MANIFEST, Manifest, read_manifest, staged_directory, write_manifest
+from tlm.artifacts import Manifest, atomic_file, read_manifest, staged_directory, write_manifest
 from tlm.config.retrieval import IndexSpec
 from tlm.errors import TlmError
 from tlm.progress import Progress
@@ -27,8 +28,10 @@ from tlm.retrieval.blocks import PASSAGES, block_key, build_block, open_block, w
 ENGINE = "embedded 1"
 _ROWS = 8192  # rows read at a time
 
+Parts = list[tuple[Path, str, int]]
 
-def corpus_parts(corpus: Path, manifest: Manifest) -> list[tuple[Path, str, int]]:
+
+def corpus_parts(corpus: Path, manifest: Manifest) -> Parts:
     """Path, sha256 and rows of every part of a corpus, in order."""
     names = sorted(name for name in manifest.files if name.endswith(".parquet"))
     return [
@@ -37,7 +40,7 @@ def corpus_parts(corpus: Path, manifest: Manifest) -> list[tuple[Path, str, int]
     ]
 
 
-def _plan(parts: list[tuple[Path, str, int]], spec: IndexSpec) -> list[dict[str, Any]]:
+def _plan(parts: Parts, spec: IndexSpec) -> list[dict[str, Any]]:
     """The key of every block: which rows of which parts (by digest), read how."""
     analysis = {"engine": ENGINE, **spec.model_dump(include={"analyser", "stop_words", "stemmer"})}
     keys: list[dict[str, Any]] = []
@@ -57,11 +60,11 @@ def _plan(parts: list[tuple[Path, str, int]], spec: IndexSpec) -> list[dict[str,
     return keys
 
 
-def _block_texts(parts: list[tuple[Path, str, int]], wanted: list[bool]) -> Iterator[tuple[int, pa.Array]]:
+def _block_texts(parts: Parts, wanted: list[bool]) -> Iterator[tuple[int, pa.Array]]:
     """The texts of every wanted block, with its number. Row groups of other blocks are not read."""
     held: list[pa.Array] = []
     first = 0  # passage id of the next row
-    for path, _, rows in parts:
+    for path, _, _ in parts:
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
             size = file.metadata.row_group(group).num_rows
@@ -92,60 +95,120 @@ def block_name(number: int) -> str:
     return f"block-{number:06d}.bin"
 
 
-def build_index(corpus_dir: Path, destination: Path, spec: IndexSpec, threads: int) -> Manifest:
+def parse_share(text: str) -> tuple[int, int]:
+    """`2/8` → (2, 8): share 2, counted from 0, of 8. Raises TlmError."""
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and int(number) < int(of)):
+        raise TlmError(f"share {text!r}: give I/N with I from 0 to N - 1")
+    return int(number), int(of)
+
+
+def build_index(
+    corpus_dir: Path, destination: Path, spec: IndexSpec, threads: int, shares: Sequence[Path] = ()
+) -> Manifest:
     """Index the corpus artifact at `corpus_dir`.
 
-    Finished blocks of an interrupted build, and those of an index that stands at `destination` for a shorter
-    form of the same corpus, are kept. Raises TlmError if the corpus is empty or its ids are not dense.
+    Finished blocks are kept where they are found: of an interrupted build, of an index that stands at
+    `destination` for a shorter form of the same corpus, and of `shares`. Raises TlmError if the corpus is
+    empty or its ids are not dense.
     """
-    corpus = read_manifest(corpus_dir, "corpus")
-    parts = corpus_parts(corpus_dir, corpus)
-    total = sum(rows for _, _, rows in parts)
-    if total == 0:
-        raise TlmError(f"{corpus_dir}: the corpus holds no passages; there is nothing to index")
-    keys = _plan(parts, spec)
+    corpus, parts, keys = _blocks(corpus_dir, spec)
     with staged_directory(destination, resume=True) as working:
-        wanted = [not _kept(working, destination, number, key) for number, key in enumerate(keys)]
-        progress = Progress("index", total, "passages")
-        progress.skip(sum(min(PASSAGES, total - n * PASSAGES) for n, build in enumerate(wanted) if not build))
-
-        def one(number: int, texts: pa.Array) -> int:
-            write_block(working / block_name(number), build_block(analyse_with(texts, spec)), keys[number])
-            return len(texts)
-
-        with ThreadPoolExecutor(threads) as pool:
-            waiting: set[Future[int]] = set()
-            for number, texts in _block_texts(parts, wanted):
-                waiting.add(pool.submit(one, number, texts))
-                while len(waiting) > threads:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        progress.add(future.result())
-            for future in waiting:
-                progress.add(future.result())
-        progress.finish()
+        _build(working, [destination, *shares], parts, keys, range(len(keys)), spec, threads)
         return _finish(working, keys, spec, corpus.digest)
 
 
-def _kept(working: Path, previous: Path, number: int, key: dict[str, Any]) -> bool:
-    """Whether the block exists already: in the working directory, or, linked from there, in the previous index."""
+def build_share(
+    corpus_dir: Path, destination: Path, spec: IndexSpec, threads: int, share: tuple[int, int]
+) -> Manifest:
+    """Build blocks i, i + n, … alone: the work of one job of n, whose results `build_index` takes up."""
+    corpus, parts, keys = _blocks(corpus_dir, spec)
+    numbers = range(share[0], len(keys), share[1])
+    with staged_directory(destination, resume=True) as working:
+        _build(working, [destination], parts, keys, numbers, spec, threads)
+        parameters = {"backend": "embedded", "engine": ENGINE, **spec.model_dump(), "share": list(share)}
+        return write_manifest(
+            working,
+            "index-share",
+            counts={"blocks": len(numbers)},
+            parameters=parameters,
+            inputs={"corpus": corpus.digest},
+        )
+
+
+def _blocks(corpus_dir: Path, spec: IndexSpec) -> tuple[Manifest, Parts, list[dict[str, Any]]]:
+    """The corpus, its parts, and the key of every block."""
+    corpus = read_manifest(corpus_dir, "corpus")
+    parts = corpus_parts(corpus_dir, corpus)
+    keys = _plan(parts, spec)
+    if not keys:
+        raise TlmError(f"{corpus_dir}: the corpus holds no passages; there is nothing to index")
+    return corpus, parts, keys
+
+
+def _build(
+    working: Path,
+    previous: Sequence[Path],
+    parts: Parts,
+    keys: list[dict[str, Any]],
+    numbers: range,
+    spec: IndexSpec,
+    threads: int,
+) -> None:
+    """Bring the blocks `numbers` into `working`: those at hand, the others built; nothing else stays there."""
+    names = {block_name(number) for number in numbers}
+    for path in working.iterdir():
+        if path.name not in names:
+            path.unlink()
+    wanted = [False] * len(keys)
+    for number in numbers:
+        wanted[number] = not _kept(working, previous, number, keys[number])
+    rows = [sum(last - first for _, first, last in key["segments"]) for key in keys]
+    progress = Progress("index", sum(rows[number] for number in numbers), "passages")
+    progress.skip(sum(rows[number] for number in numbers if not wanted[number]))
+
+    def one(number: int, texts: pa.Array) -> int:
+        write_block(working / block_name(number), build_block(analyse_with(texts, spec)), keys[number])
+        return len(texts)
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: set[Future[int]] = set()
+        for number, texts in _block_texts(parts, wanted):
+            waiting.add(pool.submit(one, number, texts))
+            while len(waiting) > threads:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    progress.add(future.result())
+        for future in waiting:
+            progress.add(future.result())
+    progress.finish()
+
+
+def _kept(working: Path, previous: Sequence[Path], number: int, key: dict[str, Any]) -> bool:
+    """Whether the block is at hand: in the working directory, or, then linked from there, in a previous one."""
     path = working / block_name(number)
     if block_key(path) == key:
         return True
     path.unlink(missing_ok=True)
-    old = previous / block_name(number)
-    if block_key(old) != key:
-        return False
-    os.link(old, path)
-    return True
+    for directory in previous:
+        if block_key(directory / path.name) == key:
+            _link(directory / path.name, path)
+            return True
+    return False
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file that nobody rewrites; a copy where the file system has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with atomic_file(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def _finish(working: Path, keys: list[dict[str, Any]], spec: IndexSpec, corpus: str) -> Manifest:
-    """Remove what does not belong, count, and write the manifest."""
+    """Count, and write the manifest."""
     names = [block_name(number) for number in range(len(keys))]
-    for path in working.iterdir():
-        if path.name not in names and path.name != MANIFEST:
-            path.unlink()
     passages = words = postings = worded = 0
     for name in names:
         block = open_block(working / name)

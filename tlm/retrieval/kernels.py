@@ -43,9 +43,10 @@ def expand(documents, counts, norms, begins, ends, dense_row, bounds, local, imp
     lists = 0
     for i in range(len(begins)):
         row = dense_row[i]
-        part, place = -1, 0
+        part = -1
+        place = 0
         for posting in range(begins[i], ends[i]):
-            document = np.int64(documents[posting])
+            document = int(documents[posting])
             count = np.float64(counts[posting])
             impact = np.float32(count / (count + norms[document]))
             if row >= 0:
@@ -192,6 +193,21 @@ def score_block(  # type: ignore[no-untyped-def]
                         mine[size] = (np.uint64(score) << _HALF) | (inverse - np.uint64(v))
                         size += 1
             sizes[q] = size
+
+
+@numba.njit(nogil=True, cache=True)
+def add_keys(starts, more, k, slack, keys, sizes):  # type: ignore[no-untyped-def]
+    """Add more[starts[q]:starts[q + 1]] to keys[q, :sizes[q]]; sizes[q] = -1 as in `score_block`."""
+    for q in range(len(sizes)):
+        for i in range(starts[q], starts[q + 1]):
+            if sizes[q] == keys.shape[1]:
+                sizes[q], _ = shrink(keys[q], sizes[q], k, slack[q])
+            if more[i] == 0 or sizes[q] == keys.shape[1]:
+                sizes[q] = -1
+            if sizes[q] < 0:
+                break
+            keys[q, sizes[q]] = more[i]
+            sizes[q] += 1
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,7 +1,7 @@
 """Queries: one per training text, never of dev or test (Section 3.1).
 
-`text` takes the whole text; `rake` its best phrases where it is long, as the paper does for Helpfulness;
-`top_terms` the distinct terms that weigh most.
+`text` takes the whole text; `rake` its best phrases where it is long, as the paper does for Helpfulness.
+(`top_terms` leaves the choice of terms to the engine, which knows how rare they are.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tlm.artifacts import read_manifest
+from tlm.config.retrieval import QuerySpec
 from tlm.errors import TlmError
+from tlm.text import sentences
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,32 @@ def training_texts(task_dir: Path) -> TrainingTexts:
     if "text_pair" in table.column_names:
         texts = pc.binary_join_element_wise(texts, table["text_pair"].cast(pa.large_string()), " ")
     return TrainingTexts(ids, texts.combine_chunks(), manifest.digest)
+
+
+def query_texts(texts: pa.Array, spec: QuerySpec) -> tuple[pa.Array, dict[str, int]]:
+    """The texts to search with, and counts of what was done to them."""
+    if spec.mode != "rake":
+        return texts, {}
+    out, shortened, without = [], 0, 0
+    for text in texts.to_pylist():
+        phrases = rake(text, spec.phrases) if len(text.split()) > spec.above_words else None
+        shortened += bool(phrases)
+        without += phrases == ""
+        out.append(
+            phrases or text
+        )  # a text of stop words alone has no phrases: it stays as it is, and is counted
+    counts = {"queries_shortened": shortened, "queries_without_phrases": without}
+    return pa.array(out, pa.large_string()), counts
+
+
+def rake(text: str, phrases: int) -> str:
+    """The best `phrases` phrases of `text` by RAKE, joined; empty if there are none.
+
+    rake-nltk would download stop words and a sentence splitter: it is handed scikit-learn's and ours.
+    """
+    from rake_nltk import Rake  # with NLTK slow to load, and needed in this mode only
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    extractor = Rake(stopwords=set(ENGLISH_STOP_WORDS), sentence_tokenizer=sentences)
+    extractor.extract_keywords_from_text(text)
+    return " ".join(extractor.get_ranked_phrases()[:phrases])

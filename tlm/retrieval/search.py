@@ -17,26 +17,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numba
 import numpy as np
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tlm.artifacts import read_manifest
 from tlm.config.retrieval import IndexSpec
 from tlm.errors import TlmError
 from tlm.progress import Progress
 from tlm.retrieval import kernels
-from tlm.retrieval.analyser import Terms, analyse_with, distinct_terms
+from tlm.retrieval.analyser import Terms, Texts
 from tlm.retrieval.blocks import PASSAGES, Block, open_block
 from tlm.retrieval.kernels import ABSENT, GROUP, SLICE
+from tlm.retrieval.weighting import Queries, find_terms, lucene_length, weigh
 
 SPARE = 512  # results held per query beyond 2 k, so that a small k is not cut down too often
-DENSE_SHARE = 0.05  # from this share of passages on, a sweep over all is cheaper than a list (measured)
-DENSE_TERMS = 128  # at most so many, the most frequent: 32 MiB of a block
 POOL = 1 << 26  # results held at once, over all queries: 512 MiB
+CHUNK = 8192  # queries at once, at most: what a killed run loses
 
 
 @dataclass(frozen=True)
@@ -60,42 +60,29 @@ class TopK:
 
 
 @dataclass(frozen=True)
-class Queries:
-    """Analysed and weighted queries: query i has the entries starts[i]:starts[i + 1], one per distinct term."""
-
-    terms: Terms  # distinct terms of all queries, sorted by hash
-    dense: np.ndarray  # int64: those that are scored as rows
-    starts: np.ndarray  # int64, queries + 1
-    numbers: np.ndarray  # int32 per entry: which term
-    exact: np.ndarray  # float64 per entry: idf · qtf
-    weights: np.ndarray  # float32 per entry: the same in the query's integer scale
-    scale: np.ndarray  # float64 per query: integer units of a score of 1
-    slack: np.ndarray  # int64 per query: see kernels
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def only(self, q: int) -> Queries:
-        """Query q alone."""
-        span = slice(self.starts[q], self.starts[q + 1])
-        return replace(
-            self,
-            starts=self.starts[q : q + 2] - self.starts[q],
-            numbers=self.numbers[span],
-            exact=self.exact[span],
-            weights=self.weights[span],
-            scale=self.scale[q : q + 1],
-            slack=self.slack[q : q + 1],
-        )
-
-
-@dataclass(frozen=True)
 class Candidates:
     """What may be in the top k: keys[i, :sizes[i]] of query i, as kernels.score_block leaves them."""
 
     keys: np.ndarray  # uint64 [queries, capacity]
     sizes: np.ndarray  # int64
     least: np.ndarray  # int64
+
+    @staticmethod
+    def none(queries: int, capacity: int) -> Candidates:
+        """Room for the candidates of so many queries."""
+        keys = np.empty((queries, capacity), np.uint64)
+        return Candidates(keys, np.zeros(queries, np.int64), np.ones(queries, np.int64))
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A block laid out for queries: the list of every entry (see score_block), and what kernels.expand made."""
+
+    lists: np.ndarray
+    bounds: np.ndarray
+    local: np.ndarray
+    impacts: np.ndarray
+    dense: np.ndarray
 
 
 class EmbeddedIndex:
@@ -115,19 +102,49 @@ class EmbeddedIndex:
         self.total = int(self.manifest.counts["passages_with_words"]) if lucene else self.passages
         self.mean_length = self.manifest.counts["words"] / max(self.total, 1) or 1.0
 
-    def top_k(self, texts: pa.Array | Sequence[str], k: int, threads: int) -> TopK:
+    def top_k(self, texts: Texts, k: int, threads: int, *, terms: int | None = None) -> TopK:
         """The best k passages of every text, fewer where fewer share a term with it.
 
-        Results do not depend on the number of threads, and those of a smaller k are a prefix of a larger
-        one's.
+        With `terms`, only so many distinct terms of each text count: those of highest qtf · idf. Results do
+        not depend on the number of threads, and those of a smaller k are a prefix of a larger one's.
         """
-        queries = self.prepare(texts)
+        queries = self._weigh(texts, terms)
         with ThreadPoolExecutor(threads) as pool:
             return self.ranked(queries, self.candidates(queries, k, threads, pool), k, threads, pool)
 
+    def share(
+        self, texts: Texts, k: int, threads: int, share: tuple[int, int], *, terms: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Candidates from blocks i, i + n, …: query numbers and keys, for `gather`. Key 0: see score_block's -1."""
+        queries = self._weigh(texts, terms)
+        with ThreadPoolExecutor(threads) as pool:
+            blocks = range(share[0], len(self.blocks), share[1])
+            held = self.candidates(queries, k, threads, pool, blocks)
+        keys = []
+        for q in range(len(queries)):
+            size, _ = kernels.shrink(held.keys[q], max(held.sizes[q], 0), k, queries.slack[q])
+            keys.append(np.sort(held.keys[q, :size]) if held.sizes[q] >= 0 else np.zeros(1, np.uint64))
+        return np.repeat(np.arange(len(keys)), [len(each) for each in keys]), np.concatenate(keys)
+
+    def gather(
+        self, texts: Texts, k: int, threads: int, files: Sequence[Path], *, terms: int | None = None
+    ) -> TopK:
+        """The top k from what `share` gave for all shares, in Parquet files (query, key)."""
+        queries = self._weigh(texts, terms)
+        held = Candidates.none(len(queries), 2 * k + SPARE)
+        for path in files:
+            table = pq.read_table(path)
+            starts = np.searchsorted(table["query"].to_numpy(), np.arange(len(queries) + 1))
+            kernels.add_keys(starts, table["key"].to_numpy(), k, queries.slack, held.keys, held.sizes)
+        with ThreadPoolExecutor(threads) as pool:
+            return self.ranked(queries, held, k, threads, pool)
+
     def chunk(self, k: int) -> int:
         """How many queries can be searched at once in bounded memory."""
-        return max(POOL // (2 * k + SPARE), 1)
+        return min(max(POOL // (2 * k + SPARE), 1), CHUNK)
+
+    def _weigh(self, texts: Texts, terms: int | None) -> Queries:
+        return weigh(texts, self.spec, self.total, self.document_frequencies, terms)
 
     def document_frequencies(self, terms: Terms) -> np.ndarray:
         """int64: passages of the corpus that hold each term."""
@@ -137,45 +154,6 @@ class EmbeddedIndex:
             found = find_terms(block.terms, terms)
             frequencies += np.append(block.frequencies, 0)[found]  # ABSENT reads the appended 0
         return frequencies
-
-    def prepare(self, texts: pa.Array | Sequence[str]) -> Queries:
-        """Analyse the texts and weigh their terms."""
-        analysed = analyse_with(texts, self.spec)
-        found, times, starts = distinct_terms(analysed)
-        order = np.argsort(analysed.terms.hashes, kind="stable")
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(len(order), dtype=np.int32)
-        terms, numbers = analysed.terms.take(order), rank[found]
-        frequencies = self.document_frequencies(terms)
-        idf = np.log1p((self.total - frequencies + 0.5) / (frequencies + 0.5))
-        frequent = np.argsort(-frequencies, kind="stable")[:DENSE_TERMS]
-        dense = np.sort(frequent[frequencies[frequent] >= max(DENSE_SHARE * self.passages, 1)])
-        exact = times * idf[numbers]
-        sizes = np.diff(starts)
-        owner = np.repeat(np.arange(len(sizes)), sizes)
-
-        def per_query(values: np.ndarray) -> np.ndarray:
-            return np.bincount(owner, values, len(sizes))
-
-        # The sum of a query's weights, which no score reaches, comes to just under 2^31 units.
-        scale = (2.0**31 - 4096 - 4 * sizes) / np.maximum(per_query(exact), 1e-300)
-        scaled = exact * scale[owner]
-        # What integers can be wrong by: each contribution is rounded up by less than a unit; weights under a
-        # unit are raised to one, so that every passage with one of the terms gets a score; single precision
-        # loses 4 · 2^-24 of a contribution (which kernels takes off as score / 2^21, for two passages), and
-        # 3 · 2^-24 more of a dense term's, four of which are added before they are rounded.
-        dense_weight = per_query(scaled * np.isin(numbers, dense))
-        slack = sizes + 2 * per_query(scaled < 1) + np.ceil(6 * 2.0**-24 * dense_weight) + 3
-        return Queries(
-            terms,
-            dense,
-            starts,
-            numbers,
-            exact,
-            np.maximum(scaled, 1).astype(np.float32),
-            scale,
-            slack.astype(np.int64),
-        )
 
     def candidates(
         self,
@@ -188,12 +166,7 @@ class EmbeddedIndex:
     ) -> Candidates:
         """Score `blocks` (all by default) for all queries."""
         blocks = range(len(self.blocks)) if blocks is None else blocks
-        capacity = capacity or 2 * k + SPARE
-        held = Candidates(
-            np.empty((len(queries), capacity), np.uint64),
-            np.zeros(len(queries), np.int64),
-            np.ones(len(queries), np.int64),
-        )
+        held = Candidates.none(len(queries), capacity or 2 * k + SPARE)
         order = np.argsort(-np.diff(queries.starts), kind="stable").astype(np.int64)
         parts = min(4 * threads, max(len(queries), 1))
         batches = [order[i::parts] for i in range(parts)]  # long and short ones in each
@@ -201,27 +174,18 @@ class EmbeddedIndex:
         with ThreadPoolExecutor(1) as reader:
             upcoming = [reader.submit(self._load, number, queries) for number in blocks[:1]]
             for position, number in enumerate(blocks):
-                lists, arrays = upcoming.pop().result()
+                loaded = upcoming.pop().result()
                 upcoming = [
                     reader.submit(self._load, n, queries) for n in blocks[position + 1 : position + 2]
                 ]
-
-                def score(
-                    batch: np.ndarray,
-                    lists: np.ndarray = lists,
-                    arrays: tuple[np.ndarray, ...] = arrays,
-                    first: int = number * PASSAGES,
-                ) -> None:
-                    what = (batch, queries.starts, lists, queries.weights, queries.slack, k, first)
-                    kernels.score_block(*what, *arrays, held.keys, held.sizes, held.least)
-
+                score = partial(_score, queries, loaded, number * PASSAGES, k, held)
                 list(pool.map(score, batches))
                 progress.add()
         progress.finish()
         return held
 
-    def _load(self, number: int, queries: Queries) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """A block laid out for `queries`: each entry's list in it, and the arrays of kernels.expand."""
+    def _load(self, number: int, queries: Queries) -> _Loaded:
+        """A block laid out for `queries`."""
         block = open_block(self.blocks[number])
         found = find_terms(block.terms, queries.terms)
         dense_row = np.full(len(found), -1, np.int64)
@@ -245,7 +209,7 @@ class EmbeddedIndex:
             counts[block.large_at] = block.large
         norms = self._norms(block)
         kernels.expand(block.documents, counts, norms, begins, ends, dense_row, bounds, local, impacts, dense)
-        return lists[queries.numbers], (bounds, local, impacts, dense)
+        return _Loaded(lists[queries.numbers], bounds, local, impacts, dense)
 
     def _norms(self, block: Block) -> np.ndarray:
         """float64 [passages]: k1 · (1 - b + b · length / mean length)."""
@@ -311,64 +275,58 @@ class EmbeddedIndex:
             mine = order[np.searchsorted(blocks, number) : np.searchsorted(blocks, number + 1)]
             block = open_block(self.blocks[number])
             terms = find_terms(block.terms, queries.terms)[queries.numbers]
-            arrays = (
-                block.starts,
-                block.documents,
-                block.counts,
-                block.large_at,
-                block.large,
-                self._norms(block),
-            )
-
-            def score(
-                some: np.ndarray,
-                terms: np.ndarray = terms,
-                arrays: tuple[np.ndarray, ...] = arrays,
-                first: int = number * PASSAGES,
-            ) -> None:
-                part = np.empty(len(some))
-                local = passages[some] - first
-                kernels.exact_scores(owner[some], local, queries.starts, terms, queries.exact, *arrays, part)
-                out[some] = part
-
-            list(pool.map(score, np.array_split(mine, 8)))
+            score = partial(_exact, queries, block, terms, self._norms(block))
+            pieces = np.array_split(mine, 8)
+            locals_ = [passages[piece] - number * PASSAGES for piece in pieces]
+            for piece, scores in zip(
+                pieces, pool.map(score, [owner[p] for p in pieces], locals_), strict=True
+            ):
+                out[piece] = scores
         return out
 
 
-def lucene_length(lengths: np.ndarray) -> np.ndarray:
-    """Lengths as Lucene keeps them in one byte: exact below 40, above with four significant bits.
+def _score(
+    queries: Queries, loaded: _Loaded, first: int, k: int, held: Candidates, batch: np.ndarray
+) -> None:
+    kernels.score_block(
+        batch,
+        queries.starts,
+        loaded.lists,
+        queries.weights,
+        queries.slack,
+        k,
+        first,
+        loaded.bounds,
+        loaded.local,
+        loaded.impacts,
+        loaded.dense,
+        held.keys,
+        held.sizes,
+        held.least,
+    )
 
-    Lucene's `SmallFloat.intToByte4`: the first 24 values stand for themselves, the others for 24 plus a
-    number with three bits behind its leading one.
-    """
-    rest = np.maximum(lengths.astype(np.int64) - 24, 0)
-    drop = np.maximum(np.frexp(rest.astype(np.float64))[1].astype(np.int64) - 4, 0)
-    return np.where(lengths < 24, lengths, 24 + ((rest >> drop) << drop))
 
-
-def find_terms(terms: Terms, wanted: Terms) -> np.ndarray:
-    """Number in `terms` (sorted by hash) of each of `wanted`; ABSENT where there is none."""
-    first = np.searchsorted(terms.hashes, wanted.hashes)
-    return _find(first, terms.hashes, terms.ends, terms.data, wanted.hashes, wanted.ends, wanted.data)
-
-
-@numba.njit(nogil=True, cache=True)
-def _find(first, hashes, ends, data, wanted, wanted_ends, wanted_data):  # type: ignore[no-untyped-def]
-    found = np.full(len(wanted), ABSENT, np.int64)
-    for i in range(len(wanted)):
-        begin = wanted_ends[i - 1] if i else 0
-        size = wanted_ends[i] - begin
-        at = first[i]
-        while at < len(hashes) and hashes[at] == wanted[i]:
-            start = np.int64(ends[at - 1]) if at else 0
-            same = np.int64(ends[at]) - start == size
-            if same:
-                for j in range(size):
-                    if data[start + j] != wanted_data[begin + j]:
-                        same = False
-                        break
-            if same:
-                found[i] = at
-                break
-            at += 1
-    return found
+def _exact(
+    queries: Queries,
+    block: Block,
+    terms: np.ndarray,
+    norms: np.ndarray,
+    owner: np.ndarray,
+    passages: np.ndarray,
+) -> np.ndarray:
+    scores = np.empty(len(owner))
+    kernels.exact_scores(
+        owner,
+        passages,
+        queries.starts,
+        terms,
+        queries.exact,
+        block.starts,
+        block.documents,
+        block.counts,
+        block.large_at,
+        block.large,
+        norms,
+        scores,
+    )
+    return scores

@@ -1,7 +1,7 @@
 """Selections: the external data of stage 1 (Section 3.1), with where each passage came from.
 
-`bm25` is the union over queries of their top-k passages, best rank kept; `random` and `whole-corpus` are what
-it is compared with. All of them write `passages.parquet`, sorted by passage id: passage_id, text, source,
+`bm25` is the union over queries of their top-k passages, best rank kept; `random`, `whole-corpus` and `dsir`
+are what it is compared with. All of them write `passages.parquet`, sorted by passage id: passage_id, text, source,
 rank (best; 0 where nothing was ranked), score, query_id (of the best rank; the lowest if several; -1),
 queries.
 """
@@ -20,12 +20,16 @@ import pyarrow.parquet as pq
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
 from tlm.config.retrieval import (
     Bm25Selector,
+    DsirSelector,
     RandomSelector,
     SelectorSpec,
     TaskOnlySelector,
     WholeCorpusSelector,
 )
 from tlm.errors import TlmError
+from tlm.retrieval.analyser import Analysed, analyse
+from tlm.retrieval.queries import training_texts
+from tlm.retrieval.words import count_grams, sum_grams
 
 SCHEMA = pa.schema(
     [
@@ -48,6 +52,7 @@ def select(
     *,
     retrieval_dir: Path | None = None,
     like: Path | None = None,
+    task_dir: Path | None = None,
 ) -> Manifest:
     """Build the selection that `selector` describes. Raises TlmError if an input that it needs is not given."""
     match selector:
@@ -59,6 +64,12 @@ def select(
             if like is None:
                 raise TlmError("selector random takes another selection's size: give --like")
             return select_random(corpus_dir, like, selector.seed, destination)
+        case DsirSelector():
+            if like is None or task_dir is None:
+                raise TlmError(
+                    "selector dsir takes another selection's size and a task: give --like and --task"
+                )
+            return select_dsir(corpus_dir, task_dir, like, selector.buckets, selector.seed, destination)
         case WholeCorpusSelector():
             return select_whole_corpus(corpus_dir, selector.limit_words, selector.seed, destination)
         case TaskOnlySelector():
@@ -99,6 +110,47 @@ def select_random(corpus_dir: Path, like: Path, seed: int, destination: Path) ->
     ids = np.sort(np.random.default_rng(seed).permutation(total)[:size])
     parameters = {"selector": "random", "seed": seed}
     return _write(corpus_dir, ids, {}, destination, parameters, {"like": model.digest})
+
+
+def select_dsir(
+    corpus_dir: Path, task_dir: Path, like: Path, buckets: int, seed: int, destination: Path
+) -> Manifest:
+    """As many passages as `like` holds, drawn without replacement in proportion to their importance.
+
+    DSIR (Xie et al. 2023): the importance of a passage is how much more likely its words and pairs of adjacent
+    words, hashed into `buckets`, are under the task's training texts than under the corpus. Adding Gumbel noise
+    to its logarithm (the score) and taking the largest draws without replacement.
+    """
+    model = read_manifest(like, "selection")
+    queries = training_texts(task_dir)
+    target = _bucket_counts(analyse(queries.texts), buckets)
+    raw = np.zeros(buckets, np.int64)
+    for batch in _batches(corpus_dir, ["text"]):
+        raw += _bucket_counts(analyse(batch.column("text")), buckets)
+    # Add-one smoothing: a bucket that the task never uses must not rule a passage out.
+    ratio = np.log((target + 1) / (target.sum() + buckets)) - np.log((raw + 1) / (raw.sum() + buckets))
+    weights = [_bucket_sums(analyse(batch.column("text")), ratio) for batch in _batches(corpus_dir, ["text"])]
+    importance = np.concatenate(weights)
+    size = int(model.counts["passages"])
+    noisy = importance + np.random.default_rng(seed).gumbel(size=len(importance))
+    ids = np.sort(np.argsort(-noisy, kind="stable")[:size])
+    parameters = {"selector": "dsir", "buckets": buckets, "seed": seed}
+    inputs = {"like": model.digest, "task": queries.task}
+    return _write(corpus_dir, ids, {"score": importance[ids]}, destination, parameters, inputs)
+
+
+def _bucket_counts(analysed: Analysed, buckets: int) -> np.ndarray:
+    """How often each bucket's words and pairs occur in all texts."""
+    counts = np.zeros(buckets, np.int64)
+    count_grams(analysed.stream, analysed.starts, analysed.terms.hashes, counts)
+    return counts
+
+
+def _bucket_sums(analysed: Analysed, values: np.ndarray) -> np.ndarray:
+    """Of every text, the sum of `values` [buckets] over its words and pairs."""
+    sums = np.zeros(len(analysed.starts) - 1)
+    sum_grams(analysed.stream, analysed.starts, analysed.terms.hashes, values, sums)
+    return sums
 
 
 def select_whole_corpus(corpus_dir: Path, limit_words: int | None, seed: int, destination: Path) -> Manifest:

@@ -1,23 +1,41 @@
-"""The retrieval stage: the top-k passages of every training text, with scores (index + task → retrieval)."""
+"""The retrieval stage: the top-k passages of every training text, with scores (index + task → retrieval).
+
+Queries are searched in chunks of bounded memory; a chunk that is finished stays finished when the run is
+killed. On a cluster the blocks of the index can be shared out over jobs (`retrieve_share`) and the results
+gathered (`retrieve(shares=…)`); the outcome is the same, byte for byte.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
+from tlm.artifacts import (
+    Manifest,
+    atomic_file,
+    canonical_json,
+    read_manifest,
+    sha256_bytes,
+    staged_directory,
+    write_manifest,
+)
 from tlm.config.retrieval import RetrievalSpec
 from tlm.errors import TlmError
-from tlm.retrieval.queries import training_texts
+from tlm.retrieval.analyser import Texts
+from tlm.retrieval.queries import query_texts, training_texts
 from tlm.retrieval.search import EmbeddedIndex, TopK
 
 SCHEMA = pa.schema(
     [("query_id", pa.int64()), ("rank", pa.int32()), ("passage_id", pa.int64()), ("score", pa.float32())]
 )
+SHARE_SCHEMA = pa.schema([("query", pa.int64()), ("key", pa.uint64())])
+_SAMPLE = 200  # queries on which the loss of a shortened query is measured
 
 
 class Engine(Protocol):
@@ -25,8 +43,14 @@ class Engine(Protocol):
 
     passages: int
 
-    def top_k(self, texts: pa.Array, k: int, threads: int) -> TopK:
-        """The best k passages of every text: score descending, passage id ascending; exact."""
+    def chunk(self, k: int) -> int:
+        """How many queries to search at once."""
+
+    def top_k(self, texts: Texts, k: int, threads: int, *, terms: int | None = None) -> TopK:
+        """The best k passages of every text: score descending, passage id ascending; exact.
+
+        With `terms`, only so many distinct terms of each text count: those of highest qtf · idf.
+        """
 
 
 def open_engine(index_dir: Path) -> Engine:
@@ -37,47 +61,177 @@ def open_engine(index_dir: Path) -> Engine:
     raise TlmError(f"{index_dir}: built by {backend!r}, which this version does not know; build it again")
 
 
-def retrieve(
-    index_dir: Path, task_dir: Path, destination: Path, spec: RetrievalSpec, threads: int
-) -> Manifest:
-    """Write `topk.parquet` (query_id, rank from 1, passage_id, score), sorted by query and rank.
+@dataclass(frozen=True)
+class _Job:
+    """What is searched for, checked."""
 
-    Queries are the training texts alone. Raises TlmError if k exceeds the corpus or the index was built with
-    other settings than `spec.index`.
-    """
+    spec: RetrievalSpec
+    inputs: dict[str, str]
+    ids: np.ndarray
+    full: pa.Array
+    texts: pa.Array
+    counts: dict[str, int]
+
+    @property
+    def key(self) -> str:
+        """Names the job, so that the files of another one are not taken for its own."""
+        return sha256_bytes(canonical_json([self.spec.model_dump(), self.inputs]).encode())[:16]
+
+    def chunks(self, size: int) -> Iterator[tuple[str, slice]]:
+        """Name and queries of every chunk."""
+        for number, first in enumerate(range(0, len(self.ids), size)):
+            yield f"{self.key}-{number:05d}.parquet", slice(first, first + size)
+
+
+def _job(engine: Engine, index_dir: Path, task_dir: Path, spec: RetrievalSpec) -> _Job:
     index = read_manifest(index_dir, "index")
     for name, value in spec.index.model_dump().items():
         if index.parameters.get(name) != value:
             built = index.parameters.get(name)
             raise TlmError(f"{index_dir}: built with {name} = {built}, {value} is configured; build it again")
-    engine = open_engine(index_dir)
     if spec.k > engine.passages:
         raise TlmError(
             f"k is {spec.k}, but the corpus has only {engine.passages} passages; choose a smaller k"
         )
     queries = training_texts(task_dir)
-    found = engine.top_k(queries.texts, spec.k, threads)
-    sizes = np.diff(found.starts)
-    with staged_directory(destination) as working:
-        table = pa.table(
-            [
-                np.repeat(queries.ids, sizes),
-                (np.arange(len(found.passages)) - np.repeat(found.starts[:-1], sizes) + 1).astype(np.int32),
-                found.passages,
-                found.scores,
-            ],
-            schema=SCHEMA,
-        )
-        pq.write_table(table, working / "topk.parquet", compression="zstd")
+    texts, counts = query_texts(queries.texts, spec.query)
+    inputs = {"index": index.digest, "task": queries.task}
+    return _Job(spec, inputs, queries.ids, queries.texts, texts, counts)
+
+
+def retrieve(
+    index_dir: Path,
+    task_dir: Path,
+    destination: Path,
+    spec: RetrievalSpec,
+    threads: int,
+    shares: Sequence[Path] = (),
+) -> Manifest:
+    """Write `topk.parquet` (query_id, rank from 1, passage_id, score), sorted by query and rank.
+
+    Queries are the training texts alone. With `shares` (all of them) their results are gathered instead of
+    searching. Raises TlmError if k exceeds the corpus, the index was built with other settings than
+    `spec.index`, or the shares are not those of this retrieval.
+    """
+    engine = open_engine(index_dir)
+    job = _job(engine, index_dir, task_dir, spec)
+    if shares:
+        _check_shares(shares, job)
+    with staged_directory(destination, resume=True) as working:
+        names: list[str] = []
+        for name, part in _left(working, job, engine.chunk(spec.k), names):
+            if shares:
+                assert isinstance(engine, EmbeddedIndex)
+                files = [share / name for share in shares]
+                found = engine.gather(job.texts[part], spec.k, threads, files, terms=spec.query.terms)
+            else:
+                found = engine.top_k(job.texts[part], spec.k, threads, terms=spec.query.terms)
+            _write(working / name, found, job.ids[part])
+        loss = {} if spec.query.mode == "text" else _loss(engine, job, threads)
+        counts = _join([working / name for name in names], working / "topk.parquet", job)
         return write_manifest(
             working,
             "retrieval",
-            counts={
-                "queries": len(sizes),
-                "rows": table.num_rows,
-                "queries_with_fewer_than_k": int(np.count_nonzero(sizes < spec.k)),
-                "queries_without_result": int(np.count_nonzero(sizes == 0)),
-            },
+            counts={**counts, **job.counts, **loss},
             parameters=spec.model_dump(),
-            inputs={"index": index.digest, "task": queries.task},
+            inputs=job.inputs,
         )
+
+
+def retrieve_share(
+    index_dir: Path,
+    task_dir: Path,
+    destination: Path,
+    spec: RetrievalSpec,
+    threads: int,
+    share: tuple[int, int],
+) -> Manifest:
+    """Search share i of n of the index's blocks; `retrieve(shares=…)` makes the retrieval of all of them."""
+    engine = open_engine(index_dir)
+    if not isinstance(engine, EmbeddedIndex):
+        raise TlmError(f"{index_dir}: only the embedded engine shares its blocks out over jobs")
+    number, of = share
+    if not 0 <= number < of:
+        raise TlmError(f"share {number}/{of}: shares of {of} are 0 to {of - 1}")
+    job = _job(engine, index_dir, task_dir, spec)
+    with staged_directory(destination, resume=True) as working:
+        for name, part in _left(working, job, engine.chunk(spec.k), []):
+            queries, keys = engine.share(job.texts[part], spec.k, threads, share, terms=spec.query.terms)
+            with atomic_file(working / name) as temporary:
+                pq.write_table(pa.table([queries, keys], schema=SHARE_SCHEMA), temporary, compression="zstd")
+        return write_manifest(
+            working,
+            "retrieval-share",
+            counts={},
+            parameters={**spec.model_dump(), "share": number, "of": of, "job": job.key},
+            inputs=job.inputs,
+        )
+
+
+def _check_shares(shares: Sequence[Path], job: _Job) -> None:
+    held = [read_manifest(share, "retrieval-share").parameters for share in shares]
+    for share, parameters in zip(shares, held, strict=True):
+        if parameters["job"] != job.key:
+            raise TlmError(f"{share}: a share of another retrieval; search it again")
+    if sorted(parameters["share"] for parameters in held) != list(range(held[0]["of"])):
+        raise TlmError(f"{len(shares)} shares given, {held[0]['of']} different ones are needed")
+
+
+def _left(working: Path, job: _Job, size: int, names: list[str]) -> Iterator[tuple[str, slice]]:
+    """The chunks that are still to do; all of their names go to `names`. Files of other jobs are removed."""
+    chunks = list(job.chunks(size))
+    names += [name for name, _ in chunks]
+    for path in working.iterdir():
+        if path.name not in names:
+            path.unlink()
+    for name, part in chunks:
+        if not (working / name).exists():
+            yield name, part
+
+
+def _write(path: Path, found: TopK, ids: np.ndarray) -> None:
+    sizes = np.diff(found.starts)
+    rank = (np.arange(len(found.passages)) - np.repeat(found.starts[:-1], sizes) + 1).astype(np.int32)
+    columns = [np.repeat(ids, sizes), rank, found.passages, found.scores]
+    with atomic_file(path) as temporary:
+        pq.write_table(pa.table(columns, schema=SCHEMA), temporary, **_PARQUET)
+
+
+# Ids and scores hardly repeat: a dictionary would only cost time.
+_PARQUET: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["query_id", "rank"]}
+
+
+def _join(chunks: list[Path], destination: Path, job: _Job) -> dict[str, int]:
+    """One file of all chunks, which are removed; counts of it."""
+    per_query = np.zeros(int(job.ids.max()) + 1, np.int64)
+    with atomic_file(destination) as temporary, pq.ParquetWriter(temporary, SCHEMA, **_PARQUET) as writer:
+        for chunk in chunks:
+            file = pq.ParquetFile(chunk)
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                per_query += np.bincount(table["query_id"].to_numpy(), minlength=len(per_query))
+                writer.write_table(table)
+    for chunk in chunks:
+        chunk.unlink()
+    found = per_query[job.ids]
+    return {
+        "queries": len(found),
+        "rows": int(found.sum()),
+        "queries_with_fewer_than_k": int(np.count_nonzero(found < job.spec.k)),
+        "queries_without_result": int(np.count_nonzero(found == 0)),
+    }
+
+
+def _loss(engine: Engine, job: _Job, threads: int) -> dict[str, Any]:
+    """What shortened queries lose: the share of the whole text's top k that they find, on a sample."""
+    sample = np.unique(np.linspace(0, len(job.ids) - 1, _SAMPLE).astype(np.int64))
+    full = engine.top_k(job.full.take(pa.array(sample)), job.spec.k, threads)
+    short = engine.top_k(job.texts.take(pa.array(sample)), job.spec.k, threads, terms=job.spec.query.terms)
+    shares = []
+    for i in range(len(sample)):
+        wanted = full.passages[full.starts[i] : full.starts[i + 1]]
+        got = short.passages[short.starts[i] : short.starts[i + 1]]
+        if len(wanted):
+            shares.append(len(np.intersect1d(wanted, got)) / len(wanted))
+    mean = round(float(np.mean(shares)), 4) if shares else None
+    return {"overlap_with_whole_text": {"queries": len(shares), "k": job.spec.k, "mean": mean}}

@@ -2,73 +2,40 @@
 
 Word-break classes of UAX #29, plus what that tokenizer adds: Han and Hiragana characters stand alone,
 South-East Asian text (no spaces) stays in one piece, emoji are words. Words are lower-cased, character by
-character, and cut into pieces of 255. The Unicode data is that of the `regex` package. Left out: combining
+character, and cut into pieces of 255. Left out: combining
 marks and skin tones that stand alone, which Elasticsearch takes for words of their own.
 """
 
 from __future__ import annotations
 
-from functools import cache
-
 import numba
 import numpy as np
-import regex
+
+from tlm.retrieval.characters import (
+    DIGIT,
+    DOUBLE_QUOTE,
+    EMOJI,
+    EXTEND,
+    HAN,
+    HEBREW,
+    HIRAGANA,
+    JOINER,
+    KATAKANA,
+    KEYCAP,
+    LETTER,
+    MID_BOTH,
+    MID_LETTER,
+    MID_NUMBER,
+    OTHER,
+    QUOTE,
+    REGIONAL,
+    SOUTH_EAST_ASIAN,
+)
 
 MAX_TOKEN = 255  # UTF-16 units; Elasticsearch cuts longer words into pieces of this length
 _ONE, _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)  # MurmurHash3's finalizer
 _SHIFT, _BYTE, _WORD = np.uint64(33), np.uint64(8), np.uint64(64)
 SHORT = 7  # words of so many bytes or fewer have hashes without collisions
-CODE_POINTS = 0x110000
-OTHER, LETTER, DIGIT, JOINER, KATAKANA, HEBREW = 0, 1, 2, 3, 4, 5
-MID_LETTER, MID_NUMBER, MID_BOTH, QUOTE, DOUBLE_QUOTE = 6, 7, 8, 9, 10
-EXTEND, HAN, HIRAGANA, SOUTH_EAST_ASIAN, EMOJI, REGIONAL, KEYCAP = 11, 12, 13, 14, 15, 16, 17
-
-# Later lines win: a Thai vowel sign is Extend, not South-East Asian; a katakana letter is never Han.
-_CLASSES = (
-    (EMOJI, r"\p{Extended_Pictographic}"),
-    (HAN, r"\p{Script=Han}"),
-    (HIRAGANA, r"\p{Script=Hiragana}"),
-    (SOUTH_EAST_ASIAN, r"\p{Line_Break=Complex_Context}"),
-    (LETTER, r"\p{WB=ALetter}"),
-    (HEBREW, r"\p{WB=Hebrew_Letter}"),
-    (DIGIT, r"\p{WB=Numeric}"),
-    (KATAKANA, r"\p{WB=Katakana}"),
-    (JOINER, r"\p{WB=ExtendNumLet}"),
-    (MID_LETTER, r"\p{WB=MidLetter}"),
-    (MID_NUMBER, r"\p{WB=MidNum}"),
-    (MID_BOTH, r"\p{WB=MidNumLet}"),
-    (QUOTE, r"\p{WB=Single_Quote}"),
-    (DOUBLE_QUOTE, r"\p{WB=Double_Quote}"),
-    (REGIONAL, r"\p{WB=Regional_Indicator}"),
-    (KEYCAP, r"[#*]"),
-    (EXTEND, r"[\p{WB=Extend}\p{WB=Format}\p{WB=ZWJ}]"),
-)
-# No other plane has characters with a word-break property.
-_PLANES = (range(0xD800), range(0xE000, 0x40000), range(0xE0000, 0xE1000))
-
-
-@cache
-def break_classes() -> np.ndarray:
-    """uint8[0x110000]: the class of every code point."""
-    classes = np.zeros(CODE_POINTS, np.uint8)
-    for plane in _PLANES:
-        text = "".join(map(chr, plane))
-        for code, pattern in _CLASSES:
-            for match in regex.finditer(f"{pattern}+", text):
-                classes[plane.start + match.start() : plane.start + match.end()] = code
-    return classes
-
-
-@cache
-def lower_case() -> np.ndarray:
-    """int32[0x110000]: simple lower case, one code point to one (as Java's `Character.toLowerCase`).
-
-    Only U+0130 has a lower case of two characters; the first is the simple one.
-    """
-    lower = np.arange(CODE_POINTS, dtype=np.int32)
-    for point in range(0x20000):  # no cased letters beyond plane 1
-        lower[point] = ord(chr(point).lower()[0])
-    return lower
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -131,8 +98,8 @@ def _word_end(data, i, end, classes, first):  # type: ignore[no-untyped-def]
         point, size = _decode(data, i)
         here = classes[point]
         after = _skip_extend(data, i + size, end, classes)
-        alphabetic = last == LETTER or last == HEBREW
-        if here == LETTER or here == HEBREW or here == DIGIT:
+        alphabetic = last in (LETTER, HEBREW)
+        if here in (LETTER, HEBREW, DIGIT):
             if last == KATAKANA:
                 break
             worded = True
@@ -144,16 +111,16 @@ def _word_end(data, i, end, classes, first):  # type: ignore[no-untyped-def]
             pass
         elif last == HEBREW and here == QUOTE:  # WB7a
             following = _class_at(data, after, end, classes)
-            if following != LETTER and following != HEBREW:
+            if following not in (LETTER, HEBREW):
                 return after
-        elif alphabetic and (here == MID_LETTER or here == MID_BOTH or here == QUOTE):  # WB6, 7
+        elif alphabetic and here in (MID_LETTER, MID_BOTH, QUOTE):  # WB6, 7
             following = _class_at(data, after, end, classes)
-            if following != LETTER and following != HEBREW:
+            if following not in (LETTER, HEBREW):
                 break
         elif last == HEBREW and here == DOUBLE_QUOTE:  # WB7b, 7c
             if _class_at(data, after, end, classes) != HEBREW:
                 break
-        elif last == DIGIT and (here == MID_NUMBER or here == MID_BOTH or here == QUOTE):
+        elif last == DIGIT and here in (MID_NUMBER, MID_BOTH, QUOTE):
             if _class_at(data, after, end, classes) != DIGIT:  # WB11, 12
                 break
         else:
@@ -170,7 +137,7 @@ def _token_end(data, i, end, classes):  # type: ignore[no-untyped-def]
     after = i + size
     if LETTER <= here <= HEBREW:
         return _word_end(data, i, end, classes, here)
-    if here == HAN or here == HIRAGANA:
+    if here in (HAN, HIRAGANA):
         return _skip_extend(data, after, end, classes)
     if here == SOUTH_EAST_ASIAN:
         after = _skip_extend(data, after, end, classes)
@@ -341,7 +308,7 @@ def _split_until_full(  # type: ignore[no-untyped-def]
                 plain = False
                 slot = np.int64(hashed) & mask
                 short = size <= SHORT
-                number = -1
+                number = np.int64(-1)
                 while True:
                     entry = np.int64(table[2 * slot + 1])
                     if entry == 0:
@@ -358,7 +325,7 @@ def _split_until_full(  # type: ignore[no-untyped-def]
                             j += 1
                         if same:
                             break
-                        number = -1
+                        number = np.int64(-1)
                     slot = (slot + 1) & mask
                 if number < 0:
                     if count == room:
@@ -385,3 +352,27 @@ def hash_terms(data, bounds):  # type: ignore[no-untyped-def]
     for term in range(len(hashes)):
         hashes[term] = _hash(data, bounds[term], bounds[term + 1])
     return hashes
+
+
+@numba.njit(nogil=True, cache=True)
+def count_grams(stream, starts, hashes, counts):  # type: ignore[no-untyped-def]
+    """Add the words, and the pairs of adjacent words, of all texts to the buckets `counts`, by hash."""
+    buckets = np.uint64(len(counts))
+    for text in range(len(starts) - 1):
+        for i in range(starts[text], starts[text + 1]):
+            here = hashes[stream[i]]
+            counts[np.int64(here % buckets)] += 1
+            if i > starts[text]:
+                counts[np.int64(_mix(hashes[stream[i - 1]] * _ONE ^ here) % buckets)] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def sum_grams(stream, starts, hashes, values, sums):  # type: ignore[no-untyped-def]
+    """sums[text] = Σ values[bucket] over the same words and pairs of each text."""
+    buckets = np.uint64(len(values))
+    for text in range(len(starts) - 1):
+        for i in range(starts[text], starts[text + 1]):
+            here = hashes[stream[i]]
+            sums[text] += values[np.int64(here % buckets)]
+            if i > starts[text]:
+                sums[text] += values[np.int64(_mix(hashes[stream[i - 1]] * _ONE ^ here) % buckets)]
