@@ -59,7 +59,7 @@ def test_vectors_have_their_scale_and_know_company():
     # Words 5-14 keep to each other, words 15-24 likewise; 30 is never seen.
     rng = np.random.default_rng(0)
     rows = [(rng.integers(0, 10, 12) + (5 if i % 2 else 15)).tolist() for i in range(400)]
-    spec = EmbeddingInitSpec(tokens=10_000)
+    spec = EmbeddingInitSpec(tokens=10_000, standard_deviation=0.02, noise=0.002)
     vectors, cost = cooccurrence.embeddings([store_of(rows)], spec, vocabulary=31, dimensions=8, seed=1)
     again, _ = cooccurrence.embeddings([store_of(rows)], spec, vocabulary=31, dimensions=8, seed=1)
     assert np.array_equal(vectors, again)

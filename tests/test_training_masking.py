@@ -31,6 +31,11 @@ def toy(tmp_path_factory) -> Toy:
     return Toy(tmp_path_factory.mktemp("toy"))
 
 
+def same_but_for_padding(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    width = theirs.shape[1]
+    return np.array_equal(ours[:, :width], theirs) and not ours[:, width:].any()
+
+
 @pytest.mark.parametrize("length", [4, 9, 10, 14, 32])
 def test_pairs_and_singles_match_the_tokenizer(toy: Toy, tmp_path: Path, length: int):
     tokenizer = load_tokenizer(toy.tokenizer)
@@ -50,8 +55,8 @@ def test_pairs_and_singles_match_the_tokenizer(toy: Toy, tmp_path: Path, length:
         padding="longest",
         return_tensors="np",
     )
-    assert np.array_equal(batch.input_ids, expected["input_ids"])
-    assert np.array_equal(batch.token_types, expected["token_type_ids"])
+    assert same_but_for_padding(batch.input_ids, expected["input_ids"])
+    assert same_but_for_padding(batch.token_types, expected["token_type_ids"])
     assert np.array_equal(batch.lengths, expected["attention_mask"].sum(1))
     assert batch.labels.tolist() == [0, 2, 2, 0]
 
@@ -61,7 +66,7 @@ def test_pairs_and_singles_match_the_tokenizer(toy: Toy, tmp_path: Path, length:
         [r[0] for r in rows], truncation=True, max_length=length, padding="longest", return_tensors="np"
     )
     batch = assemble(store, np.arange(4), length, vocabulary_of(tokenizer))
-    assert np.array_equal(batch.input_ids, expected["input_ids"])
+    assert same_but_for_padding(batch.input_ids, expected["input_ids"])
     assert np.array_equal(batch.lengths, input_lengths(store, length))
 
 

