@@ -43,18 +43,17 @@ def expand(documents, counts, norms, begins, ends, dense_row, bounds, local, imp
     lists = 0
     for i in range(len(begins)):
         row = dense_row[i]
-        part = -1
-        place = 0
+        current, place = np.int64(-1), 0
         for posting in range(begins[i], ends[i]):
-            document = int(documents[posting])
+            document = np.int64(documents[posting])
             count = np.float64(counts[posting])
             impact = np.float32(count / (count + norms[document]))
             if row >= 0:
                 dense[document // SLICE, row, document % SLICE] = impact
                 continue
-            if document // SLICE != part:
-                part = document // SLICE
-                place = bounds[part, lists]
+            if document // SLICE != current:
+                current = document // SLICE
+                place = bounds[current, lists]
             local[place] = document % SLICE
             impacts[place] = impact
             place += 1

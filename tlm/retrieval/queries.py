@@ -46,7 +46,8 @@ def training_texts(task_dir: Path) -> TrainingTexts:
             raise TlmError(f"{path}: row_id {shared[0]} is also in {split}.parquet; build the task again")
     texts = table["text"].cast(pa.large_string())
     if "text_pair" in table.column_names:
-        texts = pc.binary_join_element_wise(texts, table["text_pair"].cast(pa.large_string()), " ")
+        pairs = table["text_pair"].cast(pa.large_string())
+        texts = pc.binary_join_element_wise(texts, pairs, pa.scalar(" ", pa.large_string()))
     return TrainingTexts(ids, texts.combine_chunks(), manifest.digest)
 
 

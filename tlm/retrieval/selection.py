@@ -127,8 +127,8 @@ def select_dsir(
     raw = np.zeros(buckets, np.int64)
     for batch in _batches(corpus_dir, ["text"]):
         raw += _bucket_counts(analyse(batch.column("text")), buckets)
-    # Add-one smoothing: a bucket that the task never uses must not rule a passage out.
-    ratio = np.log((target + 1) / (target.sum() + buckets)) - np.log((raw + 1) / (raw.sum() + buckets))
+    # The constant is the authors' own: it keeps a bucket that the task never uses from having no logarithm.
+    ratio = np.log(target / target.sum() + 1e-8) - np.log(raw / raw.sum() + 1e-8)
     weights = [_bucket_sums(analyse(batch.column("text")), ratio) for batch in _batches(corpus_dir, ["text"])]
     importance = np.concatenate(weights)
     size = int(model.counts["passages"])

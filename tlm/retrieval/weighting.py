@@ -5,6 +5,7 @@ Between the analyser and the search: `weigh` is all that search knows of a text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,9 @@ def weigh(
     rank[order] = np.arange(len(order), dtype=np.int32)
     terms, numbers = analysed.terms.take(order), rank[found]
     frequencies = frequencies_of(terms)
-    idf = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
+    # One by one: numpy's logarithm of an array may differ between processors in its last bit.
+    rarities, which = np.unique(frequencies, return_inverse=True)
+    idf = np.array([math.log1p((total - df + 0.5) / (df + 0.5)) for df in rarities.tolist()])[which]
     frequent = np.argsort(-frequencies, kind="stable")[:DENSE_TERMS]
     dense = np.sort(frequent[frequencies[frequent] >= max(DENSE_SHARE * total, 1)])
     exact = times * idf[numbers]
@@ -85,7 +88,8 @@ def weigh(
         return np.bincount(owner, values, len(sizes))
 
     # The sum of a query's weights, which no score reaches, comes to just under 2^31 units.
-    scale = (2.0**31 - 4096 - 4 * sizes) / np.maximum(per_query(exact), 1e-300)
+    heaviest = per_query(exact)
+    scale = (2.0**31 - 4096 - 4 * sizes) / np.where(heaviest > 0, heaviest, 1.0)
     scaled = exact * scale[owner]
     # What integers can be wrong by: each contribution is rounded up by less than a unit; weights under a
     # unit are raised to one, so that every passage with one of the terms gets a score; single precision
