@@ -267,9 +267,11 @@ def _split_until_full(  # type: ignore[no-untyped-def]
     first, count, used = state
     kinds = np.full(256, EXTEND, np.uint8)  # of a byte; those above ASCII need the full rules
     kinds[:128] = classes[:128]
-    alphanumeric = (kinds == LETTER) | (kinds == DIGIT)
     separates = kinds == OTHER
-    lowered = lower[:256].astype(np.uint8)
+    plain_lower = np.zeros(256, np.uint8)  # of an ASCII letter or digit; 0 for all else
+    for byte in range(128):
+        if kinds[byte] in (LETTER, DIGIT):
+            plain_lower[byte] = lower[byte]
     scratch = np.empty(4 * MAX_TOKEN, np.uint8)
     for text in range(first, len(bounds) - 1):
         filled, i, end = starts[text], bounds[text], bounds[text + 1]
@@ -279,8 +281,10 @@ def _split_until_full(  # type: ignore[no-untyped-def]
                 continue
             begin, size = i, 0
             hashed = word = shift = np.uint64(0)
-            while i < end and alphanumeric[data[i]] and size < MAX_TOKEN:
-                low = lowered[data[i]]
+            while i < end and size < MAX_TOKEN:
+                low = plain_lower[data[i]]
+                if low == 0:
+                    break
                 scratch[size] = low
                 word |= np.uint64(low) << shift
                 shift += _BYTE
