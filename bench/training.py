@@ -47,13 +47,13 @@ class Round:
 
 
 def model_spec(layers: int, hidden: int) -> ModelSpec:
-    """A GeGLU encoder with as many feed-forward weights as BERT's 4 · hidden: 8/3 · hidden, in 32s."""
+    """The encoder of the small scales (config/scales): GeGLU of 1.5 · hidden, heads of 64."""
     return ModelSpec(
         architecture="modernbert",
         hidden_size=hidden,
         layers=layers,
         heads=hidden // 64,
-        intermediate_size=round(8 * hidden / 3 / 32) * 32,
+        intermediate_size=3 * hidden // 2,
         max_length=LENGTH,
     )
 
