@@ -34,8 +34,8 @@ HEADINGS = {
 FACT_NOTES = {
     "parameters": "#Param: all weights of the finetuned model, embeddings included.",
     "flops": (
-        "FLOPs: 6 x training tokens x parameters, stage 1 only, mean over tasks; tokens are rows x the "
-        "stage's length, padding included (the paper's formula and its way of counting)."
+        "FLOPs: 6 x training tokens x parameters, stage 1 only, mean over tasks; tokens are those that "
+        "were read, where the paper counts steps x batch size x sequence length."
     ),
     "matmul_flops": (
         "FLOPs (matmul): matrix products of stage 1 as computed: no embedding look-ups, attention scores "
