@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= all
 
+# Rules call `python`: the environment's, as if it were activated.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
 .PHONY: table2 test setup lint clean-venv
 
 table2: $(STAMP)
