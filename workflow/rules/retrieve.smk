@@ -15,6 +15,8 @@ rule index:
         "benchmarks/index/{corpus}.tsv"
     conda:
         "../../environment.yml"
+    # All cores, and first: behind a running pretraining they would wait for its core.
+    priority: 20
     threads: workflow.cores
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
@@ -38,6 +40,7 @@ rule retrieve:
         "benchmarks/retrieve/{corpus}-{task}-top{k}.tsv"
     conda:
         "../../environment.yml"
+    priority: 20
     threads: workflow.cores
     params:
         spec=ASK.retrieval_spec,
