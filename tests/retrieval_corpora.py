@@ -4,7 +4,6 @@ import math
 from collections import Counter, defaultdict
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -85,8 +84,7 @@ class Oracle:
             df = len(self.postings.get(term, ()))
             weight = times * math.log1p((self.total - df + 0.5) / (df + 0.5))
             for number, count in self.postings.get(term, ()):
-                share = np.float64(self.lengths[number]) / self.mean
-                norm = self.spec.k1 * (1 - self.spec.b + self.spec.b * share)
+                norm = self.spec.k1 * (1 - self.spec.b + self.spec.b * self.lengths[number] / self.mean)
                 parts[number].append(weight * (count / (count + norm)))
         scored = [(math.fsum(values), number) for number, values in parts.items()]
         return sorted(scored, key=lambda result: (-result[0], result[1]))[:k]

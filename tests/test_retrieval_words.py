@@ -66,7 +66,8 @@ _WORD = regex.compile(
 
 
 def by_grammar(text: str) -> list[str]:
-    return [match[0].lower() for match in _WORD.finditer(text) if match[0].strip("_")]
+    found = (match[0] for match in _WORD.finditer(text))
+    return [word.lower() for word in found if regex.search(r"[\p{WB=ALetter}\p{WB=Numeric}]", word)]
 
 
 @settings(max_examples=300, deadline=None)

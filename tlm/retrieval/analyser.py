@@ -143,3 +143,27 @@ def distinct_terms(analysed: Analysed) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """Distinct terms of every text in order of first occurrence, how often each occurs, and texts + 1 bounds."""
     found, times, ends = _distinct(analysed.stream, analysed.starts, len(analysed.terms))
     return found, times, ends
+
+
+@numba.njit(nogil=True, cache=True)
+def count_grams(stream, starts, hashes, counts):  # type: ignore[no-untyped-def]
+    """Add the words, and the pairs of adjacent words, of all texts to the buckets `counts`, by hash."""
+    buckets = np.uint64(len(counts))
+    for text in range(len(starts) - 1):
+        for i in range(starts[text], starts[text + 1]):
+            here = hashes[stream[i]]
+            counts[np.int64(here % buckets)] += 1
+            if i > starts[text]:
+                counts[np.int64(words.mix(hashes[stream[i - 1]] + words.mix(here)) % buckets)] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def sum_grams(stream, starts, hashes, values, sums):  # type: ignore[no-untyped-def]
+    """sums[text] = Σ values[bucket] over the same words and pairs of each text."""
+    buckets = np.uint64(len(values))
+    for text in range(len(starts) - 1):
+        for i in range(starts[text], starts[text + 1]):
+            here = hashes[stream[i]]
+            sums[text] += values[np.int64(here % buckets)]
+            if i > starts[text]:
+                sums[text] += values[np.int64(words.mix(hashes[stream[i - 1]] + words.mix(here)) % buckets)]

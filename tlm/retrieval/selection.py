@@ -27,9 +27,8 @@ from tlm.config.retrieval import (
     WholeCorpusSelector,
 )
 from tlm.errors import TlmError
-from tlm.retrieval.analyser import Analysed, analyse
+from tlm.retrieval.analyser import Analysed, analyse, count_grams, sum_grams
 from tlm.retrieval.queries import training_texts
-from tlm.retrieval.words import count_grams, sum_grams
 
 SCHEMA = pa.schema(
     [

@@ -2,8 +2,9 @@
 
 Word-break classes of UAX #29, plus what that tokenizer adds: Han and Hiragana characters stand alone,
 South-East Asian text (no spaces) stays in one piece, emoji are words. Words are lower-cased, character by
-character, and cut into pieces of 255. Left out: combining
-marks and skin tones that stand alone, which Elasticsearch takes for words of their own.
+character, and cut into pieces of 255. Left out: marks, joiners and skin tones that stand alone, which
+Elasticsearch takes for words or their beginnings, and its two readings of a quotation mark behind a Hebrew letter
+(here always part of the word).
 """
 
 from __future__ import annotations
@@ -11,26 +12,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from tlm.retrieval.characters import (
-    DIGIT,
-    DOUBLE_QUOTE,
-    EMOJI,
-    EXTEND,
-    HAN,
-    HEBREW,
-    HIRAGANA,
-    JOINER,
-    KATAKANA,
-    KEYCAP,
-    LETTER,
-    MID_BOTH,
-    MID_LETTER,
-    MID_NUMBER,
-    OTHER,
-    QUOTE,
-    REGIONAL,
-    SOUTH_EAST_ASIAN,
-)
+from tlm.retrieval import characters as uni
 
 MAX_TOKEN = 255  # UTF-16 units; Elasticsearch cuts longer words into pieces of this length
 _ONE, _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)  # MurmurHash3's finalizer
@@ -57,7 +39,7 @@ def _skip_extend(data, i, end, classes):  # type: ignore[no-untyped-def]
     """First byte at or after i that is no combining mark or format character (WB4)."""
     while i < end:
         point, size = _decode(data, i)
-        if classes[point] != EXTEND:
+        if classes[point] != uni.EXTEND:
             break
         i += size
     return i
@@ -66,7 +48,7 @@ def _skip_extend(data, i, end, classes):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _class_at(data, i, end, classes):  # type: ignore[no-untyped-def]
     if i >= end:
-        return np.uint8(OTHER)
+        return np.uint8(uni.OTHER)
     point, _ = _decode(data, i)
     return classes[point]
 
@@ -80,48 +62,48 @@ def _emoji_end(data, i, end, classes):  # type: ignore[no-untyped-def]
         joined = False
         while i < end:
             point, size = _decode(data, i)
-            if classes[point] != EXTEND or point == 0xFE0E:
+            if classes[point] != uni.EXTEND or point == 0xFE0E:
                 break
             joined = point == 0x200D
             i += size
-        if not (joined and _class_at(data, i, end, classes) == EMOJI):
+        if not (joined and _class_at(data, i, end, classes) == uni.EMOJI):
             return i
 
 
 @numba.njit(nogil=True, cache=True)
 def _word_end(data, i, end, classes, first):  # type: ignore[no-untyped-def]
     """End of the word that begins at i with class `first`; the negative end if it is joiners alone."""
-    last, worded = first, first != JOINER
+    last, worded = first, first != uni.JOINER
     _, size = _decode(data, i)
     i = _skip_extend(data, i + size, end, classes)
     while i < end:
         point, size = _decode(data, i)
         here = classes[point]
         after = _skip_extend(data, i + size, end, classes)
-        alphabetic = last in (LETTER, HEBREW)
-        if here in (LETTER, HEBREW, DIGIT):
-            if last == KATAKANA:
+        alphabetic = last in (uni.LETTER, uni.HEBREW)
+        if here in (uni.LETTER, uni.HEBREW, uni.DIGIT):
+            if last == uni.KATAKANA:
                 break
             worded = True
-        elif here == KATAKANA:
-            if last != KATAKANA and last != JOINER:
+        elif here == uni.KATAKANA:
+            if last != uni.KATAKANA and last != uni.JOINER:
                 break
             worded = True
-        elif here == JOINER:
+        elif here == uni.JOINER:
             pass
-        elif last == HEBREW and here == QUOTE:  # WB7a
+        elif last == uni.HEBREW and here == uni.QUOTE:  # WB7a
             following = _class_at(data, after, end, classes)
-            if following not in (LETTER, HEBREW):
+            if following not in (uni.LETTER, uni.HEBREW):
                 return after
-        elif alphabetic and here in (MID_LETTER, MID_BOTH, QUOTE):  # WB6, 7
+        elif alphabetic and here in (uni.MID_LETTER, uni.MID_BOTH, uni.QUOTE):  # WB6, 7
             following = _class_at(data, after, end, classes)
-            if following not in (LETTER, HEBREW):
+            if following not in (uni.LETTER, uni.HEBREW):
                 break
-        elif last == HEBREW and here == DOUBLE_QUOTE:  # WB7b, 7c
-            if _class_at(data, after, end, classes) != HEBREW:
+        elif last == uni.HEBREW and here == uni.DOUBLE_QUOTE:  # WB7b, 7c
+            if _class_at(data, after, end, classes) != uni.HEBREW:
                 break
-        elif last == DIGIT and here in (MID_NUMBER, MID_BOTH, QUOTE):
-            if _class_at(data, after, end, classes) != DIGIT:  # WB11, 12
+        elif last == uni.DIGIT and here in (uni.MID_NUMBER, uni.MID_BOTH, uni.QUOTE):
+            if _class_at(data, after, end, classes) != uni.DIGIT:  # WB11, 12
                 break
         else:
             break
@@ -135,26 +117,27 @@ def _token_end(data, i, end, classes):  # type: ignore[no-untyped-def]
     point, size = _decode(data, i)
     here = classes[point]
     after = i + size
-    if LETTER <= here <= HEBREW:
+    if uni.LETTER <= here <= uni.HEBREW:
         return _word_end(data, i, end, classes, here)
-    if here in (HAN, HIRAGANA):
+    if here in (uni.HAN, uni.HIRAGANA):
         return _skip_extend(data, after, end, classes)
-    if here == SOUTH_EAST_ASIAN:
+    if here == uni.SOUTH_EAST_ASIAN:
         after = _skip_extend(data, after, end, classes)
-        while _class_at(data, after, end, classes) == SOUTH_EAST_ASIAN:
+        while _class_at(data, after, end, classes) == uni.SOUTH_EAST_ASIAN:
             _, size = _decode(data, after)
             after = _skip_extend(data, after + size, end, classes)
         return after
-    if here == EMOJI:
+    if here == uni.EMOJI:
         return _emoji_end(data, i, end, classes)
-    if here == REGIONAL:  # a flag is a pair
+    if here == uni.REGIONAL:  # a flag is a pair
         second = _skip_extend(data, after, end, classes)
-        if _class_at(data, second, end, classes) == REGIONAL:
+        if _class_at(data, second, end, classes) == uni.REGIONAL:
             return _skip_extend(data, second + 4, end, classes)
-    if here == KEYCAP:  # '#' or '*', perhaps U+FE0F, and U+20E3
+    if here == uni.KEYCAP:  # '#' or '*' and, among what combines with it, U+20E3
         stop = _skip_extend(data, after, end, classes)
-        if stop >= after + 3 and data[stop - 3] == 0xE2 and data[stop - 2] == 0x83 and data[stop - 1] == 0xA3:
-            return stop
+        for at in range(after, stop - 2):
+            if data[at] == 0xE2 and data[at + 1] == 0x83 and data[at + 2] == 0xA3:
+                return stop
     return -after
 
 
@@ -194,7 +177,7 @@ def _lower_into(data, begin, end, lower, scratch):  # type: ignore[no-untyped-de
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _mix(value):  # type: ignore[no-untyped-def]
+def mix(value):  # type: ignore[no-untyped-def]
     """A one-to-one scramble of 64 bits."""
     value = (value ^ (value >> _SHIFT)) * _ONE
     value = (value ^ (value >> _SHIFT)) * _MULTIPLIER
@@ -210,9 +193,9 @@ def _hash(data, begin, end):  # type: ignore[no-untyped-def]
         word |= np.uint64(data[i]) << shift
         shift += _BYTE
         if shift == _WORD:
-            hashed = _mix(hashed ^ word)
+            hashed = mix(hashed ^ word)
             word = shift = np.uint64(0)
-    return _mix(hashed ^ word)
+    return mix(hashed ^ word)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -265,12 +248,12 @@ def _split_until_full(  # type: ignore[no-untyped-def]
     """Go on from `state` until all texts are read or the table is half full; then the last text is read again."""
     mask, room = len(table) // 2 - 1, len(hashes)
     first, count, used = state
-    kinds = np.full(256, EXTEND, np.uint8)  # of a byte; those above ASCII need the full rules
+    kinds = np.full(256, uni.EXTEND, np.uint8)  # of a byte; those above ASCII need the full rules
     kinds[:128] = classes[:128]
-    separates = kinds == OTHER
+    separates = kinds == uni.OTHER
     plain_lower = np.zeros(256, np.uint8)  # of an ASCII letter or digit; 0 for all else
     for byte in range(128):
-        if kinds[byte] in (LETTER, DIGIT):
+        if kinds[byte] in (uni.LETTER, uni.DIGIT):
             plain_lower[byte] = lower[byte]
     scratch = np.empty(4 * MAX_TOKEN, np.uint8)
     for text in range(first, len(bounds) - 1):
@@ -289,13 +272,13 @@ def _split_until_full(  # type: ignore[no-untyped-def]
                 word |= np.uint64(low) << shift
                 shift += _BYTE
                 if shift == _WORD:
-                    hashed = _mix(hashed ^ word)
+                    hashed = mix(hashed ^ word)
                     word = shift = np.uint64(0)
                 size += 1
                 i += 1
-            hashed = _mix(hashed ^ word)
+            hashed = mix(hashed ^ word)
             plain = size > 0 and (i == end or separates[data[i]])
-            if size > 0 and not plain and MID_LETTER <= kinds[data[i]] <= DOUBLE_QUOTE:
+            if size > 0 and not plain and uni.MID_LETTER <= kinds[data[i]] <= uni.DOUBLE_QUOTE:
                 # A full stop, comma or quote that ends a word: nothing can join behind it.
                 plain = i + 1 == end or separates[data[i + 1]]
             stop = i
@@ -356,27 +339,3 @@ def hash_terms(data, bounds):  # type: ignore[no-untyped-def]
     for term in range(len(hashes)):
         hashes[term] = _hash(data, bounds[term], bounds[term + 1])
     return hashes
-
-
-@numba.njit(nogil=True, cache=True)
-def count_grams(stream, starts, hashes, counts):  # type: ignore[no-untyped-def]
-    """Add the words, and the pairs of adjacent words, of all texts to the buckets `counts`, by hash."""
-    buckets = np.uint64(len(counts))
-    for text in range(len(starts) - 1):
-        for i in range(starts[text], starts[text + 1]):
-            here = hashes[stream[i]]
-            counts[np.int64(here % buckets)] += 1
-            if i > starts[text]:
-                counts[np.int64(_mix(hashes[stream[i - 1]] * _ONE ^ here) % buckets)] += 1
-
-
-@numba.njit(nogil=True, cache=True)
-def sum_grams(stream, starts, hashes, values, sums):  # type: ignore[no-untyped-def]
-    """sums[text] = Σ values[bucket] over the same words and pairs of each text."""
-    buckets = np.uint64(len(values))
-    for text in range(len(starts) - 1):
-        for i in range(starts[text], starts[text + 1]):
-            here = hashes[stream[i]]
-            sums[text] += values[np.int64(here % buckets)]
-            if i > starts[text]:
-                sums[text] += values[np.int64(_mix(hashes[stream[i - 1]] * _ONE ^ here) % buckets)]
