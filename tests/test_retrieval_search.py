@@ -133,7 +133,7 @@ def test_lucenes_byte():
 
 @pytest.mark.shared
 def test_agreement_with_bm25s(tmp_path, shared):
-    bm25s = pytest.importorskip("bm25s", reason="bm25s is not installed (extra `bench`)")
+    import bm25s
 
     def texts_of(path, count):
         with path.open("rb") as raw:

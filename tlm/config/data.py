@@ -174,8 +174,8 @@ class SplitRule(Strict):
         return self
 
 
-CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "accuracy_f1", "matthews")
-Metric = Literal["micro_f1", "macro_f1", "accuracy", "accuracy_f1", "matthews", "pearson_spearman"]
+CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "matthews")
+Metric = Literal["micro_f1", "macro_f1", "accuracy", "matthews", "pearson_spearman"]
 
 
 class TaskSpec(Strict):
