@@ -226,6 +226,17 @@ def test_a_wrong_configuration_is_one_line_and_no_job(project, tmp_path, file, o
     assert not (folder / "data").exists()
 
 
+def test_shares_of_several_jobs_give_the_same_bytes(copy):
+    names = ("data/indexes/toy/manifest.json", "data/retrieval/toy/toy/top20/manifest.json")
+    before = [(copy / name).read_bytes() for name in names]
+    for name in names:
+        shutil.rmtree((copy / name).parent)
+    result = snakemake(copy, *names, "--config", "scale=smoke", 'retrieval={"shares": 3}')
+    assert result.returncode == 0, result.stderr
+    assert len(list(copy.glob("data/shares/*/**/manifest.json"))) == 6
+    assert [(copy / name).read_bytes() for name in names] == before
+
+
 def test_k_larger_than_the_corpus_fails_in_one_line(copy):
     result = snakemake(copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"k": 1000000}')
     assert result.returncode != 0

@@ -62,6 +62,20 @@ class Workflow:
         """What a retrieval is told."""
         return as_json(runs.retrieval_spec(self.project, int(wildcards.k)))
 
+    def gathered(self, shares: list[str]) -> list[str]:
+        """The shares that a merging job waits for: none if it does the work alone."""
+        return shares if self.project.settings.retrieval.shares > 1 else []
+
+    def share(self, wildcards: Any) -> str:
+        """Snakemake's `1-of-4` as the scripts count, `0/4`."""
+        number, of = wildcards.scatteritem.split("-of-")
+        return f"{int(number) - 1}/{of}"
+
+    def share_flags(self, wildcards: Any, input: Any) -> str:
+        """`--shares` and the folders that hold them, if the work was shared out."""
+        folders = " ".join(str(Path(path).parent) for path in input.shares)
+        return f"--shares {folders}" if folders else ""
+
     def selection(self, wildcards: Any) -> Selection:
         """The selection that its folder names."""
         return Selection.from_name(wildcards.selection, wildcards.corpus, wildcards.task)

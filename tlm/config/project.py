@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
@@ -26,6 +26,8 @@ class RetrievalSettings(Strict):
 
     index: IndexSpec = IndexSpec()
     query: QuerySpec = QuerySpec()
+    shares: PositiveInt = 1
+    """Jobs among which the blocks of an index are shared out, to be built and searched. Changes no byte."""
 
 
 class Settings(Strict):

@@ -1,10 +1,40 @@
 # Index, retrieval and selections: which passages of the corpus a task's training texts ask for (Section 3.1).
 
 
+scattergather:
+    share=PROJECT.settings.retrieval.shares,
+
+
+rule index_share:
+    """The blocks that one of several jobs builds; `index` takes them up."""
+    input:
+        corpus="data/corpora/{corpus}/manifest.json",
+        script="scripts/index.py",
+        code=code("artifacts.py", "config/retrieval.py", "retrieval"),
+    output:
+        "data/shares/index/{corpus}/{scatteritem}/manifest.json",
+    log:
+        "logs/index_share/{corpus}-{scatteritem}.log",
+    benchmark:
+        "benchmarks/index_share/{corpus}-{scatteritem}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=as_json(PROJECT.settings.retrieval.index),
+        share=ASK.share,
+    shell:
+        "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) --share {params.share}"
+        " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+
+
 rule index:
     """BM25 index of a corpus."""
     input:
         corpus="data/corpora/{corpus}/manifest.json",
+        shares=ASK.gathered(
+            gather.share("data/shares/index/{{corpus}}/{scatteritem}/manifest.json")
+        ),
         script="scripts/index.py",
         code=code("artifacts.py", "config/retrieval.py", "retrieval"),
     output:
@@ -13,15 +43,41 @@ rule index:
         "logs/index/{corpus}.log",
     benchmark:
         "benchmarks/index/{corpus}.tsv"
-    conda:
-        "../../environment.yml"
     # All cores, and first: behind a running pretraining they would wait for its core.
     priority: 20
+    conda:
+        "../../environment.yml"
     threads: workflow.cores
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
+        shares=ASK.share_flags,
     shell:
-        "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus})"
+        "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.shares}"
+        " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+
+
+rule retrieve_share:
+    """The top-K passages of the blocks that one of several jobs searches; `retrieve` merges them."""
+    input:
+        index="data/indexes/{corpus}/manifest.json",
+        task="data/tasks/{task}/manifest.json",
+        script="scripts/retrieve.py",
+        code=code("artifacts.py", "config/retrieval.py", "retrieval"),
+    output:
+        "data/shares/retrieval/{corpus}/{task}/top{k}/{scatteritem}/manifest.json",
+    log:
+        "logs/retrieve_share/{corpus}-{task}-top{k}-{scatteritem}.log",
+    benchmark:
+        "benchmarks/retrieve_share/{corpus}-{task}-top{k}-{scatteritem}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.retrieval_spec,
+        share=ASK.share,
+    shell:
+        "python {input.script} --spec {params.spec:q} --index $(dirname {input.index})"
+        " --task $(dirname {input.task}) --share {params.share}"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
@@ -31,6 +87,11 @@ rule retrieve:
         index="data/indexes/{corpus}/manifest.json",
         task="data/tasks/{task}/manifest.json",
         script="scripts/retrieve.py",
+        shares=ASK.gathered(
+            gather.share(
+                "data/shares/retrieval/{{corpus}}/{{task}}/top{{k}}/{scatteritem}/manifest.json"
+            )
+        ),
         code=code("artifacts.py", "config/retrieval.py", "retrieval"),
     output:
         "data/retrieval/{corpus}/{task}/top{k}/manifest.json",
@@ -38,15 +99,16 @@ rule retrieve:
         "logs/retrieve/{corpus}-{task}-top{k}.log",
     benchmark:
         "benchmarks/retrieve/{corpus}-{task}-top{k}.tsv"
+    priority: 20
     conda:
         "../../environment.yml"
-    priority: 20
     threads: workflow.cores
     params:
         spec=ASK.retrieval_spec,
+        shares=ASK.share_flags,
     shell:
         "python {input.script} --spec {params.spec:q} --index $(dirname {input.index})"
-        " --task $(dirname {input.task}) --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+        " --task $(dirname {input.task}) {params.shares} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
 rule selection:
