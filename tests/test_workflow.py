@@ -86,7 +86,7 @@ def test_table2_holds_a_number_in_every_cell_of_its_measured_rows(built):
         assert float(rows[name]["toy_sd"]) >= 0
         assert float(rows[name]["toy.mlm_loss"]) > 0
         assert float(rows[name]["data"]) > 0
-    assert float(rows["plm"]["flops"]) >= 2 * float(rows["tlm"]["flops"]) * 0.99
+    assert float(rows["plm"]["flops"]) >= 2 * float(rows["tlm"]["flops"])
     assert rows["tfidf"]["flops"] == "" and float(rows["tfidf"]["toy"]) > 0
     assert rows["reported-tlm-large"]["source"].startswith("reported")
     assert "| TLM |" in (built / "results/table2.md").read_text()
@@ -212,6 +212,7 @@ def test_an_interrupted_build_is_finished_by_the_same_command(copy):
 )
 def test_a_wrong_configuration_is_one_line_and_no_job(project, tmp_path, file, old, new, message):
     folder = tmp_path / "copy"
+    folder.mkdir()
     for name in COPIED:
         source = project / name
         shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)

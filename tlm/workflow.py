@@ -192,6 +192,15 @@ class Workflow:
         keys = [key for key in runs.cells(self.project) if key[0] == wildcards.table]
         return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
 
+    def table_rows(self, wildcards: Any) -> list[str]:
+        """The folders that hold those cells."""
+        return sorted({str(Path(cell).parent) for cell in self.table_cells(wildcards)})
+
+    def make_row_folders(self) -> None:
+        """Make them: tables take them as inputs, so that they must be there before the first cell is."""
+        for table, row, _ in runs.cells(self.project):
+            Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
+
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""
         return as_json(self.project.table(wildcards.table))

@@ -109,7 +109,11 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
     if spec.stage2 is None and change.method == "plm":
         raise TlmError(f"{where}: a PLM needs stage 2, its stage 1 has seen no labels")
     if change.method == "plm":
-        return Run(**common, selection=None, spec=spec, pretraining=resolve_pretraining(project, variant))
+        pretraining = resolve_pretraining(project, variant)
+        assert pretraining.spec is not None
+        # The stage 1 that it had: nothing of the task's own stage 1 reaches a PLM.
+        spec = spec.model_copy(update={"stage1": pretraining.spec.stage1})
+        return Run(**common, selection=None, spec=spec, pretraining=pretraining)
     k = base["k"]
     selection = {
         "bm25": Selection("bm25", k, project.scale.corpus, task),

@@ -18,6 +18,7 @@ except TlmError as error:
     sys.exit(2)
 
 ASK = Workflow(PROJECT)
+ASK.make_row_folders()
 
 # Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`). A prefix of
 # our own replaces Snakemake's, whose strict mode makes a failed script fail its job behind `| tee`.

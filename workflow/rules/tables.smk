@@ -26,6 +26,8 @@ rule table:
     """A table as CSV, and as Markdown to read, with the paper's own rows beside ours."""
     input:
         cells=ASK.table_cells,
+        # Snakemake does not miss an intermediate file behind a finished table; a folder that lost one is newer.
+        rows=ASK.table_rows,
         reported="config/reported.yaml",
         script="scripts/table.py",
         code=code("artifacts.py", "config/experiments.py", "results"),
