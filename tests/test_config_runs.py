@@ -90,7 +90,7 @@ def test_merge_lays_the_change_over_the_base(base, change):
             assert merged[key] == value
 
 
-@given(st.sampled_from(["bm25", "random", "whole"]), st.integers(1, 10**9))
+@given(st.sampled_from(["bm25", "random", "dsir", "whole"]), st.integers(1, 10**9))
 def test_a_selections_name_says_what_it_is(selector, size):
     selection = Selection(selector, size, "corpus", "task")
     assert Selection.from_name(selection.name, "corpus", "task") == selection

@@ -118,6 +118,7 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
     selection = {
         "bm25": Selection("bm25", k, project.scale.corpus, task),
         "random": Selection("random", k, project.scale.corpus, task),
+        "dsir": Selection("dsir", k, project.scale.corpus, task),
         "task-only": None,
     }[change.selector]
     if selection is None and spec.stage1.rho1 != 0:

@@ -57,7 +57,7 @@ class VariantSpec(Strict):
     description: str
     method: Literal["tlm", "plm", "tfidf"] = "tlm"
     """tlm: two-stage training; plm: pretrained once on the whole corpus, then stage 2; tfidf: no neural model."""
-    selector: Literal["bm25", "random", "task-only"] = "bm25"
+    selector: Literal["bm25", "random", "dsir", "task-only"] = "bm25"
     k: PositiveInt | None = None
     model: dict[str, Any] = {}
     embedding_init: dict[str, Any] = {}

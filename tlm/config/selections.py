@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
-from tlm.config.retrieval import Bm25Selector, RandomSelector, SelectorSpec, WholeCorpusSelector
+from tlm.config.retrieval import Bm25Selector, DsirSelector, RandomSelector, SelectorSpec, WholeCorpusSelector
 from tlm.errors import TlmError
 
 SHARED = "shared"
 """Stands in the place of the task in the path of what serves several tasks (the PLM)."""
 
-Selector = Literal["bm25", "random", "whole"]
-_NAME = re.compile(r"(?P<selector>bm25|random)-k(?P<k>\d+)|whole-(?P<words>\d+)w")
+Selector = Literal["bm25", "random", "dsir", "whole"]
+_NAME = re.compile(r"(?P<selector>bm25|random|dsir)-k(?P<k>\d+)|whole-(?P<words>\d+)w")
 
 
 @dataclass(frozen=True)
 class Selection:
     """A set of external passages of a corpus.
 
-    `size` is K for bm25 and random (as many passages as bm25 finds at that K), a limit of words for whole.
+    `size` is K for bm25, random and dsir (as many passages as bm25 finds at that K), a limit of words for whole.
     """
 
     selector: Selector
@@ -43,12 +43,12 @@ class Selection:
         """The selection stored under `name`. Raises TlmError if no selection has such a name."""
         match = _NAME.fullmatch(name)
         if match is None:
-            raise TlmError(f"no selection is called {name!r}: bm25-k<K>, random-k<K> or whole-<words>w")
+            raise TlmError(
+                f"no selection is called {name!r}: bm25-k<K>, random-k<K>, dsir-k<K> or whole-<words>w"
+            )
         if match["words"]:
             return Selection("whole", int(match["words"]), corpus, owner)
-        return Selection(
-            "random" if match["selector"] == "random" else "bm25", int(match["k"]), corpus, owner
-        )
+        return Selection(cast(Selector, match["selector"]), int(match["k"]), corpus, owner)
 
     def spec(self, seed: int) -> SelectorSpec:
         """What the selector is told; `seed` is for those that draw at random."""
@@ -56,14 +56,19 @@ class Selection:
             return Bm25Selector(selector="bm25", k=self.size)
         if self.selector == "random":
             return RandomSelector(selector="random", like=f"bm25-k{self.size}", seed=seed)
+        if self.selector == "dsir":
+            return DsirSelector(selector="dsir", like=f"bm25-k{self.size}", seed=seed)
         return WholeCorpusSelector(selector="whole-corpus", limit_words=self.size, seed=seed)
 
     def made_from(self, largest_k: int) -> dict[str, str]:
         """Role → folder of what it needs besides the corpus."""
         if self.selector == "bm25":
             return {"retrieval": retrieval_folder(self.corpus, self.owner, max(largest_k, self.size))}
+        like = Selection("bm25", self.size, self.corpus, self.owner).folder
         if self.selector == "random":
-            return {"like": Selection("bm25", self.size, self.corpus, self.owner).folder}
+            return {"like": like}
+        if self.selector == "dsir":
+            return {"like": like, "task": f"data/tasks/{self.owner}"}
         return {}
 
 
