@@ -43,7 +43,7 @@ QUERY = st.lists(st.sampled_from([*WORDS, "absent"]), max_size=8).map(" ".join)
 CORPUS = st.lists(TEXT, min_size=1, max_size=40)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2000)
 @given(
     CORPUS,
     st.lists(QUERY, min_size=1, max_size=5),
