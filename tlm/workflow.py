@@ -8,6 +8,7 @@ function.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +166,14 @@ class Workflow:
         variants = self.project.experiments.variants.items()
         return "|".join(name for name, spec in variants if spec.method == "tfidf") or "(?!)"
 
+    @cached_property
+    def cells(self) -> dict[tuple[str, str, str], CellSpec]:
+        """(table, row, column) → cell; made once, since every cell's rule asks."""
+        return runs.cells(self.project)
+
     def cell(self, wildcards: Any) -> CellSpec:
         """The cell of that table, row and column. Raises TlmError listing the cells that there are."""
-        cells = runs.cells(self.project)
+        cells = self.cells
         key = (wildcards.table, wildcards.row, wildcards.column)
         if key not in cells:
             known = ", ".join("/".join(each[1:]) for each in cells if each[0] == wildcards.table)
@@ -189,7 +195,7 @@ class Workflow:
 
     def table_cells(self, wildcards: Any) -> list[str]:
         """The cells of a table's measured rows."""
-        keys = [key for key in runs.cells(self.project) if key[0] == wildcards.table]
+        keys = [key for key in self.cells if key[0] == wildcards.table]
         return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
 
     def table_rows(self, wildcards: Any) -> list[str]:
@@ -198,7 +204,7 @@ class Workflow:
 
     def make_row_folders(self) -> None:
         """Make them: tables take them as inputs, so that they must be there before the first cell is."""
-        for table, row, _ in runs.cells(self.project):
+        for table, row, _ in self.cells:
             Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
 
     def table_spec(self, wildcards: Any) -> str:

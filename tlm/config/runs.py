@@ -1,7 +1,7 @@
 """From names to runs: what `scale / task / variant / seed` means, and where its artifacts live.
 
 The only place that merges scale, task and variant, and the only place that knows paths. The Snakefile's input
-functions call it; so do `tlm plan` and the tests.
+functions call it, through `tlm.workflow`.
 """
 
 from __future__ import annotations
@@ -239,9 +239,11 @@ def cells(project: Project) -> dict[tuple[str, str, str], CellSpec]:
 
 def check(project: Project) -> None:
     """Resolve every run that any table needs. Raises TlmError at the first that is not valid."""
-    for cell in cells(project).values():
-        for task in cell.column.tasks:
-            resolve(project, task, cell.variant, cell.seeds[0])
+    needed = {
+        (task, cell.variant): cell.seeds[0] for cell in cells(project).values() for task in cell.column.tasks
+    }
+    for (task, variant), seed in needed.items():
+        resolve(project, task, variant, seed)
 
 
 def manifest(folder: str | Path) -> str:
