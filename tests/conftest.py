@@ -1,9 +1,12 @@
 """Fixtures that several test files share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from elasticsearch_server import Server, absent, running
 from hypothesis import HealthCheck, settings
 
 # Old and busy machines run these tests too: no example fails for being slow.
@@ -20,3 +23,25 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real-data folder at {folder} (set TLM_SHARED to run this test)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_server() -> Iterator[Server]:
+    """One real server without security for all tests of a process; a test may kill and restart it."""
+    if reason := absent():
+        pytest.skip(reason)
+    with running() as server:
+        yield server
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile`, with all tests of Elasticsearch on one worker: they share a server."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "elasticsearch" if "elastic" in Path(file).name else file
+
+    return Scheduler(config, log) if config.getoption("dist") == "loadfile" else None
