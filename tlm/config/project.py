@@ -17,7 +17,8 @@ from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.experiments import TableSpec
 from tlm.config.retrieval import IndexSpec, QuerySpec
-from tlm.config.scale import ScaleSpec, VariantSpec
+from tlm.config.scale import ScaleSpec
+from tlm.config.variants import VariantSpec
 from tlm.errors import TlmError
 
 

@@ -1,18 +1,18 @@
-"""Scales and variants: the two axes that decide how a run is trained.
+"""Scales: parameters, corpus and training tokens (the paper's word, Section 4.1), with values per task as in Table B.1.
 
-A *scale* (the paper's word, Section 4.1) fixes parameters, corpus and training tokens, with values per task as in
-Table B.1. A *variant* is what an ablation changes. Both are partial settings that are merged in this order and
-validated as a whole: scale, the scale's entry for the task, the variant, `overrides` of config.yaml.
+Place in the flow: config/scales/ → here → `tlm.config.runs`. A scale's settings are partial and merged in this order:
+scale, the scale's entry for the task, the variant (`tlm.config.variants`), `overrides` of config.yaml.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, PositiveInt, model_validator
 
 from tlm.config.base import Strict
 from tlm.config.training import TokenizerSpec
+from tlm.config.variants import Swept, SweptValue
 
 
 class PlmSpec(Strict):
@@ -20,6 +20,9 @@ class PlmSpec(Strict):
 
     compute: float = Field(2.0, ge=1)
     """Its stage-1 budget as a multiple of the mean TLM run's budget at this scale."""
+    adaptation: float = Field(0.1, gt=0)
+    """Further MLM on the task's own text (Tables 8 and A.2), as a multiple of the task's TLM budget. The paper does not
+    say how long it trained; a tenth of the small scale's 150,000 steps is near DAPT's 12,500."""
 
 
 class ScaleSpec(Strict):
@@ -40,6 +43,12 @@ class ScaleSpec(Strict):
     stage1: dict[str, Any]
     stage2: dict[str, Any]
     plm: PlmSpec = PlmSpec()
+    baselines: list[str] = Field(["plm"], min_length=1)
+    """The pretrained rivals, as names of variants: `plm` is trained here, `bert-base` and others are checkpoints."""
+    other_corpus: str | None = None
+    """The corpus, ten times smaller or larger than `corpus`, that Table 3 sets beside it."""
+    sweeps: dict[Swept, list[SweptValue]] = {}
+    """Values of K, rho1 and rho2 for Tables 4 to 6 where the paper's (config/experiments.yaml) do not fit the scale."""
     per_task: dict[str, dict[str, Any]] = {}
     """Per-task values of k, stage1, stage2 and model, as the columns of Table B.1."""
 
@@ -48,25 +57,4 @@ class ScaleSpec(Strict):
         unknown = sorted(set(self.per_task) - set(self.tasks))
         if unknown:
             raise ValueError(f"per_task names {unknown}, which are not among this scale's tasks {self.tasks}")
-        return self
-
-
-class VariantSpec(Strict):
-    """One row of an ablation, as a change of the scale's TLM run."""
-
-    description: str
-    method: Literal["tlm", "plm", "tfidf"] = "tlm"
-    """tlm: two-stage training; plm: pretrained once on the whole corpus, then stage 2; tfidf: no neural model."""
-    selector: Literal["bm25", "random", "dsir", "task-only"] = "bm25"
-    k: PositiveInt | None = None
-    model: dict[str, Any] = {}
-    embedding_init: dict[str, Any] = {}
-    stage1: dict[str, Any] = {}
-    stage2: dict[str, Any] | None = {}
-    """`null` leaves stage 2 out."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> VariantSpec:
-        if self.selector == "task-only" and self.stage1.get("rho1", 0) != 0:
-            raise ValueError("selector 'task-only' has no external data: rho1 must be 0")
         return self
