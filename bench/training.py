@@ -25,10 +25,12 @@ from accelerate import Accelerator
 from tlm.config.training import ModelSpec, Optimizer
 from tlm.evaluation.flops import Shape, Work, matmul_flops
 from tlm.training.batches import Stream, input_lengths
-from tlm.training.loop import Execution, Plan, Step, train
+from tlm.training.execution import Execution
+from tlm.training.loop import train
 from tlm.training.masking import Source
 from tlm.training.model import TwoHeads, build_mlm
 from tlm.training.objective import stage1_weights
+from tlm.training.plan import Plan, Step
 from tlm.training.precision import resolve
 from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
 from tlm.training.tokens import Store
@@ -149,7 +151,7 @@ def ours(
             checkpoint_every=steps + 1,
         )
         with tempfile.TemporaryDirectory() as folder:
-            done = train(plan, model, accelerator, Path(folder), {}, Execution())
+            done = train(plan, model, accelerator, Path(folder), {})
         work = done.work.external
         flops = matmul_flops(
             shape, Work(work.padded_tokens, work.squared_lengths, work.masked_positions, 0)

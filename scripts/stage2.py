@@ -6,7 +6,7 @@ from pathlib import Path
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.training import RunSpec
-from tlm.training.loop import Execution
+from tlm.training.execution import Execution
 from tlm.training.stage2 import run_stage2
 
 
@@ -16,10 +16,7 @@ def main() -> None:
     parser.add_argument("--stage1", type=Path, help="stage 1 artifact (none: start from model.pretrained)")
     parser.add_argument("--task-tokens", required=True, type=Path, help="tokens of the task")
     parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer artifact")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cpu", action="store_true", help="stay on the CPU even where there is a GPU")
-    parser.add_argument("--compile", action="store_true", help="torch.compile (not bit-stable on CPU)")
-    parser.add_argument("--tracker", action="append", default=[], help="tensorboard or wandb; repeatable")
+    Execution.add_arguments(parser)
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     run_stage2(
@@ -29,7 +26,7 @@ def main() -> None:
         args.tokenizer,
         args.output,
         args.threads,
-        execution=Execution(args.threads, args.cpu, args.compile, tuple(args.tracker)),
+        execution=Execution.of(args),
     )
 
 

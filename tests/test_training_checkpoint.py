@@ -25,9 +25,9 @@ def trained(steps: int) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 def test_restored_runs_go_on_to_the_bit(tmp_path: Path):
     model, optimizer = trained(3)
-    checkpoint.save(tmp_path, 3, model, optimizer, {"fingerprint": {}})
+    checkpoint.save(tmp_path, 3, model, [optimizer], {"fingerprint": {}})
     other, other_optimizer = trained(1)
-    checkpoint.restore(checkpoint.latest(tmp_path), other, other_optimizer)
+    checkpoint.restore(checkpoint.latest(tmp_path), other, [other_optimizer])
     for each, its in ((model, optimizer), (other, other_optimizer)):
         each(torch.ones(1, 3)).sum().backward()
         its.step()
@@ -38,7 +38,7 @@ def test_rotation_and_leftovers(tmp_path: Path):
     model, optimizer = trained(1)
     assert checkpoint.latest(tmp_path) is None
     for step in (5, 10, 15):
-        checkpoint.save(tmp_path, step, model, optimizer, {"fingerprint": {}})
+        checkpoint.save(tmp_path, step, model, [optimizer], {"fingerprint": {}})
     (tmp_path / ".step-000000020.tmp").mkdir()  # a crash while writing
     assert [path.name for path in sorted(tmp_path.glob("step-*"))] == ["step-000000010", "step-000000015"]
     assert checkpoint.step_of(checkpoint.latest(tmp_path)) == 15
@@ -47,7 +47,7 @@ def test_rotation_and_leftovers(tmp_path: Path):
 def test_another_run_is_refused_by_the_name_of_the_difference(tmp_path: Path):
     model, optimizer = trained(1)
     state = {"fingerprint": {"seed": 1, "stage1": {"rho2": 20.0}}}
-    last = checkpoint.save(tmp_path / "run" / "checkpoints", 1, model, optimizer, state)
+    last = checkpoint.save(tmp_path / "run" / "checkpoints", 1, model, [optimizer], state)
     assert checkpoint.read_state(last, {"seed": 1, "stage1": {"rho2": 20.0}})["step"] == 1
     with pytest.raises(TlmError, match=r"stage1\.rho2 = 20\.0 \(now 5\.0\); delete .*run to start over"):
         checkpoint.read_state(last, {"seed": 1, "stage1": {"rho2": 5.0}})

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tlm.config.training import Optimizer
-from tlm.training.optimizer import build_optimizer, learning_rate, warmup_steps
+from tlm.training.optimizer import build_optimizers, learning_rate, warmup_steps
 
 
 @given(st.integers(1, 400), st.floats(0, 1), st.floats(0, 1))
@@ -32,6 +32,7 @@ def test_the_papers_schedule_and_the_demos():
 
 def test_biases_and_norms_do_not_decay():
     model = nn.Sequential(nn.Embedding(4, 3), nn.LayerNorm(3), nn.Linear(3, 2))
-    groups = build_optimizer(Optimizer(learning_rate=1.0, weight_decay=0.1), model).param_groups
+    [optimizer] = build_optimizers(Optimizer(learning_rate=1.0, weight_decay=0.1), model)
+    groups = optimizer.param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert decays == {id(p): 0.1 if p.ndim == 2 else 0.0 for p in model.parameters()}

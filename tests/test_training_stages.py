@@ -14,8 +14,8 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from tlm.artifacts import partial_path, verify
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
-from tlm.training import loop, stage2
-from tlm.training.loop import Execution
+from tlm.training import feed, loop, optimizer, stage2, watch
+from tlm.training.execution import Execution
 from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import best_of, run_stage2
 
@@ -25,6 +25,12 @@ CPU = Execution(threads=1, cpu=True)
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Toy:
     return Toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(autouse=True)
+def any_processor(monkeypatch):
+    """At this size Muon's bf16 products are quick enough anywhere."""
+    monkeypatch.setattr(optimizer, "cpu_multiplies_bf16", lambda: True)
 
 
 def stage1(toy: Toy, spec: RunSpec, out: Path, task: Path | None = None, external: bool = True):
@@ -66,6 +72,8 @@ MODES = {
     "token-batches": {"stage1.batch_tokens": 200, "stage1.accumulation": 2},
     "token-budget": {"stage1.budget": {"tokens": 1500}},
     "two-lengths": {"stage1.internal_length": 12, "stage1.external_length": 24},
+    "muon": {"stage1.optimizer.kind": "muon", "stage2.optimizer.kind": "muon"},
+    "sdpa": {"attention": "sdpa"},
     "smoothing": {"stage2.label_smoothing": 0.2, "stage2.epochs": 0.5, "stage2.steps": None},
 }
 
@@ -164,7 +172,7 @@ class Killed(BaseException):
     """Stands for a signal: nothing in the package may catch it."""
 
 
-@pytest.mark.parametrize("mode", ["tlm", "dropout", "cooccurrence"])
+@pytest.mark.parametrize("mode", ["tlm", "dropout", "cooccurrence", "muon"])
 @pytest.mark.parametrize("at", [3, 7, 11])
 def test_a_run_killed_at_any_step_resumes_to_the_bit(toy: Toy, tmp_path: Path, monkeypatch, mode, at):
     spec = toy_spec(**MODES[mode])
@@ -211,7 +219,7 @@ def test_a_checkpoint_of_another_spec_is_refused(toy: Toy, tmp_path: Path, monke
         raise Killed
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(loop._Log, "write", dies)
+        patched.setattr(watch.Watch, "report", dies)
         stage1(toy, toy_spec(**{"stage1.checkpoint_every": 4}), tmp_path / "s")
     # Killed before anything was logged, so before a checkpoint: any spec may begin.
     shutil.rmtree(partial_path(tmp_path / "s"))
@@ -242,7 +250,7 @@ def test_memory_that_runs_out_is_explained(toy: Toy, tmp_path: Path, monkeypatch
     def full(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
-    monkeypatch.setattr(loop, "TensorBatch", type("Full", (), {"of": full}))
+    monkeypatch.setattr(feed.TensorBatch, "to", full)
     with pytest.raises(TlmError, match=r"out of memory.*lower batch_size"):
         stage1(toy, toy_spec(), tmp_path / "s")
 

@@ -136,6 +136,7 @@ def toy_spec(**changes: Any) -> RunSpec:
         *path, last = key.split(".")
         target = values
         for part in path:
+            target[part] = dict(target[part])
             target = target[part]
         target[last] = value
     return RunSpec.model_validate(values)

@@ -127,6 +127,16 @@ class Workflow:
         assert spec is not None
         return as_json(spec.model_copy(update={"stage2": None}))
 
+    @property
+    def launch(self) -> str:
+        """What starts a training script. Not among `params`: like threads, it is no part of a run."""
+        return self.project.settings.launch
+
+    @property
+    def trackers(self) -> str:
+        """Flags of the training scripts; no part of a run either."""
+        return " ".join(f"--tracker {name}" for name in self.project.settings.trackers)
+
     def stage1_priority(self, wildcards: Any) -> int:
         """A pretraining is the longest job and many wait for it: first."""
         return 10 if wildcards.task == SHARED else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import Field, PositiveInt, field_validator
@@ -18,6 +18,7 @@ from tlm.config.data import DataConfig, load_data_config
 from tlm.config.experiments import TableSpec
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec
+from tlm.config.training import Attention, Precision, Tracker
 from tlm.config.variants import VariantSpec
 from tlm.errors import TlmError
 
@@ -36,7 +37,14 @@ class Settings(Strict):
 
     scale: str
     seeds: list[int] = Field(min_length=1)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
+    attention: Attention = "auto"
+    """auto: our own kernels on CPU, SDPA on a GPU; see docs/training.md."""
+    compile: bool = False
+    launch: str = "python"
+    """What starts a training script; several processes: `accelerate launch --num_processes 4`. Reruns nothing."""
+    trackers: list[Tracker] = []
+    """Who follows training beside its own log. Reruns nothing."""
     selection_seed: int = 1
     """Seed of the selectors that draw at random (one selection serves all training seeds)."""
     retrieval: RetrievalSettings = RetrievalSettings()

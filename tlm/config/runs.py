@@ -105,7 +105,7 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
         return Run(**common, selection=None, spec=None)
     where = f"scale {project.settings.scale}, task {task}, variant {variant}"
     values = {key: base[key] for key in _MERGED if base.get(key) is not None}
-    spec = parse(RunSpec, {"seed": seed, "precision": project.settings.precision, **values}, where)
+    spec = parse(RunSpec, {"seed": seed, **_execution(project), **values}, where)
     if spec.stage2 is None and change.method == "plm":
         raise TlmError(f"{where}: a PLM needs stage 2, its stage 1 has seen no labels")
     if change.method == "plm":
@@ -126,6 +126,16 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
     if selection is not None and spec.stage1.rho1 == 0:
         raise TlmError(f"{where}: rho1 is 0, which reads no external data; use selector task-only")
     return Run(**common, selection=selection, spec=spec)
+
+
+def _execution(project: Project) -> dict[str, Any]:
+    """What config.yaml says of how runs compute, as far as it decides their bits."""
+    settings = project.settings
+    return {
+        "precision": settings.precision,
+        "attention": settings.attention,
+        "compile": settings.compile,
+    }
 
 
 def _merged(project: Project, task: str, variant: str) -> dict[str, Any]:
@@ -172,7 +182,7 @@ def resolve_pretraining(project: Project, variant: str) -> Run:
         corpus=scale.corpus,
         tokenizer=tokenizer_name(project),
         selection=Selection("whole", words, scale.corpus, SHARED),
-        spec=parse(RunSpec, {"seed": seed, "precision": project.settings.precision, **values}, where),
+        spec=parse(RunSpec, {"seed": seed, **_execution(project), **values}, where),
     )
 
 

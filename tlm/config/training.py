@@ -13,6 +13,12 @@ from pydantic import Field, PositiveInt, model_validator
 from tlm.config.base import Strict
 
 INFINITE = "inf"
+TRACKERS = ("tensorboard", "wandb")
+"""What can follow a run, through Accelerate, beside its own log."""
+
+Precision = Literal["auto", "fp32", "bf16"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
+Tracker = Literal["tensorboard", "wandb"]
 
 
 class TokenizerSpec(Strict):
@@ -68,8 +74,10 @@ class Budget(Strict):
 
 
 class Optimizer(Strict):
-    """AdamW and its schedule: linear warm-up, a plateau, linear decay to zero over the last `decay_fraction`."""
+    """The optimizer, and its schedule: linear warm-up, a plateau, linear decay to zero over `decay_fraction`."""
 
+    kind: Literal["adamw", "muon"] = "adamw"
+    """muon: orthogonalised momentum for the encoder's matrices, AdamW for embeddings, heads, biases and norms."""
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
@@ -147,7 +155,10 @@ class RunSpec(Strict):
     """Everything that decides the weights of one run, besides the data."""
 
     seed: int
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
+    attention: Attention = "auto"
+    compile: bool = False
+    """torch.compile: faster steps after minutes of compilation, and not bit-stable on CPU."""
     model: ModelSpec
     embedding_init: EmbeddingInitSpec = EmbeddingInitSpec()
     stage1: Stage1Spec

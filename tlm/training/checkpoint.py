@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,11 @@ _KEEP = 2
 
 
 def save(
-    folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    state: Mapping[str, Any],
 ) -> Path:
     """Write `folder/step-<step>`, `step` counting finished steps, and remove all but the two latest."""
     final = folder / f"step-{step:09d}"
@@ -34,7 +38,7 @@ def save(
     shutil.rmtree(working, ignore_errors=True)
     working.mkdir(parents=True)
     save_file(_plain(dict(model.named_parameters())), working / "model.safetensors")
-    save_file(_plain(_optimizer_tensors(model, optimizer)), working / "optimizer.safetensors")
+    save_file(_plain(_optimizer_tensors(model, optimizers)), working / "optimizer.safetensors")
     (working / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf-8")
     for path in working.iterdir():
         _sync(path)
@@ -82,21 +86,26 @@ def first_difference(then: Any, now: Any, path: str = "") -> str | None:
     return None if then == now else f"{path} = {then} (now {now})"
 
 
-def restore(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def restore(checkpoint: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
     """Load weights and optimizer state in place."""
     load_weights(checkpoint / "model.safetensors", model)
     tensors = load_file(checkpoint / "optimizer.safetensors")
-    state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
+    owner = {
+        parameter: optimizer
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    for optimizer in optimizers:
+        optimizer.state.clear()
     for name, parameter in model.named_parameters():
         prefix = f"{name}/"
         found = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
         if found:
-            state[parameter] = {
+            owner[parameter].state[parameter] = {
                 key: value.to(parameter.device if value.ndim or parameter.is_cuda else "cpu")
                 for key, value in found.items()
             }
-    optimizer.state.clear()
-    optimizer.state.update(state)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -115,10 +124,13 @@ def load_weights(path: Path, model: nn.Module) -> None:
             parameter.copy_(tensors[name])
 
 
-def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _optimizer_tensors(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> dict[str, torch.Tensor]:
     return {
         f"{name}/{key}": value
         for name, parameter in model.named_parameters()
+        for optimizer in optimizers
         for key, value in optimizer.state.get(parameter, {}).items()
     }
 

@@ -11,10 +11,11 @@ LayerNorm–Linear; BERT: its tanh pooler and Linear), so that a trained model n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import (
@@ -25,8 +26,9 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
 )
+from transformers.utils import is_flash_attn_2_available
 
-from tlm.config.training import ModelSpec
+from tlm.config.training import Attention, ModelSpec, Precision
 from tlm.errors import TlmError
 from tlm.training import fast
 from tlm.training.masking import Batch
@@ -51,8 +53,24 @@ class TaskHead:
         return cls(("score",) if regression else tuple(map(str, parameters["labels"])), regression)
 
 
-def attention_for(device: str) -> str:
-    """Attention by device: on CPU the plain products are 1.46 times as fast as the fused kernel."""
+def attention_for(device: str, wanted: Attention = "auto", precision: Precision = "fp32") -> str:
+    """The attention implementation of `transformers` by device.
+
+    On CPU the plain products are 1.46 times as fast as the fused kernel; on a GPU SDPA picks among its own.
+    Raises TlmError for FlashAttention where it cannot run.
+    """
+    if wanted == "flash_attention_2":
+        advice = "use attention: auto"
+        if device == "cpu":
+            raise TlmError(f"attention: flash_attention_2 runs on a GPU only; {advice}")
+        if not is_flash_attn_2_available():
+            raise TlmError(
+                f"attention: flash_attention_2 needs the package flash-attn; install it or {advice}"
+            )
+        if precision != "bf16":
+            raise TlmError(f"attention: flash_attention_2 needs precision: bf16; set that or {advice}")
+    if wanted != "auto":
+        return wanted
     return "eager" if device == "cpu" else "sdpa"
 
 
@@ -164,23 +182,33 @@ class TensorBatch:
     labels: torch.Tensor | None
 
     @classmethod
-    def of(cls, batch: Batch, device: torch.device) -> TensorBatch:
-        """Copy to `device`, through pinned memory where that is a GPU."""
+    def host(cls, batch: Batch, *, pinned: bool) -> TensorBatch:
+        """In host memory, sharing the arrays' own, or `pinned` for an asynchronous copy to a GPU."""
 
-        def move(array: Any) -> torch.Tensor | None:
+        def tensor(array: Any) -> torch.Tensor | None:
             if array is None:
                 return None
-            tensor = torch.from_numpy(array)
-            if device.type == "cuda":
-                tensor = tensor.pin_memory().to(device, non_blocking=True)
-            return tensor
+            return torch.from_numpy(array).pin_memory() if pinned else torch.from_numpy(array)
 
-        inside = torch.arange(batch.padded_length) < torch.from_numpy(batch.lengths)[:, None]
-        mask = None if bool(inside.all()) else move(inside.numpy())
+        inside = np.arange(batch.padded_length) < batch.lengths[:, None]
+        mask = None if bool(inside.all()) else tensor(inside)
         arrays = (batch.input_ids, batch.token_types, batch.positions, batch.targets, batch.labels)
-        ids, types, positions, targets, labels = map(move, arrays)
+        ids, types, positions, targets, labels = map(tensor, arrays)
         assert ids is not None
         return cls(ids, mask, types, positions, targets, labels)
+
+    def to(self, device: torch.device) -> TensorBatch:
+        """On `device`; the copy from pinned memory is not waited for."""
+        if device.type == "cpu":
+            return self
+        parts = {each.name: getattr(self, each.name) for each in fields(self)}
+        there = {name: part.to(device, non_blocking=True) for name, part in parts.items() if part is not None}
+        return replace(self, **there)
+
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device) -> TensorBatch:
+        """A batch on `device`, at once."""
+        return cls.host(batch, pinned=device.type == "cuda").to(device)
 
 
 class TwoHeads(nn.Module):
@@ -195,7 +223,7 @@ class TwoHeads(nn.Module):
         label_smoothing: float = 0.0,
         native: bool = False,
     ) -> None:
-        """`native` keeps to the forward pass of `transformers` where ours would do (tests, benchmarks)."""
+        """`native` keeps to the forward pass of `transformers` where ours (`fast`) would do."""
         super().__init__()
         self.mlm: Any = mlm
         self.classifier: Any = classifier
@@ -205,6 +233,11 @@ class TwoHeads(nn.Module):
     def config(self) -> PretrainedConfig:
         """Configuration of the encoder."""
         return self._either.config  # type: ignore[no-any-return]
+
+    @property
+    def encoder(self) -> Any:
+        """The encoder that the heads share: a native module."""
+        return self._either.base_model
 
     @property
     def _either(self) -> Any:
@@ -234,7 +267,7 @@ class TwoHeads(nn.Module):
 
     def encode(self, batch: TensorBatch) -> torch.Tensor:
         """Hidden states, (rows, length, hidden)."""
-        encoder = self._either.base_model
+        encoder = self.encoder
         if not self.native and fast.supports(self.config, batch.input_ids.device):
             dtype = torch.bfloat16 if self.bf16 else torch.float32
             with torch.autocast("cpu", enabled=False):

@@ -1,4 +1,4 @@
-"""AdamW and its schedule.
+"""AdamW or Muon, and the schedule of the learning rate.
 
 Place in the flow: model → optimizer → loop. Linear warm-up, a plateau, linear decay to zero; with
 `decay_fraction` 1 the paper's schedule (Section 4.1, Table B.1). The rate is a function of the step alone,
@@ -7,10 +7,15 @@ so a resumed run needs no scheduler state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from tlm.config.training import Optimizer
+from tlm.errors import TlmError
+from tlm.training.model import TwoHeads
+from tlm.training.precision import cpu_multiplies_bf16
 
 
 def warmup_steps(spec: Optimizer, steps: int) -> int:
@@ -29,10 +34,42 @@ def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
     return spec.learning_rate * (steps - step) / (steps - decay_start)
 
 
-def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.AdamW:
-    """Fused AdamW; weight decay for matrices and embeddings, none for biases and norms (as the authors)."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+def build_optimizers(spec: Optimizer, model: TwoHeads) -> list[torch.optim.Optimizer]:
+    """The optimizers that share out the parameters; all of them run at the same learning rate.
+
+    `adamw` is one fused AdamW; `muon` is Muon for `encoder_matrices` and AdamW for the rest. Weight decay for
+    matrices and embeddings, none for biases and norms (as the authors). Raises TlmError for Muon on a processor
+    that does not multiply bf16.
+    """
+    hidden = encoder_matrices(model) if spec.kind == "muon" else []
+    taken = set(map(id, hidden))
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
+    optimizers: list[torch.optim.Optimizer] = [_adamw(spec, rest)]
+    if spec.kind == "muon":
+        _check_muon(hidden)
+        optimizers.append(
+            torch.optim.Muon(
+                hidden,
+                lr=spec.learning_rate,
+                weight_decay=spec.weight_decay,
+                adjust_lr_fn="match_rms_adamw",  # steps as large as AdamW's, so that one rate serves both
+            )
+        )
+    return optimizers
+
+
+def encoder_matrices(model: TwoHeads) -> list[torch.Tensor]:
+    """Weights of the linear layers between embeddings and heads: what Muon is made for."""
+    return [
+        module.weight
+        for name, module in model.encoder.named_modules()
+        if isinstance(module, nn.Linear) and not name.startswith("pooler")  # BERT's is part of its head
+    ]
+
+
+def _adamw(spec: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": spec.weight_decay},
@@ -43,3 +80,12 @@ def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.AdamW:
         eps=spec.epsilon,
         fused=True,
     )
+
+
+def _check_muon(matrices: Sequence[torch.Tensor]) -> None:
+    """`torch.optim.Muon` multiplies in bf16 whatever the precision: see `tlm.training.precision`."""
+    if matrices[0].device.type == "cpu" and not cpu_multiplies_bf16():
+        raise TlmError(
+            "optimizer kind: muon multiplies in bf16, and this processor has no bf16 instructions (avx512_bf16, "
+            "AMX) or its environment forbids them; use kind: adamw"
+        )

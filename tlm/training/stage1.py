@@ -20,7 +20,8 @@ from tlm.artifacts import Manifest, read_manifest
 from tlm.config.training import INFINITE, RunSpec
 from tlm.training import cooccurrence
 from tlm.training.batches import Schedule, Stream, input_lengths, plan
-from tlm.training.loop import Execution, Plan, Progressed, Step, train
+from tlm.training.execution import Execution
+from tlm.training.loop import train
 from tlm.training.masking import Batch, Source, assemble, mask
 from tlm.training.model import (
     TaskHead,
@@ -29,11 +30,13 @@ from tlm.training.model import (
     attention_for,
     build_mlm,
     check_lengths,
+    load_mlm,
     new_classifier,
     output_bias,
     parameter_counts,
 )
 from tlm.training.objective import Weights, stage1_weights
+from tlm.training.plan import Plan, Progressed, Step
 from tlm.training.precision import resolve
 from tlm.training.randomness import generator, torch_seed
 from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
@@ -99,21 +102,27 @@ def run_stage1(
     threads: int,
     *,
     mlm_eval_tokens: Path | None = None,
+    start: Path | None = None,
+    until: float = -math.inf,
     execution: Execution | None = None,
 ) -> Manifest:
     """Train stage 1 and save `mlm/` and, with a task, `classifier/` as a `stage1` artifact.
 
     `task_tokens` may be None for rho1 = "inf", `external_tokens` for rho1 = 0. The held-out MLM loss is
-    measured on the dev texts of `mlm_eval_tokens` (a task's tokens; by default `task_tokens`). An interrupted
-    run continues from its last checkpoint. Raises TlmError for inputs that do not fit each other or the spec.
+    measured on the dev texts of `mlm_eval_tokens` (a task's tokens; by default `task_tokens`); the run ends
+    early once that loss is not above `until`. `start` is another `stage1` artifact to go on from (PLM + MLM,
+    Table 8). An interrupted run continues from its last checkpoint. Raises TlmError for inputs that do not
+    fit each other or the spec.
     """
     started = time.perf_counter()
     stage = spec.stage1
     execution = execution or Execution(threads=threads)
-    accelerator = execution.accelerator(destination.parent, idle_heads=True)
+    accelerator = execution.accelerator(destination, idle_heads=True)
     loaded = load_tokenizer(tokenizer)
     vocabulary = vocabulary_of(loaded)
     data = open_data(spec, task_tokens, external_tokens, tokenizer, mlm_eval_tokens)
+    if start is not None:
+        data.digests["start"] = read_manifest(start, "stage1").digest
     schedule = Schedule(
         data.internal.stream if data.internal else None,
         data.external.stream if data.external else None,
@@ -122,7 +131,8 @@ def run_stage1(
     )
     precision = resolve(spec.precision, accelerator.device.type)
     accelerator.print(f"stage 1: {precision} on {accelerator.device.type}, {execution.threads} threads")
-    model = _build(spec, data, vocabulary, accelerator, bf16=precision == "bf16")
+    attention = attention_for(accelerator.device.type, spec.attention, precision)
+    model = _build(spec, data, vocabulary, attention, start, bf16=precision == "bf16")
     held_out = _held_out_batches(data.held_out, spec, vocabulary)
 
     def step(number: int) -> Step:
@@ -147,11 +157,12 @@ def run_stage1(
         evaluations=stage.evaluations,
         checkpoint_every=stage.checkpoint_every,
         evaluate=evaluate if held_out else None,
-        initialise=lambda: _start_embeddings(spec, model, data, vocabulary),
+        enough=lambda measured: measured["held_out_mlm"] <= until,
+        initialise=lambda: _start_embeddings(spec, model, data, vocabulary, start),
     )
-    identity = fingerprint(spec, "stage 1", data.digests, precision, execution)
-    with workspace(destination, accelerator) as working:
-        outcome = train(stage_plan, model, accelerator, working, identity, execution)
+    identity = fingerprint(spec, "stage 1", data.digests, precision, attention)
+    with workspace(destination, accelerator, identity) as working:
+        outcome = train(stage_plan, model, accelerator, working, identity, compiled=spec.compile)
         if accelerator.is_main_process:
             for name, part in (("mlm", model.mlm), ("classifier", model.classifier)):
                 if part is not None:
@@ -161,26 +172,32 @@ def run_stage1(
                 "parameters": parameter_counts(model),
                 "embedding_init": outcome.start,
                 "held_out": outcome.history,
-                "environment": environment(precision, accelerator, execution),
+                "environment": environment(precision, attention, accelerator, execution),
             }
             finish(working, "stage1", spec, data.digests, outcome, record, time.perf_counter() - started)
     return read_manifest(destination, "stage1")
 
 
 def _build(
-    spec: RunSpec, data: Data, vocabulary: Vocabulary, accelerator: Accelerator, *, bf16: bool
+    spec: RunSpec, data: Data, vocabulary: Vocabulary, attention: str, start: Path | None, *, bf16: bool
 ) -> TwoHeads:
-    attention = attention_for(accelerator.device.type)
-    mlm = build_mlm(spec.model, vocabulary, attention=attention, seed=torch_seed(spec.seed, "weights"))
+    if start is not None:
+        mlm = load_mlm(start / "mlm", attention=attention)
+    else:
+        mlm = build_mlm(spec.model, vocabulary, attention=attention, seed=torch_seed(spec.seed, "weights"))
     check_lengths(mlm.config, [source.length for source in (data.internal, data.external) if source])
     classifier = None
     if data.head is not None:
         classifier = new_classifier(mlm, data.head, seed=torch_seed(spec.seed, "stage 1 head"))
-    return TwoHeads(mlm, classifier, bf16=bf16)
+    return TwoHeads(mlm, classifier, bf16=bf16, native=spec.attention != "auto")
 
 
-def _start_embeddings(spec: RunSpec, model: TwoHeads, data: Data, vocabulary: Vocabulary) -> dict[str, Any]:
+def _start_embeddings(
+    spec: RunSpec, model: TwoHeads, data: Data, vocabulary: Vocabulary, start: Path | None
+) -> dict[str, Any]:
     """Give the token embeddings their start, and say what it cost."""
+    if start is not None:
+        return {"kind": "stage1"}
     if spec.model.embedding_init == "random" or spec.model.pretrained is not None:
         return {"kind": "random" if spec.model.pretrained is None else "pretrained"}
     weight = model.mlm.get_input_embeddings().weight

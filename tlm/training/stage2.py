@@ -23,7 +23,8 @@ from tlm.errors import TlmError
 from tlm.metrics import score
 from tlm.training import checkpoint
 from tlm.training.batches import Stream, input_lengths
-from tlm.training.loop import Execution, Plan, Progressed, Step, train
+from tlm.training.execution import Execution
+from tlm.training.loop import train
 from tlm.training.masking import Source, assemble
 from tlm.training.model import (
     TaskHead,
@@ -37,6 +38,7 @@ from tlm.training.model import (
     parameter_counts,
 )
 from tlm.training.objective import stage2_weights
+from tlm.training.plan import Plan, Progressed, Step
 from tlm.training.precision import resolve
 from tlm.training.randomness import torch_seed
 from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
@@ -66,7 +68,7 @@ def run_stage2(
     if (stage := spec.stage2) is None:
         raise TlmError("this run has no stage 2 (stage2: null); evaluate its stage 1 classifier instead")
     execution = execution or Execution(threads=threads)
-    accelerator = execution.accelerator(destination.parent, idle_heads=False)
+    accelerator = execution.accelerator(destination, idle_heads=False)
     loaded = load_tokenizer(tokenizer)
     vocabulary = vocabulary_of(loaded)
     made_by = read_manifest(tokenizer, "tokenizer")
@@ -79,14 +81,20 @@ def run_stage2(
         raise TlmError("stage 2 has nothing to start from: give a stage 1 artifact or set model.pretrained")
     precision = resolve(spec.precision, accelerator.device.type)
     accelerator.print(f"stage 2: {precision} on {accelerator.device.type}, {execution.threads} threads")
-    attention = attention_for(accelerator.device.type)
+    attention = attention_for(accelerator.device.type, spec.attention, precision)
     if stage1_dir is not None:
         mlm = load_mlm(stage1_dir / "mlm", attention=attention)
     else:
         mlm = build_mlm(spec.model, vocabulary, attention=attention, seed=torch_seed(spec.seed, "weights"))
     check_lengths(mlm.config, [stage.length])
     classifier = new_classifier(mlm, head, seed=torch_seed(spec.seed, "stage 2 head"))
-    model = TwoHeads(None, classifier, bf16=precision == "bf16", label_smoothing=stage.label_smoothing)
+    model = TwoHeads(
+        None,
+        classifier,
+        bf16=precision == "bf16",
+        label_smoothing=stage.label_smoothing,
+        native=spec.attention != "auto",
+    )
 
     train_store = open_split(task_tokens, "train")
     stream = Stream(
@@ -97,9 +105,9 @@ def run_stage2(
     if not len(dev):
         raise TlmError(f"{task_tokens}: the dev split is empty; stage 2 chooses its checkpoint by it")
     steps = stage.steps or math.ceil((stage.epochs or 0) * len(train_store) / stage.batch_size)
-    identity = fingerprint(spec, "stage 2", digests, precision, execution)
+    identity = fingerprint(spec, "stage 2", digests, precision, attention)
 
-    with workspace(destination, accelerator) as working:
+    with workspace(destination, accelerator, identity) as working:
 
         def evaluate(done: Progressed) -> dict[str, float]:
             logits = predict(model, dev, stage.length, vocabulary, accelerator)
@@ -121,7 +129,7 @@ def run_stage2(
             checkpoint_every=stage.checkpoint_every,
             evaluate=evaluate,
         )
-        outcome = train(plan, model, accelerator, working, identity, execution)
+        outcome = train(plan, model, accelerator, working, identity, compiled=spec.compile)
         if accelerator.is_main_process:
             chosen = best_of(outcome.history)
             assert chosen is not None  # the last step is always evaluated
@@ -133,7 +141,7 @@ def run_stage2(
                 "metric": metric,
                 "best": chosen,
                 "dev": outcome.history,
-                "environment": environment(precision, accelerator, execution),
+                "environment": environment(precision, attention, accelerator, execution),
             }
             finish(working, "stage2", spec, digests, outcome, record, time.perf_counter() - started)
     return read_manifest(destination, "stage2")

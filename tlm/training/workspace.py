@@ -28,16 +28,21 @@ from tlm.artifacts import (
 )
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
-from tlm.training.loop import Execution, Progressed, timing
+from tlm.training.execution import Execution, start_trackers, stop_trackers
+from tlm.training.plan import Progressed
 from tlm.training.precision import Precision
 
 UNHASHED = ("timing.json", "log.jsonl")  # hold seconds: no two runs write the same
 
 
 @contextmanager
-def workspace(destination: Path, accelerator: Accelerator) -> Iterator[Path]:
-    """The folder that a stage works in; the main process moves it into place at the end."""
+def workspace(destination: Path, accelerator: Accelerator, identity: dict[str, Any]) -> Iterator[Path]:
+    """The folder that a stage works in; the main process moves it into place at the end.
+
+    Trackers, if any were asked for, follow the run under its `identity` meanwhile.
+    """
     logging.disable_progress_bar()
+    start_trackers(accelerator, destination, identity)
     if accelerator.is_main_process:
         with staged_directory(destination, resume=True) as working:
             accelerator.wait_for_everyone()
@@ -45,6 +50,7 @@ def workspace(destination: Path, accelerator: Accelerator) -> Iterator[Path]:
     else:
         accelerator.wait_for_everyone()
         yield partial_path(destination)
+    stop_trackers(accelerator)
     accelerator.wait_for_everyone()
 
 
@@ -57,7 +63,7 @@ def read_tokens(directory: Path, tokenizer: Manifest, where: str) -> Manifest:
 
 
 def fingerprint(
-    spec: RunSpec, stage: str, inputs: dict[str, str], precision: Precision, execution: Execution
+    spec: RunSpec, stage: str, inputs: dict[str, str], precision: Precision, attention: str
 ) -> dict[str, Any]:
     """What must be equal for a checkpoint to be continued: all that decides the weights."""
     return {
@@ -65,16 +71,19 @@ def fingerprint(
         "stage": stage,
         "inputs": inputs,
         "resolved_precision": precision,
-        "compile": execution.compile,
+        "resolved_attention": attention,
         "torch": version("torch"),
     }
 
 
-def environment(precision: Precision, accelerator: Accelerator, execution: Execution) -> dict[str, Any]:
+def environment(
+    precision: Precision, attention: str, accelerator: Accelerator, execution: Execution
+) -> dict[str, Any]:
     """How the run was carried out, for its record."""
     cpu = accelerator.device.type == "cpu"
     return {
         "precision": precision,
+        "attention": attention,
         "device": accelerator.device.type,
         "processor": torch.backends.cpu.get_cpu_capability() if cpu else torch.cuda.get_device_name(),
         "threads": execution.threads,
@@ -95,7 +104,7 @@ def finish(
 ) -> None:
     """Write `record.json` and `timing.json`, remove what only a resume needs, and write the manifest."""
     write_json(working / "record.json", record)
-    write_json(working / "timing.json", timing(outcome, seconds))
+    write_json(working / "timing.json", outcome.timing(seconds))
     for name in ("checkpoints", "best"):
         shutil.rmtree(working / name, ignore_errors=True)
     write_manifest(

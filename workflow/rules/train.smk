@@ -93,7 +93,8 @@ rule stage1:
         spec=ASK.stage1_spec,
         tokens=ASK.stage1_flags,
     shell:
-        "python {input.script} --spec {params.spec:q} {params.tokens} --tokenizer $(dirname {input.tokenizer})"
+        "{ASK.launch} {input.script} --spec {params.spec:q} {params.tokens}"
+        " --tokenizer $(dirname {input.tokenizer}) {ASK.trackers}"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
@@ -116,6 +117,6 @@ rule stage2:
     params:
         spec=ASK.stage2_spec,
     shell:
-        "python {input.script} --spec {params.spec:q} --stage1 $(dirname {input.stage1})"
-        " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer})"
+        "{ASK.launch} {input.script} --spec {params.spec:q} --stage1 $(dirname {input.stage1})"
+        " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer}) {ASK.trackers}"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"

@@ -1,0 +1,101 @@
+"""How a run is carried out: threads, device, trackers. Nothing here changes what it computes, beyond rounding.
+
+Place in the flow: scripts → execution → stage1 and stage2, which ask it for their Accelerator. What does decide
+bits (precision, attention, compilation) belongs to the run's specification instead (`tlm.config.training`).
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.tracking import GeneralTracker, get_available_trackers
+from accelerate.utils import ProjectConfiguration
+
+from tlm.config.training import TRACKERS
+from tlm.errors import TlmError
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What a person may choose without changing the run."""
+
+    threads: int = 1
+    cpu: bool = False
+    """Stay on the CPU even where there is a GPU."""
+    trackers: Sequence[str | GeneralTracker] = ()
+    """Names of Accelerate's trackers (`tlm.config.training.TRACKERS`), or trackers of one's own."""
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        """The flags of both stages' scripts; `of` reads them back."""
+        parser.add_argument("--threads", type=int, default=1)
+        parser.add_argument("--cpu", action="store_true", help="stay on the CPU even where there is a GPU")
+        parser.add_argument(
+            "--tracker", action="append", default=[], help=f"{' or '.join(TRACKERS)}; repeatable"
+        )
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> Execution:
+        """From what `add_arguments` has parsed."""
+        return cls(arguments.threads, arguments.cpu, tuple(arguments.tracker))
+
+    def accelerator(self, destination: Path, *, idle_heads: bool) -> Accelerator:
+        """The Accelerator of this process; sets the number of threads.
+
+        Trackers write below `tracking/` beside `destination`. `idle_heads`: a head takes no part in some steps,
+        as the classification head in external ones. Raises TlmError for a tracker that is not installed.
+        """
+        torch.set_num_threads(self.threads)
+        for tracker in self.trackers:
+            if isinstance(tracker, str):
+                _check_tracker(tracker)
+        distributed = DistributedDataParallelKwargs(
+            find_unused_parameters=idle_heads,
+            broadcast_buffers=False,  # positions and frequencies: never change
+        )
+        folder = str(destination.parent / "tracking")
+        return Accelerator(
+            cpu=self.cpu,
+            kwargs_handlers=[distributed],
+            log_with=list(self.trackers) or None,
+            project_config=ProjectConfiguration(project_dir=folder, logging_dir=folder),
+        )
+
+
+def _check_tracker(name: str) -> None:
+    """Accelerate only drops a tracker that it cannot import; a person who asked for it is told."""
+    if name not in TRACKERS:
+        raise TlmError(f"no tracker {name!r}; there are {', '.join(TRACKERS)}")
+    if name not in map(str, get_available_trackers()):
+        raise TlmError(f"tracker {name!r} is asked for, but not installed; run `pip install {name}`")
+
+
+def start_trackers(accelerator: Accelerator, run: Path, settings: dict[str, Any]) -> None:
+    """Open the trackers that were asked for, under the name of the run's folder."""
+    if accelerator.log_with:
+        name = "-".join(run.parts[-5:])  # scale, task, variant, seed, stage
+        accelerator.init_trackers("tlm", config=_flat(settings), init_kwargs={"wandb": {"name": name}})
+
+
+def stop_trackers(accelerator: Accelerator) -> None:
+    """Close them. Not `end_training`, which would also end the group of processes."""
+    for tracker in accelerator.trackers:
+        tracker.finish()
+    accelerator.trackers = []
+
+
+def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """`{"stage1.rho2": 20.0}`: trackers take numbers and text only."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{path}{key}.")
+        else:
+            found[path + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
+    return found

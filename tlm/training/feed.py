@@ -1,0 +1,90 @@
+"""The batches of each step, ready for the device before they are needed.
+
+Place in the flow: plan → feed → loop. A thread builds the next steps while the device computes this one; where that
+is a GPU, it also copies them into pinned memory, so that their way to the GPU is asynchronous.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from accelerate import Accelerator
+
+from tlm.errors import TlmError
+from tlm.training.masking import Batch
+from tlm.training.model import TensorBatch
+from tlm.training.plan import Plan, Step
+
+_AHEAD = 2  # steps
+
+
+@dataclass(frozen=True)
+class Fed:
+    """One step: all of it, and this process's share as tensors in host memory."""
+
+    number: int
+    step: Step
+    mine: Sequence[tuple[Batch, TensorBatch]]
+
+
+def feed(plan: Plan, first: int, accelerator: Accelerator) -> Iterator[Fed]:
+    """Steps `first` … to the last of the plan. An error of the thread is raised here."""
+    rank, world = accelerator.process_index, accelerator.num_processes
+    pinned = accelerator.device.type == "cuda"
+
+    def build(number: int) -> Fed:
+        step = plan.step(number)
+        mine = share(step.batches, rank, world)
+        return Fed(number, step, [(batch, TensorBatch.host(batch, pinned=pinned)) for batch in mine])
+
+    return _ahead(build, first, plan.steps)
+
+
+def share(batches: Sequence[Batch], rank: int, world: int) -> list[Batch]:
+    """What one of `world` processes computes of a step: whole micro-batches if they go round, else rows.
+
+    Either way the processes together see what one would: their number changes nothing but the speed.
+    Raises TlmError if a batch has fewer rows than there are processes.
+    """
+    if len(batches) % world == 0:
+        return list(batches[rank::world])
+    if (rows := min(batch.rows for batch in batches)) < world:
+        raise TlmError(f"a batch of {rows} rows cannot be shared by {world} processes; raise batch_size")
+    return [batch.take(range(rank, batch.rows, world)) for batch in batches]
+
+
+def _ahead(build: Callable[[int], Fed], first: int, end: int) -> Iterator[Fed]:
+    ready: queue.Queue[Fed | BaseException | None] = queue.Queue(maxsize=_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: Fed | BaseException | None) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for number in range(first, end):
+                if not put(build(number)):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,88 @@
+"""What a stage hands to the loop, and what the loop hands back.
+
+Place in the flow: stage1 and stage2 → plan → loop. A plan's functions are pure in the step, so that any step can be
+rebuilt alone; `Progressed` is, beside the weights, all that a resume needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tlm.config.training import Optimizer
+from tlm.training.masking import Batch
+from tlm.training.objective import Weights
+from tlm.training.record import Work, peak_memory
+
+
+@dataclass(frozen=True)
+class Step:
+    """All micro-batches of one optimizer step, over all processes."""
+
+    internal: bool
+    batches: Sequence[Batch]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a stage. Every function is pure in the step."""
+
+    name: str
+    seed: int
+    tokens: Sequence[int]  # real tokens after each step; its length is the number of steps
+    step: Callable[[int], Step]
+    weights: Callable[[Step], Weights]
+    nominal_length: Callable[[bool], int]
+    optimizer: Optimizer
+    chance: float  # loss of a guess, for noticing divergence
+    evaluations: int
+    checkpoint_every: int
+    evaluate: Callable[[Progressed], dict[str, float]] | None = None
+    """Called on every process after some steps, with what has been done; the model is in evaluation mode."""
+    enough: Callable[[Mapping[str, float]], bool] = lambda measured: False
+    """Whether the run may end early, given what an evaluation has measured."""
+    initialise: Callable[[], dict[str, Any]] | None = None
+    """Called on every process before step 0, never on resume; what it returns goes into the record."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the stage."""
+        return len(self.tokens)
+
+    def evaluation_steps(self) -> set[int]:
+        """After how many finished steps the model is evaluated; the last step is always among them."""
+        return {max(1, round(self.steps * k / self.evaluations)) for k in range(1, self.evaluations + 1)}
+
+
+@dataclass
+class Progressed:
+    """What a stage has done so far: everything but weights that a resume needs."""
+
+    step: int = 0
+    work: Work = field(default_factory=Work)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One entry per evaluation: step, tokens and what was measured."""
+    first_loss: float | None = None
+    seconds: float = 0.0
+    log_bytes: int = 0
+    start: dict[str, Any] = field(default_factory=dict)
+    """What `Plan.initialise` returned."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**self.__dict__, "work": self.work.as_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
+        """What `as_dict` wrote."""
+        return cls(**{**values, "work": Work.from_dict(values["work"])})
+
+    def timing(self, total_seconds: float) -> dict[str, float]:
+        """For `timing.json`: what a second run of the same numbers would not repeat exactly."""
+        return {
+            "train_seconds": round(self.seconds, 3),
+            "total_seconds": round(total_seconds, 3),
+            "tokens_per_second": round(self.work.total.real_tokens / max(self.seconds, 1e-9), 1),
+            "peak_memory_bytes": peak_memory(),
+        }
