@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tarfile
 import tempfile
 import threading
 import time
@@ -74,6 +75,7 @@ class Server:
         command += ["--watch-stdin"]  # it ends with this process, however that ends
         command += ["--password", self.password] if self.password else []
         command += ["--tls"] if self.tls else []
+        self._unpack()
         log = self.home / "serve.log"
         with log.open("a", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
@@ -91,6 +93,17 @@ class Server:
         self.pid = int(said["pid"])
         self.ca = Path(said["ca"]) if "ca" in said else None
         return self
+
+    def _unpack(self) -> None:
+        """Put the program where `serve` would, told to compile in haste: that halves the time of a start."""
+        program = self.home / "program"
+        if program.exists():
+            return
+        with tarfile.open(next(_serve().parent.glob("elasticsearch-*.tar.xz"))) as archive:
+            archive.extractall(program, filter="data")
+        options = program / "config" / "jvm.options.d"
+        options.mkdir(exist_ok=True)
+        (options / "tests.options").write_text("-XX:TieredStopAtLevel=1\n", encoding="ascii")
 
     def kill(self) -> None:
         """End it as a power cut does, and return when it is gone."""
