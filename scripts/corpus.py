@@ -1,4 +1,4 @@
-"""Build one corpus: read sources in parallel, clean, cut into passages, write Parquet shards."""
+"""Build one corpus: read sources in parallel, clean, cut into passages; or take a sample of another corpus."""
 
 import argparse
 from pathlib import Path
@@ -7,6 +7,7 @@ from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.data import CorpusSpec
 from tlm.corpus.build import build_corpus
+from tlm.corpus.sample import build_sample
 
 
 def main() -> None:
@@ -14,10 +15,16 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the corpus's name in config/corpora.yaml")
     parser.add_argument("--spec", required=True, help="its specification as JSON, or @file")
     parser.add_argument("--sources", required=True, type=Path, help="folder of the source artifacts")
+    parser.add_argument("--corpora", type=Path, help="folder of the corpus artifacts, for a sample")
     parser.add_argument("--threads", type=int, default=0, help="processes (default: as many as cores)")
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     spec = parse_json(CorpusSpec, args.spec, f"--spec of corpus {args.name}")
+    if spec.sample is not None:
+        if args.corpora is None:
+            parser.error("--corpora is needed for a sample of another corpus")
+        build_sample(args.name, spec, args.corpora / spec.sample.of, args.output)
+        return
     directories = {source: args.sources / source for source in spec.sources}
     build_corpus(args.name, spec, directories, args.output, workers=args.threads)
 

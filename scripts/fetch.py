@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tlm.cli import run_script
 from tlm.config.base import parse_json
-from tlm.config.data import SourceSpec
+from tlm.config.sources import SourceSpec
 from tlm.sources.fetch import fetch_source
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import toy
 
-from tlm.config.data import FileSpec, SourceSpec, load_data_config, local_files
+from tlm.config.data import load_data_config
+from tlm.config.sources import FileSpec, SourceSpec, local_files
 from tlm.errors import TlmError
+from tlm.results.reported import load_reported
 
 ROOT = Path(__file__).resolve().parent.parent
 SHA = "0" * 64
@@ -22,8 +24,39 @@ def test_shipped_configuration():
     assert data.tasks["pubmed-rct"].metric == "micro_f1"
     assert "demo" in data.corpora
     for name, source in data.sources.items():
-        assert all(file.sha256 for file in source.files), name
-        assert source.licence, name
+        assert all(file.sha256 or file.first_use for file in source.files), name
+        assert source.licence and (source.homepage or name == "toy"), name
+
+
+def test_everything_that_the_demo_downloads_is_pinned():
+    data = load_data_config(ROOT / "config")
+    tasks = ("pubmed-rct", "bbc-news", "rotten-tomatoes")
+    for source in {data.tasks[task].source for task in tasks} | set(data.corpora["demo"].sources):
+        assert all(file.sha256 for file in data.sources[source].files), source
+
+
+def test_the_papers_tasks_have_the_metrics_that_it_reports():
+    data = load_data_config(ROOT / "config")
+    reported = load_reported(ROOT / "config/reported.yaml")
+    eight = {name for name in reported.tables["table2"].rows["tlm-small"].cells if name in data.tasks}
+    assert len(eight) == 8
+    for name in eight:
+        assert data.tasks[name].metric == ("micro_f1" if name in ("chemprot", "rct") else "macro_f1")
+    glue = {name.partition(".")[0] for name in reported.tables["table10"].rows["bert-base"].cells} - {
+        "average"
+    }
+    metrics = {name: data.tasks[name].metric for name in sorted(glue)}
+    assert metrics == {
+        "cola": "matthews",
+        "mnli": "accuracy",
+        "mrpc": "accuracy_f1",
+        "qnli": "accuracy",
+        "qqp": "accuracy_f1",
+        "rte": "accuracy",
+        "sst-2": "accuracy",
+        "sts-b": "pearson_spearman",
+    }
+    assert all(data.tasks[name].hidden_test or name == "mnli" for name in glue)
 
 
 @pytest.fixture
@@ -70,7 +103,17 @@ PYPI = [{"uri": "pypi://x/1.0#a"}]
         ("tasks", ["toy", "labels"], ["a", "a"], "tasks.toy.labels: a label occurs twice"),
         ("tasks", ["a/b"], {"source": "toy-task"}, "tasks.a/b"),
         ("corpora", ["toy", "min_words"], 100, "max_words must be at least twice min_words"),
-        ("corpora", ["toy", "parts"], [], "corpora.yaml: corpora.toy.parts"),
+        ("corpora", ["toy", "parts"], [], "corpora.yaml: corpora.toy: give either parts or sample"),
+        (
+            "corpora",
+            ["half"],
+            {"sample": {"of": "none", "share": 0.5}},
+            "corpora.half.sample.of: no corpus 'none'",
+        ),
+        ("corpora", ["half"], {"sample": {"of": "half", "share": 0.5}}, "there are toy"),
+        ("corpora", ["half"], {"sample": {"of": "toy", "share": 0.5}, "min_words": 3}, "leave out min_words"),
+        ("corpora", ["half"], {"sample": {"of": "toy", "share": 1.5}}, "corpora.half.sample.share"),
+        ("tasks", ["toy", "hidden_test"], True, "hidden_test is for a task with given splits"),
         ("corpora", ["toy", "parts", 0, "source"], "x", "corpora.toy.parts.0.source: no source 'x'"),
         (
             "sources",
@@ -102,6 +145,21 @@ def test_mistakes_are_named(folder, name, path, value, message):
 def test_addresses_that_are_refused(uri):
     with pytest.raises(ValueError, match=r".+"):
         FileSpec(uri=uri, sha256=SHA)
+
+
+def test_a_series_stands_for_its_files():
+    spec = SourceSpec.model_validate({"files": [{"uri": "https://a.org/{08..11}-of-12", "first_use": True}]})
+    assert [file.uri[-8:] for file in spec.files] == ["08-of-12", "09-of-12", "10-of-12", "11-of-12"]
+    with pytest.raises(ValueError, match="cannot hold"):
+        SourceSpec.model_validate({"files": [{"uri": "https://a.org/{0..1}", "sha256": SHA}]})
+    with pytest.raises(ValueError, match="counts upwards"):
+        SourceSpec.model_validate({"files": [{"uri": "https://a.org/{3..1}", "first_use": True}]})
+
+
+def test_first_use_is_for_files_of_the_net_without_a_digest():
+    for changes in ({"sha256": SHA}, {"uri": "file://a"}, {"uri": "pypi://a/1"}):
+        with pytest.raises(ValueError, match="first_use is for"):
+            FileSpec.model_validate({"uri": "https://a.org/a", "first_use": True, **changes})
 
 
 def test_addresses_that_are_understood():

@@ -20,6 +20,7 @@ from tlm.artifacts import verify
 from tlm.config.data import CorpusSpec, TaskSpec
 from tlm.corpus import build as module
 from tlm.corpus.build import build_corpus
+from tlm.corpus.sample import build_sample
 from tlm.errors import TlmError
 from tlm.sources.formats import find
 from tlm.sources.medline import articles
@@ -194,3 +195,43 @@ def test_script(tmp_path):
     command += ["--sources", str(tmp_path), "--threads", "2", "--output", str(tmp_path / "c")]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
     assert verify(tmp_path / "c", "corpus").counts["documents"] == 60
+
+
+def test_a_book_of_one_sentence_a_line_is_cut_between_sentences(tmp_path):
+    (tmp_path / "s0").mkdir()
+    lines = [f"this is the sentence of number {number} and it is in lower case ." for number in range(30)]
+    (tmp_path / "s0" / "book.txt").write_text("\n".join(lines))
+    manifest = build(tmp_path, corpus({"format": "text", "unit": "lines", "lines": 20}))
+    assert manifest.counts["documents"] == 2
+    assert all(text.endswith("case .") for text in passages(tmp_path).text)
+    assert " ".join(passages(tmp_path).text) == " ".join(lines)
+
+
+def sample(tmp_path, share: float, name: str = "sample"):
+    spec = CorpusSpec.model_validate({"sample": {"of": "c", "share": share}})
+    return build_sample(name, spec, tmp_path / "c", tmp_path / name)
+
+
+def test_a_sample_is_a_corpus_of_about_its_share_and_samples_are_nested(tmp_path):
+    toy.write_corpus(tmp_path / "s0" / "a.jsonl", 400)
+    whole = build(tmp_path, corpus(JSONL))
+    tenth, half = sample(tmp_path, 0.1, "tenth"), sample(tmp_path, 0.5, "half")
+    for manifest, share in ((tenth, 0.1), (half, 0.5)):
+        for count in ("passages", "words", "bytes"):
+            assert manifest.counts[count] == pytest.approx(share * whole.counts[count], rel=0.25)
+    rows = pd.read_parquet(tmp_path / "tenth" / "part-00000.parquet")
+    assert list(rows.passage_id) == list(range(len(rows)))
+    assert tenth.counts["words"] == rows.text.str.split().str.len().sum()
+    larger = list(pd.read_parquet(tmp_path / "half" / "part-00000.parquet").text)
+    assert set(rows.text) < set(larger) < set(passages(tmp_path).text)
+    assert [text for text in passages(tmp_path).text if text in set(larger)] == larger
+    assert tenth.inputs == {"corpus/c": whole.digest}
+    assert sample(tmp_path, 0.1, "tenth") == tenth
+
+
+def test_a_sample_of_nothing_is_refused(tmp_path):
+    (tmp_path / "s0").mkdir()
+    (tmp_path / "s0" / "a.txt").write_text("one two")
+    build(tmp_path, corpus(TEXT))
+    with pytest.raises(TlmError, match="no passage of c falls in a share of 1e-06"):
+        sample(tmp_path, 0.000001)

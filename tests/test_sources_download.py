@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tlm.artifacts import verify
-from tlm.config.data import FileSpec, SourceSpec
+from tlm.config.sources import FileSpec, SourceSpec
 from tlm.errors import TlmError
-from tlm.sources.download import ATTEMPTS, download
+from tlm.sources.download import ATTEMPTS, download, download_first
 from tlm.sources.fetch import fetch_source
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
@@ -144,3 +144,39 @@ def test_fetch_source_over_http_and_truncated_archive(server, tmp_path):
     assert not (tmp_path / "a").exists()
     assert [path.name for path in tmp_path.iterdir()] != []
     assert not list(tmp_path.glob(".a*"))
+
+
+def test_without_a_published_digest_the_first_download_decides(server, tmp_path, capsys):
+    source = SourceSpec(files=[FileSpec(uri=server.url, first_use=True)])
+    first = fetch_source("s", source, tmp_path / "s", tmp_path / "cache", {})
+    assert first.inputs == {server.url: SHA}
+    assert f"no digest was pinned; from now on it is sha256 {SHA}" in capsys.readouterr().out
+    server.script = ["500"]  # from the cache now
+    assert fetch_source("s", source, tmp_path / "s", tmp_path / "cache", {}) == first
+    (tmp_path / "cache" / SHA[:2] / SHA).unlink()
+    server.script = ["other"]
+    with pytest.raises(TlmError, match=f"sha256 expected {SHA}, got"):
+        fetch_source("s", source, tmp_path / "t", tmp_path / "cache", {})
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_first_download_never_goes_on_from_half_a_file(server, tmp_path):
+    server.script = ["break", "404"]
+    with pytest.raises(TlmError, match="404"):
+        download_first(server.url, tmp_path, pause=lambda seconds: None)
+    server.script = ["ok"]
+    server.requests.clear()
+    assert download_first(server.url, tmp_path) == SHA
+    assert server.requests == [None]
+
+
+def test_a_mirror_may_be_the_first_to_be_seen(tmp_path):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror/a.csv").write_bytes(CONTENT)
+    source = SourceSpec(files=[FileSpec(uri="hf://datasets/a/b@main/a.csv", first_use=True)])
+    mirrors = {"https://huggingface.co/datasets/a/b/resolve/main/": f"{tmp_path / 'mirror'}/"}
+    manifest = fetch_source("s", source, tmp_path / "s", tmp_path / "cache", mirrors)
+    assert manifest.inputs == {"hf://datasets/a/b@main/a.csv": SHA}
+    (tmp_path / "mirror/a.csv").write_bytes(b"changed")
+    with pytest.raises(TlmError, match="sha256 expected"):
+        fetch_source("s", source, tmp_path / "s2", tmp_path / "cache", mirrors)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tlm.artifacts import sha256_file, verify
-from tlm.config.data import FileSpec, SourceSpec
+from tlm.config.sources import FileSpec, SourceSpec
 from tlm.errors import TlmError
 from tlm.sources.fetch import fetch_source
 

@@ -16,6 +16,8 @@ from test_sources_medline import citation, section, write_medline
 from tlm.artifacts import verify, write_manifest
 from tlm.config.data import TaskSpec
 from tlm.errors import TlmError
+from tlm.evaluation.record import read_task
+from tlm.retrieval.queries import training_texts
 from tlm.tasks.build import build_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -210,3 +212,38 @@ def test_script(tmp_path):
     command += ["--source", str(tmp_path / "s"), "--output", str(tmp_path / "t")]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
     assert verify(tmp_path / "t", "task").counts["rows"] == {"train": 24, "dev": 8, "test": 8}
+
+
+def test_folders_of_labels_with_given_splits(tmp_path):
+    for split in ("train", "test"):
+        for label in ("neg", "pos"):
+            for number in range(10):
+                file = tmp_path / f"s/a/{split}/{label}/{number}.txt"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(f"{split} {label} {number}")
+    globs = {split: [f"a/{split}/neg/*.txt", f"a/{split}/pos/*.txt"] for split in ("train", "test")}
+    spec = task({"format": "text_folders", "splits": globs}, split={"by": "row", "dev": 0.2, "test": 0.0})
+    manifest = build(tmp_path, spec)
+    assert manifest.counts["rows"] == {"train": 16, "dev": 4, "test": 20}
+    assert manifest.counts["labels"]["dev"] == {"neg": 2, "pos": 2}
+    assert all(text.startswith("test") for text in frames(tmp_path)["test"].text)
+
+
+def test_labels_get_the_names_that_they_are_given(tmp_path):
+    write_rows(tmp_path, [(f"text {number}", number % 3) for number in range(30)])
+    build(tmp_path, task({"label_names": {"0": "no", "1": "yes"}}))
+    assert set(frames(tmp_path)["train"].label) == {"no", "yes", "2"}
+
+
+def test_a_hidden_test_split_is_absent_and_retrieval_and_training_do_without(tmp_path):
+    (tmp_path / "s").mkdir()
+    for name in ("train", "dev"):
+        toy.write_task(tmp_path / "s" / f"{name}.csv", 30, seed=len(name))
+    splits = {"train": "train.csv", "dev": "dev.csv"}
+    with pytest.raises(TlmError, match="the test split is empty"):
+        build(tmp_path, task({"splits": splits}, split="given"))
+    manifest = build(tmp_path, task({"splits": splits}, split="given", hidden_test=True))
+    assert manifest.counts["rows"] == {"train": 30, "dev": 30, "test": 0}
+    assert sorted(manifest.files) == ["dev.parquet", "train.parquet"]
+    assert len(training_texts(tmp_path / "t").texts) == 30
+    assert read_task(tmp_path / "t").splits == ("dev",)

@@ -1,8 +1,9 @@
 """The metrics of the tasks, by scikit-learn and SciPy: for dev in stage 2, and for evaluation.
 
 Place in the flow: between training (which picks its best dev checkpoint by it) and evaluation (which reports
-it on test). The paper scores macro-F1, micro-F1 for ChemProt and RCT, and accuracy (Section 4.1); GLUE adds
-Matthews' correlation (CoLA) and Pearson/Spearman (STS-B).
+it on test). The paper scores macro-F1, and micro-F1 for ChemProt and RCT (Section 4.1). GLUE (Table 10) adds
+accuracy, Matthews' correlation (CoLA), Pearson/Spearman (STS-B) and accuracy/F1 (MRPC, QQP); a task of two numbers
+is chosen by, and averaged as, their mean.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tlm.errors import TlmError
 
-CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "matthews")
+CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "matthews", "f1", "accuracy_f1")
 REGRESSION_METRICS = ("pearson", "spearman", "pearson_spearman")
 METRICS = CLASSIFICATION_METRICS + REGRESSION_METRICS
 
@@ -30,15 +31,19 @@ def is_regression(metric: str) -> bool:
 
 
 def score(
-    metric: str, labels: Sequence[Any] | np.ndarray, predictions: Sequence[Any] | np.ndarray
+    metric: str,
+    labels: Sequence[Any] | np.ndarray,
+    predictions: Sequence[Any] | np.ndarray,
+    classes: Sequence[Any] = (),
 ) -> dict[str, float]:
     """All metrics of a kind, and the task's own one again under `primary`.
 
     `labels` and `predictions` are (rows,): class ids or class names for classification, real numbers for
     regression. Macro-F1 averages over the classes that occur in labels or predictions, as scikit-learn does;
-    a class that is never predicted counts as 0. A constant series has no correlation and scores 0.
-    Every value is a fraction, not a percentage. Raises TlmError for an unknown metric, for no rows, or for
-    unequal lengths.
+    a class that is never predicted counts as 0. Where there are two `classes` (as they occur in `labels`), `f1`
+    is that of the second, the positive one, and `accuracy_f1` its mean with accuracy, as GLUE scores MRPC and QQP.
+    A constant series has no correlation and scores 0. Every value is a fraction, not a percentage.
+    Raises TlmError for an unknown metric, for no rows, for unequal lengths, and for an F1 of other than two classes.
     """
     regression = is_regression(metric)
     truth, guess = np.asarray(labels), np.asarray(predictions)
@@ -48,6 +53,13 @@ def score(
             "both must hold the same number of rows, at least one"
         )
     values = _correlations(truth, guess) if regression else _agreement(truth, guess)
+    if len(classes) == 2 and not regression:
+        values["f1"] = _positive_f1(truth == classes[1], guess == classes[1])
+        values["accuracy_f1"] = (values["accuracy"] + values["f1"]) / 2
+    if metric not in values:
+        raise TlmError(
+            f"metric {metric}: is for two classes, the second of them positive; got {len(classes)}"
+        )
     return {"primary": values[metric], **values}
 
 
@@ -60,6 +72,10 @@ def _agreement(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
             "macro_f1": float(f1_score(labels, predictions, average="macro", zero_division=0.0)),
             "matthews": float(matthews_corrcoef(labels, predictions)),
         }
+
+
+def _positive_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    return float(f1_score(labels, predictions, zero_division=0.0))
 
 
 def _correlations(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:

@@ -50,9 +50,11 @@ class Workflow:
 
     project: Project
 
-    def source_inputs(self, wildcards: Any) -> list[str]:
-        """The sources of a corpus."""
+    def corpus_inputs(self, wildcards: Any) -> list[str]:
+        """The sources of a corpus, or the corpus that it is a sample of."""
         spec = self.project.data.corpora[wildcards.corpus]
+        if spec.sample is not None:
+            return [manifest(f"data/corpora/{spec.sample.of}")]
         return [manifest(f"data/sources/{source}") for source in spec.sources]
 
     def task_source(self, wildcards: Any) -> str:

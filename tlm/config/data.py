@@ -1,4 +1,4 @@
-"""What the data are: sources (bytes, pinned), tasks (labelled rows, split) and corpora (passages).
+"""What the data are: tasks (labelled rows, split), corpora (passages), and the files that say so.
 
 Place in the flow: read from config/sources.yaml, config/tasks.yaml and config/corpora.yaml; each entry is
 handed as JSON to the rule that builds it, so that a changed entry rebuilds exactly that artifact.
@@ -13,84 +13,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict, load_yaml, parse
+from tlm.config.sources import SourceSpec
 from tlm.errors import TlmError
 
 Split = Literal["train", "dev", "test"]
 Globs = str | list[str]
-
-_PYPI = re.compile(r"pypi://(?P<name>[\w.-]+)/(?P<version>[\w.+!-]+)")
-_HF = re.compile(r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)/(?P<path>.+)")
-
-
-class FileSpec(Strict):
-    """One file to fetch: https://…, file://…, hf://datasets/OWNER/NAME@REVISION/path or pypi://NAME/VERSION.
-
-    What follows `#` is a glob over the members of the archive (zip, whl, tar), which are extracted under
-    their own names (`*` stays within a folder, `**` does not); without it the file itself is the result.
-    """
-
-    uri: str
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Of the file as downloaded. Only `file://` may do without: the manifest then records what was found."""
-    bytes: PositiveInt | None = None
-    """Size as downloaded, for the progress lines and as a first check."""
-    to: str | None = None
-    """Name under which a plain file is stored in the source; by default its own name."""
-
-    @property
-    def address(self) -> str:
-        """The URI without the member glob."""
-        return self.uri.partition("#")[0]
-
-    @property
-    def members(self) -> str | None:
-        """The member glob, if there is one."""
-        return self.uri.partition("#")[2] or None
-
-    @property
-    def scheme(self) -> str:
-        """`https`, `http` (loopback only), `file`, `hf` or `pypi`."""
-        return self.uri.partition("://")[0]
-
-    def pypi(self) -> tuple[str, str]:
-        """Name and version of a `pypi://` address."""
-        match = _PYPI.fullmatch(self.address)
-        assert match is not None, self.uri
-        return match["name"], match["version"]
-
-    def url(self) -> str:
-        """The https URL of an `https://` or `hf://` address."""
-        match = _HF.fullmatch(self.address)
-        if match is None:
-            return self.address
-        repository, revision, path = match["repository"], match["revision"], match["path"]
-        return f"https://huggingface.co/datasets/{repository}/resolve/{revision}/{path}"
-
-    @model_validator(mode="after")
-    def _known(self) -> FileSpec:
-        if self.scheme not in ("https", "http", "file", "hf", "pypi") or "://" not in self.uri:
-            raise ValueError(f"{self.uri!r} is none of https://, file://, hf://, pypi://")
-        if self.scheme == "http" and not re.match(
-            r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?/", self.uri
-        ):
-            raise ValueError(f"{self.uri!r}: plain http can be altered on its way; use https://")
-        if self.scheme == "pypi" and not _PYPI.fullmatch(self.address):
-            raise ValueError(f"{self.uri!r} is not of the form pypi://NAME/VERSION#members")
-        if self.scheme == "hf" and not _HF.fullmatch(self.address):
-            raise ValueError(f"{self.uri!r} is not of the form hf://datasets/OWNER/NAME@REVISION/path")
-        if self.scheme != "file" and self.sha256 is None:
-            raise ValueError(f"{self.uri}: needs its sha256, so that everybody gets the same bytes")
-        if self.to is not None and (self.members or self.to.startswith("/") or ".." in Path(self.to).parts):
-            raise ValueError(f"to: {self.to!r} must be a relative path, and is for plain files only")
-        return self
-
-
-class SourceSpec(Strict):
-    """A set of files that belong together."""
-
-    files: list[FileSpec] = Field(min_length=1)
-    licence: str = ""
-    homepage: str = ""
 
 
 class Delimited(Strict):
@@ -115,6 +42,8 @@ class Delimited(Strict):
     """Which files belong to which given split, instead of `files`."""
     quoting: bool = True
     """Off for TSV files that use quotation marks as plain characters."""
+    label_names: dict[str, str] = {}
+    """What labels of the file are called here: `{"0": negative, "1": positive}`. Others keep their own names."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
     """Tried in this order on each file."""
 
@@ -124,6 +53,8 @@ class TextFolders(Strict):
 
     format: Literal["text_folders"]
     files: Globs = "**/*.txt"
+    splits: dict[Split, Globs] | None = None
+    """Which files belong to which given split, instead of `files`."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
 
 
@@ -132,8 +63,10 @@ class Text(Strict):
 
     format: Literal["text"]
     files: Globs = "**/*"
-    unit: Literal["paragraph", "line", "file"] = "paragraph"
-    """What is a document: what stands between blank lines, a line, or the whole file."""
+    unit: Literal["paragraph", "line", "lines", "file"] = "paragraph"
+    """What is a document: what stands between blank lines, a line, `lines` lines in a row, or the whole file."""
+    lines: PositiveInt = 100
+    """For `unit: lines`: sentences of long texts, one a line, whose ends nothing marks (BookCorpus)."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
 
 
@@ -174,8 +107,8 @@ class SplitRule(Strict):
         return self
 
 
-CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "matthews")
-Metric = Literal["micro_f1", "macro_f1", "accuracy", "matthews", "pearson_spearman"]
+CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "matthews", "accuracy_f1")
+Metric = Literal["micro_f1", "macro_f1", "accuracy", "matthews", "accuracy_f1", "pearson_spearman"]
 
 
 class TaskSpec(Strict):
@@ -188,6 +121,8 @@ class TaskSpec(Strict):
     labels: list[str] | None = Field(None, min_length=2)
     """The closed set of labels, in this order; by default those that occur, sorted."""
     split: Literal["given"] | SplitRule
+    hidden_test: bool = False
+    """The labels of the test split are not public (GLUE): there is none, and what is reported is dev."""
     limit: dict[Split, PositiveInt] = Field({})
     """At most so many rows of a split, as a fixed sample."""
     description: str = ""
@@ -205,8 +140,13 @@ class TaskSpec(Strict):
             raise ValueError(f"metric {self.metric} does not score a {self.problem} problem")
         if self.labels is not None and self.problem == "regression":
             raise ValueError("a regression problem has no labels")
-        if self.split == "given" and not (isinstance(self.parser, Delimited) and self.parser.splits):
+        given = None if isinstance(self.parser, MedlineSentences) else self.parser.splits
+        if self.split == "given" and not given:
             raise ValueError("split: given needs parser.splits, which says what file is which split")
+        if self.hidden_test and (self.split != "given" or "test" in (given or {})):
+            raise ValueError("hidden_test is for a task with given splits and no test file among them")
+        if self.metric == "accuracy_f1" and self.labels is not None and len(self.labels) != 2:
+            raise ValueError("metric accuracy_f1 is for two labels; the second is the positive one")
         return self
 
 
@@ -219,10 +159,22 @@ class CorpusPart(Strict):
     """What the passages' `source` column says; by default the source's name."""
 
 
-class CorpusSpec(Strict):
-    """A general corpus, and the sizes of its passages in words."""
+class SampleSpec(Strict):
+    """A corpus that is a part of another: the passages whose hash falls below `share`.
 
-    parts: list[CorpusPart] = Field(min_length=1)
+    Samples of one corpus are nested: a tenth lies within a fifth.
+    """
+
+    of: str
+    share: float = Field(gt=0, lt=1)
+
+
+class CorpusSpec(Strict):
+    """A general corpus, and the sizes of its passages in words; or a sample of another corpus."""
+
+    parts: list[CorpusPart] = []
+    sample: SampleSpec | None = None
+    """Instead of `parts`."""
     min_words: PositiveInt = 40
     max_words: PositiveInt = 120
     description: str = ""
@@ -234,6 +186,12 @@ class CorpusSpec(Strict):
 
     @model_validator(mode="after")
     def _room(self) -> CorpusSpec:
+        if (self.sample is None) == (not self.parts):
+            raise ValueError("give either parts or sample")
+        if self.sample is not None and {"min_words", "max_words"} & self.model_fields_set:
+            raise ValueError(
+                "the passages of a sample are those of its corpus: leave out min_words and max_words"
+            )
         if self.max_words < 2 * self.min_words:
             raise ValueError("max_words must be at least twice min_words, or text could not be cut to size")
         return self
@@ -287,24 +245,13 @@ def load_data_config(folder: Path) -> DataConfig:
     for kind, key, source in used:
         if source not in sources:
             raise TlmError(f"{paths[kind]}: {key}: no source {source!r} in {paths['sources']}")
+    for name, corpus in corpora.items():
+        if corpus.sample is not None and (
+            corpus.sample.of not in corpora or corpora[corpus.sample.of].sample is not None
+        ):
+            whole = ", ".join(sorted(other for other, each in corpora.items() if each.sample is None))
+            raise TlmError(
+                f"{paths['corpora']}: corpora.{name}.sample.of: no corpus {corpus.sample.of!r} to take a part of; "
+                f"there are {whole}"
+            )
     return DataConfig(sources=sources, tasks=tasks, corpora=corpora)
-
-
-def local_files(spec: SourceSpec) -> list[Path]:
-    """The files on this machine that a source copies: what a change of must fetch it again."""
-    return [path for file in spec.files if file.scheme == "file" for path in local_matches(file)]
-
-
-def local_matches(file: FileSpec) -> list[Path]:
-    """The files that a `file://` address names: itself, a folder's files, or a glob's; sorted, or none."""
-    path = Path(file.address.removeprefix("file://")).expanduser()
-    if path.is_dir():
-        return sorted(each for each in path.rglob("*") if each.is_file())
-    if path.is_file():
-        return [path]
-    fixed = list(path.parts)
-    for number, part in enumerate(fixed):
-        if any(mark in part for mark in "*?["):
-            root = Path(*fixed[:number]) if number else Path()
-            return sorted(each for each in root.glob("/".join(fixed[number:])) if each.is_file())
-    return []

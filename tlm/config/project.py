@@ -16,6 +16,7 @@ from pydantic import Field, PositiveInt, field_validator
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.experiments import TableSpec
+from tlm.config.local import with_local_tasks
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec
 from tlm.config.training import Attention, Precision, Tracker
@@ -50,10 +51,12 @@ class Settings(Strict):
     retrieval: RetrievalSettings = RetrievalSettings()
     mirrors: dict[str, str] = {}
     """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
+    local_tasks: dict[str, str] = {}
+    """Task → folder with its train, dev and test files, in place of its source (`tlm.config.local`)."""
     overrides: dict[str, Any] = {}
     """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
 
-    @field_validator("overrides", mode="before")
+    @field_validator("overrides", "local_tasks", mode="before")
     @classmethod
     def _retype(cls, value: Any) -> Any:
         """Snakemake's `--config` hands nested values over as text: `{"k": "10"}`."""
@@ -109,9 +112,9 @@ def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Pr
         known = ", ".join(sorted(path.stem for path in (folder / "scales").glob("*.yaml")))
         raise TlmError(f"no scale {settings.scale!r}: there is no {scale_file}; there are {known}")
     scale = parse(ScaleSpec, load_yaml(scale_file), str(scale_file))
-    data = load_data_config(folder)
+    data = with_local_tasks(load_data_config(folder), settings.local_tasks)
     experiments = parse(Experiments, load_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
-    for task in scale.tasks:
+    for task in scale.all_tasks:
         if task not in data.tasks:
             raise TlmError(f"{scale_file}: tasks: no task {task!r} in {folder / 'tasks.yaml'}")
     if scale.corpus not in data.corpora:

@@ -31,6 +31,9 @@ class ScaleSpec(Strict):
     description: str
     corpus: str
     tasks: list[str] = Field(min_length=1)
+    """What tables of `tasks: all` show, and what averages over tasks are taken over."""
+    more_tasks: list[str] = []
+    """Tasks that only those tables show that name them (GLUE, Table 10)."""
     seeds: list[int] | None = None
     """Overrides `seeds` of config.yaml where a scale cannot afford as many, or can afford more."""
     threads: PositiveInt = 1
@@ -54,7 +57,16 @@ class ScaleSpec(Strict):
 
     @model_validator(mode="after")
     def _known_tasks(self) -> ScaleSpec:
-        unknown = sorted(set(self.per_task) - set(self.tasks))
+        if double := sorted(set(self.tasks) & set(self.more_tasks)):
+            raise ValueError(f"{double[0]!r} stands both in tasks and in more_tasks")
+        unknown = sorted(set(self.per_task) - set(self.all_tasks))
         if unknown:
-            raise ValueError(f"per_task names {unknown}, which are not among this scale's tasks {self.tasks}")
+            raise ValueError(
+                f"per_task names {unknown}, which are not among this scale's tasks {self.all_tasks}"
+            )
         return self
+
+    @property
+    def all_tasks(self) -> list[str]:
+        """Every task that can be run at this scale."""
+        return [*self.tasks, *self.more_tasks]

@@ -85,7 +85,7 @@ def build_corpus(
     with staged_directory(destination) as staging:
         work = _plan(spec, source_dirs, staging)
         tallies = {unit.source: _Tally() for unit in work}
-        writer = _Shards(staging, name)
+        writer = Shards(staging, name)
         seen: set[bytes] = set()
         for unit, (count, left_out) in _run(work, workers):
             tally = tallies[unit.source]
@@ -182,7 +182,7 @@ def _read(path: Path) -> Iterator[str]:
             yield from batch.column(0).to_pylist()
 
 
-class _Shards:
+class Shards:
     """Writes passages with dense ids to shards of SHARD_PASSAGES."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -194,6 +194,7 @@ class _Shards:
         self._progress = Progress(f"corpus {name}", None, "passages")
 
     def add(self, text: str, source: str) -> None:
+        """The next passage."""
         self._texts.append(text)
         self._sources.append(source)
         self._progress.add()
@@ -201,6 +202,7 @@ class _Shards:
             self._flush()
 
     def close(self) -> None:
+        """Write what is left."""
         self._flush()
         if self._shard is not None:
             self._shard.close()

@@ -79,6 +79,10 @@ def _text(parser: Text, files: Sequence[Input]) -> Iterator[Document]:
                 yield paragraphs(stream.read())
             elif parser.unit == "line":
                 yield from ([line] for line in map(clean, stream) if line)
+            elif parser.unit == "lines":
+                filled_lines = (line for line in map(clean, stream) if line)
+                while block := list(itertools.islice(filled_lines, parser.lines)):
+                    yield block
             else:
                 for filled, lines in itertools.groupby(map(clean, stream), key=bool):
                     if filled:

@@ -122,7 +122,7 @@ def as_predictions(task: Task, outputs: np.ndarray) -> Predictions:
 
 def split_metrics(task: Task, labels: list[Any], predictions: list[Any]) -> dict[str, Any]:
     """Rows, the task's own metric as `primary`, all metrics, and precision, recall and F1 of each class."""
-    values = score(task.metric, labels, predictions)
+    values = score(task.metric, labels, predictions, task.labels)
     result: dict[str, Any] = {"n": len(labels), "primary": values.pop("primary"), "metrics": values}
     if not task.regression:
         parts = precision_recall_fscore_support(

@@ -71,7 +71,7 @@ def _evaluate(run: RunName, task: Task, task_dir: Path, destination: Path, spec:
     for strength in sorted(spec.strengths):
         model = _fit(task, spec, strength, train_features, train.labels)
         guess = _predict(task, model, dev_features)
-        value = score(task.metric, dev.labels, guess.labels)["primary"]
+        value = score(task.metric, dev.labels, guess.labels, task.labels)["primary"]
         progress.add(1, f"C {strength:g}: dev {task.metric} {value:.4f}")
         if best is None or value > best[0]:
             best = (value, strength, model, guess)

@@ -60,7 +60,7 @@ def download(
     final = cached(cache, sha256)
     if final.is_file():
         return final
-    part = cache / "parts" / f"{sha256_bytes(url.encode())}.part"
+    part = _part(cache, url)
     with _locked(part):
         if final.is_file():  # another process has fetched it meanwhile
             return final
@@ -78,6 +78,29 @@ def download(
         final.parent.mkdir(parents=True, exist_ok=True)
         part.replace(final)
     return final
+
+
+def download_first(
+    url: str, cache: Path, *, size: int | None = None, pause: Callable[[float], None] = time.sleep
+) -> str:
+    """Fetch `url`, of which no digest is known, into `cache`; return the sha256 that it has.
+
+    Starts anew in every process: without a digest, the half of another version could not be told apart.
+    Raises TlmError as `download` does.
+    """
+    part = _part(cache, url)
+    with _locked(part):
+        part.unlink(missing_ok=True)
+        _fetch(url, part, size, pause)
+        sha256 = sha256_file(part)
+        final = cached(cache, sha256)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(final)
+    return sha256
+
+
+def _part(cache: Path, url: str) -> Path:
+    return cache / "parts" / f"{sha256_bytes(url.encode())}.part"
 
 
 def _fetch(url: str, part: Path, size: int | None, pause: Callable[[float], None]) -> None:

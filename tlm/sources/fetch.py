@@ -2,7 +2,8 @@
 
 Place in the flow: first. Bytes come from https, the Hub, PyPI wheels or this machine; a `mirrors` folder may
 stand in for a URL. Whatever the way, the pinned sha256 decides, and a file whose digest is in the cache
-is never fetched again.
+is never fetched again. Of a `first_use` file nobody has published a digest: that of its first download is written
+to `first-use/` in the cache, said aloud so that it can be pinned, and holds from then on.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tlm.artifacts import Manifest, atomic_file, sha256_file, staged_directory, write_manifest
-from tlm.config.data import FileSpec, SourceSpec, local_matches
+from tlm.artifacts import (
+    Manifest,
+    atomic_file,
+    sha256_bytes,
+    sha256_file,
+    staged_directory,
+    write_manifest,
+    write_text,
+)
+from tlm.config.sources import FileSpec, SourceSpec, local_matches
 from tlm.errors import TlmError
 from tlm.sources.archives import extract
-from tlm.sources.download import cached, download, wrong_digest
+from tlm.sources.download import cached, download, download_first, wrong_digest
 
 
 def fetch_source(
@@ -36,7 +45,9 @@ def fetch_source(
             if file.scheme == "file":
                 digests |= _take_local(file, staging)
             else:
-                digests[file.address] = _take(file, _obtain(file, cache, mirrors), staging)
+                path = _obtain(file, cache, mirrors)
+                _take(file, path, staging)
+                digests[file.address] = file.sha256 or sha256_file(path)
         return write_manifest(
             staging,
             "source",
@@ -48,19 +59,48 @@ def fetch_source(
 
 def _obtain(file: FileSpec, cache: Path, mirrors: Mapping[str, str]) -> Path:
     """The file of an https, hf or pypi address, verified."""
-    assert file.sha256 is not None  # FileSpec demands it of these schemes
-    if cached(cache, file.sha256).is_file():
-        return cached(cache, file.sha256)
     if file.scheme == "pypi":
-        return _obtain_wheel(file, cache)
-    url = file.url()
+        assert file.sha256 is not None  # FileSpec demands it of this scheme
+        wheel = cached(cache, file.sha256)
+        return wheel if wheel.is_file() else _obtain_wheel(file, cache)
+    known = _pinned(file, cache)
+    if known.sha256 is not None and cached(cache, known.sha256).is_file():
+        return cached(cache, known.sha256)
+    path = _mirrored(file.url(), mirrors)
+    if path is not None:
+        found = _verify(path, known, str(path))
+    elif known.sha256 is not None:
+        return download(file.url(), known.sha256, cache, size=file.bytes)
+    else:
+        found = download_first(file.url(), cache, size=file.bytes)
+        path = cached(cache, found)
+    if known.sha256 is None:
+        write_text(_record(file, cache), f"{found}\n")
+        print(f"{file.address}: no digest was pinned; from now on it is sha256 {found} (as first seen)")
+    return path
+
+
+def _record(file: FileSpec, cache: Path) -> Path:
+    """Where the digest of a file's first download is kept."""
+    return cache / "first-use" / sha256_bytes(file.address.encode())
+
+
+def _pinned(file: FileSpec, cache: Path) -> FileSpec:
+    """The file with the digest that must hold: its own, or what its first download had; none before that."""
+    record = _record(file, cache)
+    if file.sha256 is not None or not record.is_file():
+        return file
+    return file.model_copy(update={"sha256": record.read_text(encoding="utf-8").strip()})
+
+
+def _mirrored(url: str, mirrors: Mapping[str, str]) -> Path | None:
+    """The file that stands in for `url`, if it is mirrored. Raises TlmError where the mirror lacks it."""
     prefix = max((each for each in mirrors if url.startswith(each)), key=len, default=None)
     if prefix is None:
-        return download(url, file.sha256, cache, size=file.bytes)
+        return None
     path = Path(mirrors[prefix]) / url.removeprefix(prefix)
     if not path.is_file():
         raise TlmError(f"{url}: mirrored by {mirrors[prefix]}, which has no {path}")
-    _verify(path, file, str(path))
     return path
 
 
@@ -90,14 +130,12 @@ def _obtain_wheel(file: FileSpec, cache: Path) -> Path:
     return final
 
 
-def _take(file: FileSpec, path: Path, staging: Path) -> str:
-    """Unpack or copy the verified `path` into `staging`; return its digest."""
+def _take(file: FileSpec, path: Path, staging: Path) -> None:
+    """Unpack or copy the verified `path` into `staging`."""
     if file.members is not None:
         extract(path, file.members, staging, file.address)
     else:
         _place(path, staging, file.to or file.url().rpartition("/")[2].partition("?")[0], file.address)
-    assert file.sha256 is not None
-    return file.sha256
 
 
 def _take_local(file: FileSpec, staging: Path) -> dict[str, str]:

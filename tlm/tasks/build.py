@@ -7,7 +7,7 @@ tokenised. Faults of the data stop the build with the file and the row, rather t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ _LIMIT_SEED = 1
 
 def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -> Manifest:
     """Write `train.parquet`, `dev.parquet`, `test.parquet` and the manifest of the task to `destination`.
+
+    A task with a hidden test split has no `test.parquet`.
 
     Columns: `row_id` int64 (dense over train, dev, test in this order), `text`, `text_pair` (pair tasks
     only), `label` (string, or float64 for regression). Raises TlmError, naming file and row, for a row
@@ -45,7 +47,7 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
     available = Counter(example.split for example in examples)
     examples = limited(examples, spec.limit, seed)
     labels = _labels(name, examples, spec)
-    _check_splits(name, examples)
+    _check_splits(name, examples, spec)
     counts: dict[str, Any] = {
         "rows": {split: sum(example.split == split for example in examples) for split in SPLITS},
         "rows_before_limit": {split: available[split] for split in SPLITS},
@@ -54,6 +56,7 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
         "removed_for_straddling": removed,
         "left_out": dict(sorted(left_out.items())),
     }
+    _tell(name, counts)
     if spec.problem == "classification":
         counts["labels"] = {
             split: {label: count[label] for label in labels}
@@ -76,6 +79,15 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
             },
             inputs={f"source/{spec.source}": source.digest},
         )
+
+
+def _tell(name: str, counts: Mapping[str, Any]) -> None:
+    """Say which scored texts were trained on: splits that others gave stay as they are, and a reader must know."""
+    for split in ("dev", "test"):
+        if repeated := counts["duplicates"][f"{split}_in_train"]:
+            print(
+                f"task {name}: {repeated} of {counts['rows'][split]} {split} texts also occur in train; they are kept"
+            )
 
 
 def _checked(example: Example, spec: TaskSpec) -> Example:
@@ -113,8 +125,10 @@ def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]
     return list(spec.labels) if spec.labels is not None else sorted(train)
 
 
-def _check_splits(name: str, examples: Sequence[Example]) -> None:
+def _check_splits(name: str, examples: Sequence[Example], spec: TaskSpec) -> None:
     for split in SPLITS:
+        if split == "test" and spec.hidden_test:
+            continue
         if not any(example.split == split for example in examples):
             raise TlmError(
                 f"task {name}: the {split} split is empty; give it a file or a share of the rows (`split:`)"
@@ -125,6 +139,8 @@ def _write(examples: Sequence[Example], spec: TaskSpec, staging: Path) -> None:
     row_id = 0
     for split in SPLITS:
         rows = [example for example in examples if example.split == split]
+        if not rows:  # a hidden test split
+            continue
         columns: dict[str, pa.Array] = {
             "row_id": pa.array(range(row_id, row_id + len(rows)), pa.int64()),
             "text": pa.array([example.text for example in rows], pa.string()),

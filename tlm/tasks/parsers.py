@@ -39,26 +39,28 @@ def parse_examples(spec: TaskSpec, source_dir: Path, left_out: Counter[str]) -> 
     return _medline_sentences(parser, source_dir, left_out)
 
 
+def _inputs(parser: Delimited | TextFolders, source_dir: Path) -> list[tuple[Split | None, Input]]:
+    """The parser's files, each with the split to which it was given."""
+    if parser.splits is None:
+        return [(None, source) for source in find(source_dir, parser.files)]
+    return [(split, source) for split, globs in parser.splits.items() for source in find(source_dir, globs)]
+
+
 def _delimited(parser: Delimited, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
     wanted = [*texts, parser.label, *parser.where]
     wanted += [column for column in (parser.text_pair, parser.document) if column]
     columns = list(dict.fromkeys(wanted))
-    inputs: list[tuple[Split | None, Input]] = (
-        [(None, source) for source in find(source_dir, parser.files)]
-        if parser.splits is None
-        else [(split, source) for split, globs in parser.splits.items() for source in find(source_dir, globs)]
-    )
-    for split, source in inputs:
+    for split, source in _inputs(parser, source_dir):
         for number, values in rows(source, parser, columns):
             if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
                 left_out["rows outside `where`"] += 1
                 continue
             where = f"{source}: row {number}"
-            label = values[parser.label]
+            label = clean(_string(values[parser.label]))
             yield Example(
                 text=clean(" ".join(_string(values[column]) for column in texts)),
-                label=clean(_string(label)),
+                label=parser.label_names.get(label, label),
                 document=_string(values[parser.document]) if parser.document else where,
                 where=where,
                 text_pair=clean(_string(values[parser.text_pair])) if parser.text_pair else None,
@@ -71,13 +73,14 @@ def _string(value: object) -> str:
 
 
 def _text_folders(parser: TextFolders, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
-    for source in find(source_dir, parser.files):
+    for split, source in _inputs(parser, source_dir):
         with open_text(source, parser.encodings) as stream:
             text = clean(stream.read())
             if stream.encoding.lower() not in ("utf-8-sig", parser.encodings[0].lower()):
                 left_out[f"files read as {stream.encoding}, not {parser.encodings[0]} (kept)"] += 1
         name = source.path.relative_to(source_dir).as_posix()
-        yield Example(text=text, label=source.path.parent.name, document=name, where=str(source))
+        label = source.path.parent.name
+        yield Example(text=text, label=label, document=name, where=str(source), split=split)
 
 
 def _medline_sentences(

@@ -170,7 +170,8 @@ def dev_scores(logits: np.ndarray, dev: Store, metric: str, head: TaskHead) -> d
     """The task's metrics on dev, each named `dev_…`."""
     assert dev.labels is not None
     predictions = logits[:, 0] if head.regression else logits.argmax(axis=1)
-    return {f"dev_{name}": value for name, value in score(metric, dev.labels, predictions).items()}
+    classes = () if head.regression else range(len(head.labels))
+    return {f"dev_{name}": value for name, value in score(metric, dev.labels, predictions, classes).items()}
 
 
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

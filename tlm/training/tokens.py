@@ -62,7 +62,7 @@ def open_split(directory: Path, split: str) -> Store:
 
 
 def tokenize_task(task_dir: Path, tokenizer_dir: Path, destination: Path, length: int) -> Manifest:
-    """Tokenize a `task` artifact: one store per split, labels as ids in the order of the manifest's `labels`.
+    """Tokenize a `task` artifact: one store for each split that it has, labels as ids in the order of `labels`.
 
     At most `length` tokens of each text are stored; how many texts were cut is counted per split.
     Raises TlmError for a label that the manifest does not list, or a label or text that is missing.
@@ -71,7 +71,7 @@ def tokenize_task(task_dir: Path, tokenizer_dir: Path, destination: Path, length
     tokenizer = load_tokenizer(tokenizer_dir)
     with staged_directory(destination) as working:
         counts = {}
-        for split in SPLITS:
+        for split in (each for each in SPLITS if f"{each}.parquet" in task.files):
             source = task_dir / f"{split}.parquet"
             with pq.ParquetFile(source) as file:
                 total = file.metadata.num_rows

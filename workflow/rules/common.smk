@@ -4,7 +4,7 @@ import sys
 
 from tlm.artifacts import canonical_json
 from tlm.config import runs
-from tlm.config.data import local_files
+from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
 from tlm.workflow import Workflow, as_json, code

@@ -6,7 +6,7 @@ rule fetch:
     input:
         local=lambda wildcards: local_files(PROJECT.data.sources[wildcards.source]),
         script="scripts/fetch.py",
-        code=code("artifacts.py", "config/data.py", "sources"),
+        code=code("artifacts.py", "config/sources.py", "sources"),
     output:
         "data/sources/{source}/manifest.json",
     log:
@@ -29,7 +29,7 @@ rule task:
     input:
         source=ASK.task_source,
         script="scripts/task.py",
-        code=code("artifacts.py", "config/data.py", "text.py", "sources", "tasks"),
+        code=code("artifacts.py", "config/data.py", "config/sources.py", "text.py", "sources", "tasks"),
     output:
         "data/tasks/{task}/manifest.json",
     log:
@@ -47,11 +47,11 @@ rule task:
 
 
 rule corpus:
-    """Clean passages of a general corpus."""
+    """Clean passages of a general corpus, or a sample of another one's."""
     input:
-        sources=ASK.source_inputs,
+        made_from=ASK.corpus_inputs,
         script="scripts/corpus.py",
-        code=code("artifacts.py", "config/data.py", "text.py", "sources", "corpus"),
+        code=code("artifacts.py", "config/data.py", "config/sources.py", "text.py", "sources", "corpus"),
     output:
         "data/corpora/{corpus}/manifest.json",
     log:
@@ -65,4 +65,4 @@ rule corpus:
         spec=lambda wildcards: as_json(PROJECT.data.corpora[wildcards.corpus]),
     shell:
         "python {input.script} --name {wildcards.corpus} --spec {params.spec:q} --sources data/sources"
-        " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+        " --corpora data/corpora --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"

@@ -1,0 +1,130 @@
+"""`local_tasks`: the same tasks from folders of one's own; and the paper's tasks from real files."""
+
+import json
+from pathlib import Path
+
+import pytest
+import toy
+from conftest import ROOT
+
+from tlm.artifacts import Manifest
+from tlm.config.data import DataConfig, load_data_config
+from tlm.config.local import with_local_tasks
+from tlm.config.project import Settings
+from tlm.errors import TlmError
+from tlm.sources.fetch import fetch_source
+from tlm.tasks.build import build_task
+
+SHIPPED = load_data_config(ROOT / "config")
+FOLDERS = {
+    "chemprot": "chemprot",
+    "acl-arc": "citation_intent",
+    "scierc": "sciie",
+    "imdb": "imdb",
+    "agnews": "ag",
+    "hyperpartisan": "hyperpartisan_news",
+    "rct": "rct_ei_derived",
+    "cola": "glue_cola",
+    "rte": "glue_rte",
+    "sts-b": "glue_stsb",
+    "mrpc": "glue_mrpc",
+    "sst-2": "glue_sst2",
+}
+ROWS = {
+    "chemprot": (4169, 2427, 3469),
+    "acl-arc": (1688, 114, 139),
+    "scierc": (3219, 455, 974),
+    "imdb": (20000, 5000, 25000),
+    "agnews": (18973, 2000, 7600),
+    "hyperpartisan": (515, 65, 65),
+    "rct": (25527, 3557, 3629),
+    "cola": (8551, 1043, 0),
+    "rte": (2490, 277, 0),
+    "sts-b": (5749, 1500, 1379),
+    "mrpc": (3672, 408, 1725),
+    "sst-2": (67349, 872, 1821),
+}
+TRAINED_ON = {"acl-arc": 52, "imdb": 43, "chemprot": 4, "scierc": 0}  # test texts that occur in train
+
+
+def build(data: DataConfig, task: str, folder: Path, mirrors=None) -> Manifest:
+    spec = data.tasks[task]
+    fetch_source(spec.source, data.sources[spec.source], folder / "source", folder / "cache", mirrors or {})
+    return build_task(task, spec, folder / "source", folder / "task")
+
+
+def write(folder: Path, rows, split: str) -> None:
+    folder.mkdir(exist_ok=True)
+    lines = [json.dumps(dict(zip(("text", "text_pair", "label"), row, strict=True))) for row in rows]
+    (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_files_take_the_place_of_a_source_and_all_else_stays(tmp_path):
+    rows = [(f"a {number}", f"b {number}", number % 2) for number in range(8)]
+    write(tmp_path / "mine", rows, "train")
+    write(tmp_path / "mine", rows[:2], "dev")
+    data = with_local_tasks(SHIPPED, {"mrpc": str(tmp_path / "mine")})
+    spec = data.tasks["mrpc"]
+    assert (spec.metric, spec.labels, spec.hidden_test) == ("accuracy_f1", ["different", "equivalent"], True)
+    manifest = build(data, "mrpc", tmp_path)
+    assert manifest.counts["rows"] == {"train": 8, "dev": 2, "test": 0}
+    assert manifest.parameters["labels"] == ["different", "equivalent"] and manifest.parameters["pair"]
+    assert "test.parquet" not in manifest.files
+    assert data.tasks["rte"] == SHIPPED.tasks["rte"]
+
+
+def test_a_split_that_is_not_given_is_made_by_the_tasks_own_rule(tmp_path):
+    toy.write_task(tmp_path / "mine/train.csv")
+    data = with_local_tasks(SHIPPED, {"toy": str(tmp_path / "mine")})
+    assert data.tasks["toy"].split == SHIPPED.tasks["toy"].split
+    assert build(data, "toy", tmp_path).counts["rows"] == {"train": 180, "dev": 60, "test": 60}
+
+
+def test_mistakes_are_named(tmp_path):
+    with pytest.raises(TlmError, match="no task 'imbd'"):
+        with_local_tasks(SHIPPED, {"imbd": "x"})
+    with pytest.raises(TlmError, match="has no train"):
+        with_local_tasks(SHIPPED, {"imdb": str(tmp_path)})
+    for name in ("train.csv", "train.tsv"):
+        (tmp_path / name).touch()
+    with pytest.raises(TlmError, match="two files of train"):
+        with_local_tasks(SHIPPED, {"imdb": str(tmp_path)})
+
+
+def test_snakemakes_command_line_hands_over_text():
+    settings = Settings.model_validate({"scale": "demo", "seeds": [1], "local_tasks": {"imdb": "../a/imdb"}})
+    assert settings.local_tasks == {"imdb": "../a/imdb"}
+
+
+@pytest.mark.parametrize("task", [name for name in FOLDERS if name not in ("imdb", "sst-2")])
+def test_the_papers_tasks_build_from_real_files(shared, tmp_path, task):
+    data = with_local_tasks(SHIPPED, {task: str(shared / "tasks" / FOLDERS[task])})
+    manifest = build(data, task, tmp_path)
+    assert tuple(manifest.counts["rows"].values()) == ROWS[task]
+    assert manifest.counts["duplicates"]["test_in_train"] == TRAINED_ON.get(
+        task, manifest.counts["duplicates"]["test_in_train"]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["imdb", "sst-2"])
+def test_the_larger_tasks_build_from_real_files(shared, tmp_path, task, capsys):
+    data = with_local_tasks(SHIPPED, {task: str(shared / "tasks" / FOLDERS[task])})
+    assert tuple(build(data, task, tmp_path).counts["rows"].values()) == ROWS[task]
+    if task == "imdb":
+        assert "43 of 25000 test texts also occur in train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("task", ["chemprot", "acl-arc", "scierc", "cola"])
+def test_the_declared_sources_give_the_same_rows(shared, tmp_path, task, capsys):
+    """The real URLs with their digests, answered by a mirror."""
+    host = "https://raw.githubusercontent.com/"
+    mirrors = {host: f"{shared / 'mirror/raw.githubusercontent.com'}/"}
+    declared = build(SHIPPED, task, tmp_path / "declared", mirrors)
+    local = build(
+        with_local_tasks(SHIPPED, {task: str(shared / "tasks" / FOLDERS[task])}), task, tmp_path / "local"
+    )
+    assert declared.files == local.files
+    assert declared.counts["duplicates"]["test_in_train"] == TRAINED_ON.get(task, 0)
+    if task == "acl-arc":
+        assert "52 of 139 test texts also occur in train" in capsys.readouterr().out

@@ -1,0 +1,63 @@
+"""A corpus that is a part of another: the smaller of two corpora to retrieve from (Section 4.3.1, Table 3).
+
+Place in the flow: a finished corpus in, a corpus out, so that everything behind it is the same for both. Whether a
+passage belongs to the sample depends on its text alone: no order and no random generator is involved, and the
+samples of one corpus are nested.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import blake2b
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
+from tlm.config.data import CorpusSpec
+from tlm.corpus.build import Shards
+from tlm.errors import TlmError
+
+
+def build_sample(name: str, spec: CorpusSpec, corpus_dir: Path, destination: Path) -> Manifest:
+    """Write the passages of the corpus in `corpus_dir` that `spec.sample` keeps, in their order, with new dense ids.
+
+    Raises TlmError if none is kept.
+    """
+    assert spec.sample is not None
+    corpus = read_manifest(corpus_dir, "corpus")
+    words, size, sources = 0, 0, Counter[str]()
+    with staged_directory(destination) as staging:
+        writer = Shards(staging, name)
+        for part in sorted(corpus_dir.glob("part-*.parquet")):
+            with pq.ParquetFile(part) as file:
+                for batch in file.iter_batches(columns=["text", "source"]):
+                    for text, source in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                        if place(text) < spec.sample.share:
+                            writer.add(text, source)
+                            words += text.count(" ") + 1
+                            size += len(text.encode())
+                            sources[source] += 1
+        writer.close()
+        if not writer.passages:
+            raise TlmError(
+                f"corpus {name}: no passage of {spec.sample.of} falls in a share of {spec.sample.share}; raise it"
+            )
+        return write_manifest(
+            staging,
+            "corpus",
+            counts={
+                "passages": writer.passages,
+                "words": words,
+                "bytes": size,
+                "sources": {source: {"passages": count} for source, count in sorted(sources.items())},
+            },
+            parameters={"corpus": name, "spec": spec.model_dump(mode="json")},
+            inputs={f"corpus/{spec.sample.of}": corpus.digest},
+        )
+
+
+def place(text: str) -> float:
+    """A number in [0, 1) that depends on the passage alone, evenly spread. Passages below a share are in it."""
+    digest = blake2b(text.encode(), digest_size=8, person=b"tlm-sample").digest()
+    return int.from_bytes(digest, "big") / 2**64
