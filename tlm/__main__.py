@@ -1,0 +1,5 @@
+"""`python -m tlm`, which is `tlm`."""
+
+from tlm.cli import main
+
+main()

@@ -1,0 +1,102 @@
+"""`tlm cost`: what targets will cost before they are run.
+
+Place in the flow: the command line's side of this package; its arguments are light to import, the rest is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any
+
+from tlm.config.training import ModelSpec
+from tlm.cost.estimate import estimate
+from tlm.cost.facts import Facts
+from tlm.cost.jobs import pending, read_project
+from tlm.cost.machine import CPU, GPUS, UTILISATION, Rate, gpu
+from tlm.cost.report import Setting, as_json, as_text
+from tlm.cost.training_rules import RateOf
+from tlm.errors import TlmError
+
+
+def add_parser(commands: Any) -> None:
+    """Add `cost` to the subcommands of `tlm`."""
+    parser = commands.add_parser(
+        "cost",
+        help="what a target will cost before it is run",
+        description="Runs, tokens, FLOPs, time and disk of the jobs that a target still needs.",
+    )
+    parser.add_argument("targets", nargs="*", help="as for snakemake; by default everything")
+    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake")
+    parser.add_argument(
+        "--device", default=CPU, help=f"{CPU}: this machine, measured; or {', '.join(GPUS)} (default: {CPU})"
+    )
+    parser.add_argument(
+        "--utilisation", type=float, default=UTILISATION, help="share of a GPU's peak (default: %(default)s)"
+    )
+    parser.add_argument("--gflops", type=float, help="GFLOP/s of one training job, instead of measuring it")
+    parser.add_argument("--cores", type=int, default=_cores(), help="default: all, here %(default)s")
+    parser.add_argument("--json", action="store_true", help="for other programs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the estimate. Raises TlmError for targets, a configuration or a device that do not exist."""
+    if args.cores < 1 or (args.gflops is not None and args.gflops <= 0):
+        raise TlmError("--cores and --gflops must be positive")
+    on_gpu = args.device != CPU
+    named = gpu(args.device, args.utilisation) if on_gpu else None
+    jobs = pending(args.targets, args.config, str(args.cores))
+    project = read_project(args.config)
+    facts = Facts(project)
+    rates: dict[str, Rate] = {}
+    found = estimate(jobs, facts, _rates(facts, named, args.gflops, rates))
+    setting = Setting(
+        targets=tuple(args.targets),
+        scale=project.settings.scale,
+        device=args.device,
+        speed=_speed(args, rates),
+        cores=args.cores,
+        threads=project.scale.threads,
+        gpu=on_gpu,
+    )
+    print(json.dumps(as_json(found, setting), indent=2) if args.json else as_text(found, setting))
+
+
+def _rates(facts: Facts, named: Rate | None, gflops: float | None, seen: dict[str, Rate]) -> RateOf:
+    """One rate for all models, or a measurement for each size; `seen` collects what was measured."""
+    if named is not None or gflops is not None:
+        fixed = named or Rate(0.0, (gflops or 0) * 1e9)
+        return lambda model, rows, length: fixed
+
+    def measured(model: ModelSpec, rows: int, length: int) -> Rate:
+        name = f"{model.architecture} {model.layers} x {model.hidden_size}"
+        if name not in seen:  # its first batch stands for all: FLOPs a second hardly depend on it
+            from tlm.cost.measure import measure  # imports torch, which only a measurement needs
+
+            seen[name] = measure(
+                model,
+                facts.vocabulary,
+                rows=rows,
+                length=length,
+                precision=facts.project.settings.precision,
+                threads=facts.project.scale.threads,
+            )
+        return seen[name]
+
+    return measured
+
+
+def _speed(args: argparse.Namespace, rates: dict[str, Rate]) -> str:
+    if args.device != CPU:
+        peak = GPUS[args.device]
+        return f"{args.utilisation:.0%} of the data sheet's {peak:g} TFLOP/s, an assumption (--utilisation)"
+    if args.gflops is not None:
+        return f"{args.gflops:g} GFLOP/s a training job, as given"
+    measured = (f"{name} {rate.flops_per_second / 1e9:.0f} GFLOP/s" for name, rate in rates.items())
+    return f"measured now: {', '.join(measured)} a training job" if rates else "nothing to train"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

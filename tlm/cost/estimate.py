@@ -1,0 +1,140 @@
+"""From pending jobs to their sum: one line a rule, the runs, the longest chain, and what a person must know.
+
+Place in the flow: `tlm.cost.jobs` → here → `tlm.cost.report`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tlm.config.runs import Run
+from tlm.cost import data_rules, training_rules
+from tlm.cost.facts import Facts, file_bytes, total
+from tlm.cost.jobs import Job
+from tlm.cost.parts import Part
+from tlm.cost.training_rules import RateOf, run_of
+from tlm.errors import TlmError
+
+_DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
+    "fetch": data_rules.fetch,
+    "task": data_rules.task,
+    "corpus": data_rules.corpus,
+    "index_share": data_rules.index_share,
+    "index": data_rules.index,
+    "retrieve_share": data_rules.retrieve_share,
+    "retrieve": data_rules.retrieve,
+    "selection": data_rules.selection,
+    "tokenizer": data_rules.tokenizer,
+    "internal_tokens": data_rules.internal_tokens,
+    "external_tokens": data_rules.external_tokens,
+}
+_TRAINING: Mapping[str, Callable[[Facts, Run, RateOf], Part]] = {
+    "stage1": training_rules.stage1,
+    "stage2": training_rules.stage2,
+    "evaluate": training_rules.evaluate,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """The pending jobs of one rule together."""
+
+    rule: str
+    parts: Sequence[Part]
+
+    @property
+    def on_device(self) -> bool:
+        """Whether these jobs run on the GPU where there is one; all others run on cores."""
+        return self.rule in _TRAINING
+
+    def sum(self, name: str) -> float:
+        """The sum of one field of the parts."""
+        return sum(float(getattr(part, name)) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a target costs."""
+
+    lines: Sequence[Line]
+    runs: Sequence[str]
+    """Folders of the runs that train or evaluate something."""
+    longest_chain: float
+    """Seconds of the longest run, its pretraining included: more cores do not shorten it."""
+    notes: Sequence[str]
+
+    def sum(self, name: str) -> float:
+        """The sum of one field over all jobs."""
+        return sum(line.sum(name) for line in self.lines)
+
+    def wall_seconds(self, cores: int, threads: int, *, gpu: bool) -> float:
+        """Wall clock with all cores busy: training jobs of `threads` each, or one after the other on one GPU."""
+        device = sum(line.sum("seconds") for line in self.lines if line.on_device)
+        rest = sum(line.sum("seconds") for line in self.lines if not line.on_device)
+        if gpu:
+            return device + rest / cores
+        together = max(1, cores // threads)  # training jobs side by side
+        return max(self.longest_chain, device / together + rest / cores)
+
+
+def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
+    """What these jobs cost. Raises TlmError for an output that the configuration does not name."""
+    parts: dict[str, list[Part]] = {}
+    runs: dict[str, Run] = {}
+    chains: dict[str, float] = {}
+    for job in jobs:
+        try:
+            if job.rule in _TRAINING:
+                run = run_of(facts, job)
+                part = _TRAINING[job.rule](facts, run, rate_of)
+                runs[run.folder] = run
+                chains[run.folder] = chains.get(run.folder, 0.0) + part.seconds
+            else:
+                part = _DATA[job.rule](facts, job) if job.rule in _DATA else Part()
+        except (KeyError, IndexError):
+            raise TlmError(f"{job.output}: config/ does not name it") from None
+        parts.setdefault(job.rule, []).append(part)
+    before = {name: chains.get(run.pretraining.folder, 0.0) for name, run in runs.items() if run.pretraining}
+    # In the order of the flow, and what no estimate knows at the end.
+    order = [rule for rule in (*_DATA, *_TRAINING) if rule in parts]
+    order += [rule for rule in parts if rule not in order]
+    return Estimate(
+        lines=[Line(rule, parts[rule]) for rule in order],
+        runs=sorted(runs),
+        longest_chain=max((spent + before.get(name, 0.0) for name, spent in chains.items()), default=0.0),
+        notes=[*_downloads(facts, jobs), *_hub(facts, jobs, runs), *_bounds(parts), *_unknown(parts)],
+    )
+
+
+def _downloads(facts: Facts, jobs: Sequence[Job]) -> Iterator[str]:
+    sources = [job.parts[2] for job in jobs if job.rule == "fetch"]
+    needed = {source: [file_bytes(file) for file in facts.to_download(source)] for source in sources}
+    needed = {source: sizes for source, sizes in needed.items() if sizes}
+    if needed:
+        known = sum(size or 0 for sizes in needed.values() for size in sizes)
+        silent = [source for source, sizes in needed.items() if total(sizes) is None]
+        more = f", and files of {', '.join(silent)} whose sizes are not declared" if silent else ""
+        yield f"to be downloaded: {len(needed)} sources of {known / 1e9:,.2f} GB{more}"
+
+
+def _hub(facts: Facts, jobs: Sequence[Job], runs: Mapping[str, Run]) -> Iterator[str]:
+    names = {run.spec.model.pretrained for run in runs.values() if run.spec}
+    if any(job.rule == "tokenizer" for job in jobs):
+        names.add(facts.project.scale.tokenizer.pretrained)
+    if found := sorted(name for name in names if name):
+        yield f"needs the Hugging Face Hub, or its cache: {', '.join(found)}"
+
+
+def _unknown(parts: Mapping[str, Sequence[Part]]) -> Iterator[str]:
+    waiting = [(part.waits_for, rule) for rule, found in parts.items() for part in found if part.waits_for]
+    for what in dict.fromkeys(what for what, _ in waiting):
+        rules = Counter(rule for each, rule in waiting if each == what)
+        jobs = ", ".join(f"{count} {rule}" for rule, count in rules.items())
+        yield f"missing in the sums until {what} is known: {jobs}"
+
+
+def _bounds(parts: Mapping[str, Sequence[Part]]) -> Iterator[str]:
+    if {"internal_tokens", "external_tokens"} & set(parts):
+        yield "texts that are not tokenized yet count with the full length of their stage: an upper bound"

@@ -1,0 +1,134 @@
+"""What is known of the data before a run: rows, lengths and bytes, measured where built, declared where not.
+
+Place in the flow: manifests and config/ → here → the work of training and the volumes of the data rules. What is
+neither built nor declared is None, and the report says so instead of guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tlm.artifacts import Manifest, read_manifest
+from tlm.config import runs
+from tlm.config.data import FileSpec, Split, local_matches
+from tlm.config.project import Project
+from tlm.config.runs import Run
+from tlm.config.selections import SHARED, Selection
+from tlm.cost import parameters
+from tlm.sources.download import cached
+from tlm.workflow import Workflow
+
+WORD_BYTES = 6.6  # of English text, as the passages of the corpus `demo` are
+PASSAGE_BYTES = 600  # likewise
+SPECIALS = 2  # [CLS] and [SEP]
+_CACHE = Path("data/cache")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Answers for one project, below the folder `root`."""
+
+    project: Project
+    root: Path = Path()
+
+    @cached_property
+    def workflow(self) -> Workflow:
+        """What the rules ask."""
+        return Workflow(self.project)
+
+    def manifest(self, folder: str) -> Manifest | None:
+        """The manifest of an artifact, if it is built."""
+        path = self.root / runs.manifest(folder)
+        return read_manifest(path) if path.is_file() else None
+
+    def rows(self, task: str, split: Split) -> int | None:
+        """Rows of a task's split: counted, else the declared limit, an upper bound."""
+        if built := self.manifest(f"data/tasks/{task}"):
+            return int(built.counts["rows"][split])
+        return self.project.data.tasks[task].limit.get(split)
+
+    def classes(self, task: str) -> int:
+        """Outputs of the task's head; 2 where the labels are not declared and the task is not built.
+
+        A pretraining has no head of its own: it counts as the scale's first task.
+        """
+        task = self.project.scale.tasks[0] if task == SHARED else task
+        spec = self.project.data.tasks[task]
+        if spec.problem == "regression":
+            return 1
+        if spec.labels is not None:
+            return len(spec.labels)
+        built = self.manifest(f"data/tasks/{task}")
+        return len(built.parameters["labels"]) if built else 2
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """Entries of the scale's tokenizer: counted, else as many as it is asked to have."""
+        spec = self.project.scale.tokenizer
+        if built := self.manifest(f"data/tokenizers/{runs.tokenizer_name(self.project)}"):
+            return int(built.counts["vocabulary"])
+        known = parameters.published_vocabulary(spec.pretrained) if spec.pretrained else None
+        return known or spec.vocabulary
+
+    def internal_length(self, run: Run, split: Split, longest: int) -> float:
+        """Mean length of the task's texts as a model reads them, at most `longest`, which it is if not known."""
+        built = self.manifest(run.internal_tokens)
+        if built is None or not built.counts[split]["rows"]:
+            return longest
+        counts = built.counts[split]
+        return min(longest, counts["tokens"] / counts["rows"] + SPECIALS)
+
+    def external_length(self, run: Run, longest: int) -> float:
+        """Mean length of the passages that stage 1 reads, likewise."""
+        built = self.manifest(run.external_tokens) if run.external_tokens else None
+        if built is None:
+            return longest
+        return min(longest, built.counts["tokens"] / built.counts["rows"] + SPECIALS)
+
+    def corpus_bytes(self, corpus: str) -> int | None:
+        """Bytes of text of a corpus: counted, else as much as its sources have bytes; None if they say none."""
+        if built := self.manifest(f"data/corpora/{corpus}"):
+            return int(built.counts["bytes"])
+        return total([self.source_bytes(source) for source in self.project.data.corpora[corpus].sources])
+
+    def source_bytes(self, source: str) -> int | None:
+        """Bytes of a source's files as they are fetched; None if one is not declared."""
+        return total([file_bytes(file) for file in self.project.data.sources[source].files])
+
+    def to_download(self, source: str) -> list[FileSpec]:
+        """A source's files that come over the network and are not in the cache."""
+        cache = self.root / _CACHE
+        return [
+            file
+            for file in self.project.data.sources[source].files
+            if file.scheme != "file" and not (file.sha256 and cached(cache, file.sha256).is_file())
+        ]
+
+    def selection_bytes(self, selection: Selection) -> float | None:
+        """Text of a selection: counted, else at most what its queries can find; None if they are not known."""
+        if built := self.manifest(selection.folder):
+            return float(built.counts["bytes"])
+        corpus = self.corpus_bytes(selection.corpus)
+        if selection.selector == "whole":
+            found: float | None = selection.size * WORD_BYTES
+        else:
+            queries = self.rows(selection.owner, "train")
+            found = None if queries is None else float(queries * selection.size * PASSAGE_BYTES)
+        known = [size for size in (corpus, found) if size is not None]
+        return min(known, default=None)
+
+
+def total(sizes: Sequence[int | None]) -> int | None:
+    """Their sum; None if one of them is not known."""
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def file_bytes(file: FileSpec) -> int | None:
+    """Bytes of a file as it is fetched: declared, or found on this machine; else None."""
+    if file.bytes is not None or file.scheme != "file":
+        return file.bytes
+    return sum(path.stat().st_size for path in local_matches(file))

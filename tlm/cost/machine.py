@@ -1,0 +1,54 @@
+"""How fast a machine is: seconds of a training job from its matmul FLOPs, and GPUs by their data sheets.
+
+Place in the flow: matmul FLOPs → here → hours. This machine's own rate is measured by `tlm.cost.measure`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tlm.errors import TlmError
+
+UTILISATION = 0.35
+"""Share of a GPU's peak that training is assumed to reach: an assumption, not a measurement."""
+
+STEP_SECONDS = 0.01
+"""What a step takes on a GPU besides, of launching hundreds of kernels: likewise; it is what small models wait for."""
+
+CPU = "cpu"
+
+# Dense peak of matrix products in TFLOP/s in the precision that `precision: auto` takes there: bf16, or fp32 on GPUs
+# without bf16 (V100, T4). From NVIDIA's data sheets; figures "with sparsity" are halved.
+GPUS = {
+    "a10": 125.0,
+    "a100": 312.0,
+    "h100": 989.0,  # SXM
+    "h200": 989.0,
+    "l4": 121.0,
+    "l40s": 362.0,
+    "rtx3090": 71.0,
+    "rtx4090": 165.0,
+    "t4": 8.1,
+    "v100": 15.7,  # SXM2
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Speed of one training job: a fixed time for every step, and FLOPs a second beside it."""
+
+    step_seconds: float
+    flops_per_second: float
+
+    def seconds(self, flops: float, steps: int = 0) -> float:
+        """Time of that many FLOPs in that many steps."""
+        return flops / self.flops_per_second + steps * self.step_seconds
+
+
+def gpu(name: str, utilisation: float) -> Rate:
+    """A named GPU at a share of its peak. Raises TlmError for a name that is not in the list."""
+    if name not in GPUS:
+        raise TlmError(f"--device {name}: not known; there are {', '.join([CPU, *GPUS])}")
+    if not 0 < utilisation <= 1:
+        raise TlmError(f"--utilisation {utilisation}: a share of the peak, above 0 and at most 1")
+    return Rate(STEP_SECONDS, GPUS[name] * 1e12 * utilisation)

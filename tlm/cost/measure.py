@@ -1,0 +1,99 @@
+"""This machine's speed on a model's own shape: a few real steps on random tokens, in seconds.
+
+Place in the flow: beside `tlm.cost.machine`, which holds what data sheets say. Imported only when something is
+measured, since it imports torch. `bench/training.py` is the careful measurement; this one is quick.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from transformers.utils import logging
+
+from tlm.config.training import ModelSpec, Optimizer, Precision
+from tlm.cost import parameters
+from tlm.cost.machine import CPU, Rate
+from tlm.evaluation.flops import Work, matmul_flops
+from tlm.training.masking import assemble, mask
+from tlm.training.model import TensorBatch, TwoHeads, attention_for, build_mlm
+from tlm.training.objective import stage1_weights
+from tlm.training.optimizer import build_optimizers
+from tlm.training.precision import resolve
+from tlm.training.tokenizer import Vocabulary
+from tlm.training.tokens import Store
+
+_FLOPS = 1e11  # of the larger step at most: a second or so on one core
+_LAYERS = 2  # the others are like them
+_SECONDS = 1.0  # of repeating each step
+_MASKED = 0.15
+
+
+def measure(
+    model: ModelSpec,
+    vocabulary: int,
+    *,
+    rows: int,
+    length: int,
+    precision: Precision,
+    threads: int,
+) -> Rate:
+    """Time steps of stage 1's external kind with `rows` of `length` tokens, and of a quarter of that length.
+
+    The difference of the two gives the FLOPs a second, the rest is every step's fixed time. Deep models are cut
+    to two layers and large batches to fewer rows: that changes the share of the fixed time, which is scaled
+    back, not the FLOPs a second.
+    """
+    torch.set_num_threads(threads)
+    small = model.model_copy(update={"layers": min(model.layers, _LAYERS), "pretrained": None})
+    sizes = parameters.shape(small, vocabulary, 2)
+
+    def flops(length: int, rows: int) -> float:
+        work = Work(rows * length, rows * length**2, round(_MASKED * rows * length), 0)
+        return float(matmul_flops(sizes, work).total)
+
+    rows = max(1, min(rows, int(_FLOPS / flops(length, 1))))
+    short = max(8, length // 4)
+    step = _stepper(small, vocabulary, rows, bf16=resolve(precision, CPU) == "bf16")
+    slow, fast = _best(lambda: step(length)), _best(lambda: step(short))
+    if slow <= fast:  # a model so small that its FLOPs do not show
+        return Rate(0.0, flops(length, rows) / slow)
+    per_second = (flops(length, rows) - flops(short, rows)) / (slow - fast)
+    fixed = max(0.0, fast - flops(short, rows) / per_second)
+    whole, cut = (parameters.count(each, vocabulary, 2).both for each in (model, small))
+    return Rate(fixed * whole / cut, flops(length, rows) / (slow - fixed))
+
+
+def _best(step: Callable[[], None]) -> float:
+    """The shortest of some repetitions: what else runs on the machine makes a step longer, never shorter."""
+    step()  # kernels are chosen and memory is taken
+    end, best, done = time.perf_counter() + _SECONDS, float("inf"), 0
+    while done < 2 or time.perf_counter() < end:
+        started = time.perf_counter()
+        step()
+        best, done = min(best, time.perf_counter() - started), done + 1
+    return best
+
+
+def _stepper(model: ModelSpec, vocabulary: int, rows: int, *, bf16: bool) -> Callable[[int], None]:
+    """A function that does one optimizer step on random ids of a given length."""
+    logging.set_verbosity_error()
+    entries = Vocabulary(vocabulary, pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4))
+    network = TwoHeads(build_mlm(model, entries, attention=attention_for(CPU), seed=1), None, bf16=bf16)
+    network.train()
+    optimizers = build_optimizers(Optimizer(learning_rate=1e-4), network)
+    rng = np.random.default_rng(0)
+
+    def step(length: int) -> None:
+        store = Store(rng.integers(5, vocabulary, rows * length), np.arange(rows + 1) * length)
+        batch = mask(assemble(store, np.arange(rows), length, entries), entries, _MASKED, rng)
+        losses = network(TensorBatch.of(batch, torch.device(CPU)), stage1_weights(False, 0, [batch]))
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    return step

@@ -1,0 +1,155 @@
+"""The work of training and evaluation before it is done: steps, tokens and FLOPs of a resolved run.
+
+Place in the flow: `RunSpec` and facts → here → the report. The same formulas as afterwards
+(`tlm.evaluation.flops`), on expected counts: what a budget fixes is exact, what depends on texts is their mean
+length, or the stage's length where they are not tokenized yet, which is an upper bound.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tlm.config.runs import Run
+from tlm.config.training import INFINITE, ModelSpec, Stage1Spec
+from tlm.cost import parameters
+from tlm.cost.facts import Facts
+from tlm.errors import TlmError
+from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, paper_tokens
+
+FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twice as much
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one stage of one run computes. `checked` is what its evaluations on dev add, in matmul FLOPs."""
+
+    steps: int = 0
+    tokens: float = 0.0
+    """Training tokens as the budget states them: tokens read, or the paper's steps · batch · length."""
+    paper_flops: float = 0.0
+    """6 · tokens · parameters, stage 1 only (note 1 of Table 2)."""
+    matmul_flops: float = 0.0
+    checked: float = 0.0
+    start_tokens: int = 0
+    """Tokens that the co-occurrence start of the embeddings counts."""
+
+    @property
+    def total_flops(self) -> float:
+        """Matmul FLOPs of training and of looking how it goes."""
+        return self.matmul_flops + self.checked
+
+
+def model_of(run: Run) -> ModelSpec:
+    """The run's model with all its sizes. Raises TlmError for a Hub checkpoint whose sizes are not known here."""
+    assert run.spec is not None
+    model = parameters.published(run.spec.model)
+    if model is None:
+        raise TlmError(
+            f"the sizes of the checkpoint {run.spec.model.pretrained!r} are not known before it is loaded"
+        )
+    return model
+
+
+def stage1(facts: Facts, run: Run) -> Cost:
+    """Stage 1 of a run, or the shared pretraining of a PLM."""
+    assert run.spec is not None
+    spec, model = run.spec.stage1, model_of(run)
+    classes = facts.classes(run.task)
+    counted = parameters.count(model, facts.vocabulary, classes)
+    share = 0.0 if spec.rho1 == INFINITE else 1 / (int(spec.rho1) + 1)
+    internal = facts.internal_length(run, "train", spec.internal_length) if share else 0.0
+    external = facts.external_length(run, spec.external_length) if share < 1 else 0.0
+    rows = spec.batch_size * spec.accumulation
+    per_row = share * internal + (1 - share) * external
+    if spec.batch_tokens is not None:
+        rows = max(1, int(spec.batch_tokens * spec.accumulation / per_row))
+    if spec.budget.tokens is not None:
+        steps = math.ceil(spec.budget.tokens / (rows * per_row))
+        tokens = float(spec.budget.tokens)
+    else:
+        steps = spec.budget.steps or 0
+        tokens = nominal_tokens(spec)
+    read = steps * rows * per_row
+    masked = spec.mlm_probability * steps * rows
+    masked *= per_row if spec.rho2 > 0 else (1 - share) * external
+    work = Work(
+        padded_tokens=round(read),
+        padded_squares=round(steps * rows * (share * internal**2 + (1 - share) * external**2)),
+        mlm_positions=round(masked),
+        classified_rows=round(steps * rows * share),
+    )
+    sizes = parameters.shape(model, facts.vocabulary, classes)
+    held_out = 0.0
+    if share and (dev := facts.rows(run.task, "dev")) is not None:
+        texts = spec.evaluations * min(dev, spec.held_out_rows)
+        length = facts.internal_length(run, "dev", spec.internal_length)
+        held_out = _read_once(sizes, texts, length, spec.mlm_probability)
+    starts = model.embedding_init == "cooccurrence" and model.pretrained is None
+    return Cost(
+        steps=steps,
+        tokens=tokens,
+        paper_flops=paper_flops(tokens, counted.classification),
+        matmul_flops=float(matmul_flops(sizes, work).total),
+        checked=held_out,
+        start_tokens=run.spec.embedding_init.tokens if starts else 0,
+    )
+
+
+def nominal_tokens(spec: Stage1Spec) -> float:
+    """The paper's tokens of a budget in steps: steps · batch size · length, each kind of batch at its own."""
+    pretraining = spec.rho1 == INFINITE
+    return paper_tokens(
+        steps=spec.budget.steps or 0,
+        batch_size=spec.batch_size * spec.accumulation,
+        length=spec.external_length,
+        internal_length=None if pretraining else spec.internal_length,
+        rho1=None if pretraining else int(spec.rho1),
+    )
+
+
+def stage2(facts: Facts, run: Run) -> Cost | None:
+    """Stage 2 of a run; None if it counts epochs and the task's rows are not known yet."""
+    assert run.spec is not None and run.spec.stage2 is not None
+    spec, model = run.spec.stage2, model_of(run)
+    rows = facts.rows(run.task, "train")
+    if spec.steps is not None:
+        steps = spec.steps
+    elif rows is None:
+        return None
+    else:
+        steps = math.ceil((spec.epochs or 0) * rows / spec.batch_size)
+    length = facts.internal_length(run, "train", spec.length)
+    seen = steps * spec.batch_size
+    sizes = parameters.shape(model, facts.vocabulary, facts.classes(run.task))
+    work = Work(round(seen * length), round(seen * length**2), 0, seen)
+    dev = facts.rows(run.task, "dev") or 0
+    checked = _read_once(sizes, spec.evaluations * dev, facts.internal_length(run, "dev", spec.length))
+    return Cost(
+        steps=steps,
+        tokens=seen * length,
+        matmul_flops=float(matmul_flops(sizes, work).total),
+        checked=checked,
+    )
+
+
+def evaluation(facts: Facts, run: Run) -> Cost | None:
+    """Predictions on dev and test, and the held-out loss on dev; None if the rows are not known yet."""
+    assert run.spec is not None
+    dev, test = facts.rows(run.task, "dev"), facts.rows(run.task, "test")
+    if dev is None or test is None:
+        return None
+    model, spec = model_of(run), run.spec
+    longest = spec.stage2.length if spec.stage2 else spec.stage1.internal_length
+    length = facts.internal_length(run, "test", longest)
+    sizes = parameters.shape(model, facts.vocabulary, facts.classes(run.task))
+    read = _read_once(sizes, dev + test, length)
+    read += _read_once(sizes, dev, length, spec.stage1.mlm_probability)
+    return Cost(checked=read)
+
+
+def _read_once(sizes: Shape, rows: int, length: float, mlm_probability: float = 0.0) -> float:
+    """FLOPs of reading rows without learning from them."""
+    masked = round(mlm_probability * rows * length)
+    work = Work(round(rows * length), round(rows * length**2), masked, 0 if masked else rows)
+    return FORWARD * matmul_flops(sizes, work).total
