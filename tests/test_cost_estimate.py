@@ -110,7 +110,7 @@ def test_sums_add_up_and_the_json_says_what_the_table_says(tmp_path):
     assert plain["total"]["download_bytes"] == 56_889_328
     text = as_text(found, SETTING)
     assert all(line["rule"] in text for line in plain["rules"])
-    assert "2 runs" in text and "to be downloaded: 1 sources of 0.06 GB" in text
+    assert "2 runs" in text and "to be downloaded: 0.06 GB of 1 source" in text
 
 
 def test_a_finished_download_is_not_counted_again(tmp_path):

@@ -14,7 +14,7 @@ from tlm.config.training import ModelSpec
 from tlm.cost.estimate import estimate
 from tlm.cost.facts import Facts
 from tlm.cost.jobs import pending, read_project
-from tlm.cost.machine import CPU, GPUS, UTILISATION, Rate, gpu
+from tlm.cost.machine import CPU, GPUS, STEP_SECONDS, UTILISATION, Rate, gpu
 from tlm.cost.report import Setting, as_json, as_text
 from tlm.cost.training_rules import RateOf
 from tlm.errors import TlmError
@@ -91,7 +91,10 @@ def _rates(facts: Facts, named: Rate | None, gflops: float | None, seen: dict[st
 def _speed(args: argparse.Namespace, rates: dict[str, Rate]) -> str:
     if args.device != CPU:
         peak = GPUS[args.device]
-        return f"{args.utilisation:.0%} of the data sheet's {peak:g} TFLOP/s, an assumption (--utilisation)"
+        return (
+            f"{args.utilisation:.0%} of the data sheet's {peak:g} TFLOP/s (--utilisation) and "
+            f"{STEP_SECONDS * 1000:g} ms a step: assumptions"
+        )
     if args.gflops is not None:
         return f"{args.gflops:g} GFLOP/s a training job, as given"
     measured = (f"{name} {rate.flops_per_second / 1e9:.0f} GFLOP/s" for name, rate in rates.items())

@@ -38,7 +38,9 @@ def fetch(facts: Facts, job: Job) -> Part:
     return Part(
         download_bytes=missing or 0,
         disk_bytes=_FETCHED_DISK * (size or 0),
-        waits_for="" if missing is not None else f"`bytes` of the files of source {source}",
+        waits_for=""
+        if missing is not None
+        else f"the files of source {source} have `bytes` in config/sources.yaml",
     )
 
 
@@ -128,8 +130,8 @@ def _shared(facts: Facts, whole: Part) -> Part:
 
 
 def _corpus(name: str) -> str:
-    return f"data/corpora/{name}"
+    return f"data/corpora/{name} is built"
 
 
 def _task(name: str) -> str:
-    return f"data/tasks/{name}"
+    return f"data/tasks/{name} is built"

@@ -116,7 +116,7 @@ def _downloads(facts: Facts, jobs: Sequence[Job]) -> Iterator[str]:
         known = sum(size or 0 for sizes in needed.values() for size in sizes)
         silent = [source for source, sizes in needed.items() if total(sizes) is None]
         more = f", and files of {', '.join(silent)} whose sizes are not declared" if silent else ""
-        yield f"to be downloaded: {len(needed)} sources of {known / 1e9:,.2f} GB{more}"
+        yield f"to be downloaded: {known / 1e9:,.2f} GB of {len(needed)} source{'s' * (len(needed) > 1)}{more}"
 
 
 def _hub(facts: Facts, jobs: Sequence[Job], runs: Mapping[str, Run]) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _unknown(parts: Mapping[str, Sequence[Part]]) -> Iterator[str]:
     for what in dict.fromkeys(what for what, _ in waiting):
         rules = Counter(rule for each, rule in waiting if each == what)
         jobs = ", ".join(f"{count} {rule}" for rule, count in rules.items())
-        yield f"missing in the sums until {what} is known: {jobs}"
+        yield f"missing in the sums until {what}: {jobs}"
 
 
 def _bounds(parts: Mapping[str, Sequence[Part]]) -> Iterator[str]:

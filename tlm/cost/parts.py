@@ -24,4 +24,4 @@ class Part:
     checkpoint_bytes: float = 0.0
     """On disk while it runs, removed when it is done."""
     waits_for: str = ""
-    """What must be built or declared before this can be estimated; what is not known is missing in the numbers."""
+    """What must be true before all of it can be estimated; until then that part is missing in the numbers."""

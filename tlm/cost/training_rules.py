@@ -71,7 +71,7 @@ def _trained(run: Run, cost: work.Cost | None, rate: Rate, kept: int = 0, traine
             seconds=TORCH_START,
             disk_bytes=disk,
             checkpoint_bytes=checkpoints,
-            waits_for=f"data/tasks/{run.task}",
+            waits_for=f"data/tasks/{run.task} is built",
         )
     return Part(
         seconds=TORCH_START + cost.start_tokens * _COOCCURRENCE + rate.seconds(cost.total_flops, cost.steps),
