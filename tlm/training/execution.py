@@ -19,6 +19,7 @@ from accelerate.utils import ProjectConfiguration
 
 from tlm.config.training import TRACKERS
 from tlm.errors import TlmError
+from tlm.training.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Execution:
         as the classification head in external ones. Raises TlmError for a tracker that is not installed.
         """
         torch.set_num_threads(self.threads)
+        keep_freed_memory()
         for tracker in self.trackers:
             if isinstance(tracker, str):
                 _check_tracker(tracker)

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from tlm.training.masking import Batch
 
-_LOGITS = 1 << 24  # logits held at once: 64 MiB in fp32; more positions are computed in chunks
+_LOGITS = 1 << 24  # logits held at once: 32 MiB in bf16; more positions are computed in chunks
+_CACHED = 1 << 18  # of them in fp32 at once on a CPU: 1 MiB stays in the cache of a core
 _TINY = torch.finfo(torch.float32).tiny
 
 
@@ -73,18 +74,21 @@ class _OutputLayerLoss(torch.autograd.Function):
         of_bias = torch.zeros(bias.shape, dtype=torch.float32, device=device) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=device)
         size = max(1, _LOGITS // len(weight))
+        rows = max(1, _CACHED // len(weight)) if device.type == "cpu" else size
         for start in range(0, len(states), size):
             part, wanted = states[start : start + size], targets[start : start + size, None]
-            logits = torch.addmm(offset, part, matrix.t()).float()
-            gradient = torch.softmax(logits, dim=-1)
-            # A probability below 1e-38 counts as that: a loss of 87 is far beyond what training goes on from.
-            total -= gradient.gather(1, wanted).clamp_min(_TINY).log().sum()
-            if of_weight is not None and of_bias is not None:
-                gradient.scatter_add_(1, wanted, gradient.new_full(wanted.shape, -1.0))
-                of_bias += gradient.sum(0)
-                gradient = gradient.to(dtype)
-                torch.mm(gradient, matrix, out=of_states[start : start + size])
-                of_weight += torch.mm(gradient.t(), part)
+            logits = torch.addmm(offset, part, matrix.t())  # turned into their gradient in place
+            for piece, target in zip(logits.split(rows), wanted.split(rows), strict=True):
+                gradient = torch.softmax(piece.float(), dim=-1)
+                # A probability below 1e-38 counts as that: a loss of 87 is far beyond what training goes on from.
+                total -= gradient.gather(1, target).clamp_min(_TINY).log().sum()
+                if of_bias is not None:
+                    gradient.scatter_add_(1, target, gradient.new_full(target.shape, -1.0))
+                    of_bias += gradient.sum(0)
+                    piece.copy_(gradient)
+            if of_weight is not None:
+                torch.mm(logits, matrix, out=of_states[start : start + size])
+                of_weight += torch.mm(logits.t(), part)
         if learns:
             ctx.save_for_backward(of_states, of_weight, of_bias)
         return total
