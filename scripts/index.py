@@ -1,10 +1,11 @@
-"""Index a corpus for BM25, at once or in shares."""
+"""Index a corpus for BM25: on disk, at once or in shares, or on an Elasticsearch server."""
 
 import argparse
 from pathlib import Path
 
 from tlm.cli import run_script
 from tlm.config.base import parse_json
+from tlm.config.elasticsearch import server_settings
 from tlm.config.retrieval import IndexSpec
 from tlm.retrieval.index import build_index, build_share, parse_share
 
@@ -16,10 +17,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--share", help="I/N: build share I (from 0) of N of the blocks, for --shares")
     parser.add_argument("--shares", nargs="+", type=Path, default=[], help="directories of shares to take up")
+    parser.add_argument(
+        "--elasticsearch", help="retrieval.elasticsearch as JSON: load into that server instead"
+    )
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     spec = parse_json(IndexSpec, args.spec, "--spec")
-    if args.share:
+    if args.elasticsearch:
+        from tlm.retrieval.elastic.index import (
+            build_elastic_index,
+        )  # its client is loaded only where it is wanted
+
+        build_elastic_index(args.corpus, args.output, spec, server_settings(args.elasticsearch))
+    elif args.share:
         build_share(args.corpus, args.output, spec, args.threads, parse_share(args.share))
     else:
         build_index(args.corpus, args.output, spec, args.threads, args.shares)

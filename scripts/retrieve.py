@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tlm.cli import run_script
 from tlm.config.base import parse_json
+from tlm.config.elasticsearch import server_settings
 from tlm.config.retrieval import RetrievalSpec
 from tlm.retrieval.index import parse_share
 from tlm.retrieval.stage import retrieve, retrieve_share
@@ -20,6 +21,9 @@ def main() -> None:
     parser.add_argument(
         "--shares", nargs="+", type=Path, default=[], help="directories of all shares: gather"
     )
+    parser.add_argument(
+        "--elasticsearch", help="retrieval.elasticsearch as JSON, for an index that is on a server"
+    )
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     spec = parse_json(RetrievalSpec, args.spec, "--spec")
@@ -27,7 +31,8 @@ def main() -> None:
         share = parse_share(args.share)
         retrieve_share(args.index, args.task, args.output, spec, args.threads, share)
     else:
-        retrieve(args.index, args.task, args.output, spec, args.threads, args.shares)
+        server = server_settings(args.elasticsearch)
+        retrieve(args.index, args.task, args.output, spec, args.threads, args.shares, server)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 from tlm.artifacts import canonical_json
 from tlm.config import runs
 from tlm.config.base import Strict
+from tlm.config.elasticsearch import SETTINGS
 from tlm.config.experiments import CellSpec
 from tlm.config.project import Project
 from tlm.config.runs import Run, manifest
@@ -64,6 +65,20 @@ class Workflow:
     def retrieval_spec(self, wildcards: Any) -> str:
         """What a retrieval is told."""
         return as_json(runs.retrieval_spec(self.project, int(wildcards.k)))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for all scripts: how a server is reached, which must not be a parameter that reruns rules."""
+        settings = self.project.settings.retrieval
+        return {SETTINGS: as_json(settings.elasticsearch)} if settings.backend == "elasticsearch" else {}
+
+    @property
+    def backend_flags(self) -> str:
+        """What an index on a server is told that changes it; nothing for the embedded engine."""
+        settings = self.project.settings.retrieval
+        if settings.backend == "embedded":
+            return ""
+        return f"--elasticsearch '{canonical_json(settings.elasticsearch.model_dump(include={'prefix', 'shards'}))}'"
 
     def gathered(self, shares: list[str]) -> list[str]:
         """The shares that a merging job waits for: none if it does the work alone."""

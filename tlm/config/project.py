@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
+from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
 from tlm.config.experiments import TableSpec
 from tlm.config.local import with_local_tasks
 from tlm.config.retrieval import IndexSpec, QuerySpec
@@ -27,10 +28,23 @@ from tlm.errors import TlmError
 class RetrievalSettings(Strict):
     """How passages are indexed and training texts become queries; K belongs to scales and variants."""
 
+    backend: Literal["embedded", "elasticsearch"] = "embedded"
     index: IndexSpec = IndexSpec()
     query: QuerySpec = QuerySpec()
     shares: PositiveInt = 1
     """Jobs among which the blocks of an index are shared out, to be built and searched. Changes no byte."""
+    elasticsearch: ElasticsearchSpec = ElasticsearchSpec()
+
+    @model_validator(mode="after")
+    def _possible(self) -> RetrievalSettings:
+        if self.backend == "elasticsearch":
+            check_supported(self.index)
+            if self.shares > 1:
+                raise ValueError(
+                    "shares belong to the embedded engine; with backend elasticsearch set shares to 1, and"
+                    " elasticsearch.shards to spread an index over a cluster"
+                )
+        return self
 
 
 class Settings(Strict):

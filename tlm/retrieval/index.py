@@ -60,17 +60,20 @@ def _plan(parts: Parts, spec: IndexSpec) -> list[dict[str, Any]]:
     return keys
 
 
-def _block_texts(parts: Parts, wanted: list[bool]) -> Iterator[tuple[int, pa.Array]]:
-    """The texts of every wanted block, with its number. Row groups of other blocks are not read."""
+def block_texts(parts: Parts, wanted: list[bool], size: int) -> Iterator[tuple[int, pa.Array]]:
+    """The texts of every wanted block of `size` passages, with its number. Row groups of others are not read.
+
+    Raises TlmError if passage ids are not dense and in order.
+    """
     held: list[pa.Array] = []
     first = 0  # passage id of the next row
     for path, _, _ in parts:
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
-            size = file.metadata.row_group(group).num_rows
-            blocks = range(first // PASSAGES, (first + size - 1) // PASSAGES + 1)
+            rows = file.metadata.row_group(group).num_rows
+            blocks = range(first // size, (first + rows - 1) // size + 1)
             if not any(wanted[block] for block in blocks):
-                first += size
+                first += rows
                 continue
             for batch in file.iter_batches(_ROWS, row_groups=[group], columns=["passage_id", "text"]):
                 ids = batch.column(0).to_numpy()
@@ -78,16 +81,16 @@ def _block_texts(parts: Parts, wanted: list[bool]) -> Iterator[tuple[int, pa.Arr
                     raise TlmError(f"{path}: passage ids are not dense from {first}; build the corpus again")
                 texts = batch.column(1).cast(pa.large_string())
                 while len(texts):
-                    block, room = first // PASSAGES, PASSAGES - first % PASSAGES
+                    block, room = first // size, size - first % size
                     if wanted[block]:
                         held.append(texts[:room])
                     first += min(room, len(texts))
                     texts = texts[room:]
-                    if first % PASSAGES == 0 and held:
+                    if first % size == 0 and held:
                         yield block, pa.concat_arrays(held)
                         held = []
     if held:
-        yield first // PASSAGES, pa.concat_arrays(held)
+        yield first // size, pa.concat_arrays(held)
 
 
 def block_name(number: int) -> str:
@@ -173,7 +176,7 @@ def _build(
 
     with ThreadPoolExecutor(threads) as pool:
         waiting: set[Future[int]] = set()
-        for number, texts in _block_texts(parts, wanted):
+        for number, texts in block_texts(parts, wanted, PASSAGES):
             waiting.add(pool.submit(one, number, texts))
             while len(waiting) > threads:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)

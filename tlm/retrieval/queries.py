@@ -20,6 +20,14 @@ from tlm.errors import TlmError
 from tlm.text import sentences
 
 
+class QueryFailed(TlmError):
+    """A query that an engine could not answer; `query` is its number among the texts that it was given."""
+
+    def __init__(self, query: int, message: str) -> None:
+        super().__init__(message)
+        self.query = query
+
+
 @dataclass(frozen=True)
 class TrainingTexts:
     """Texts of a task's training split, their row ids, and the digest of the task."""

@@ -143,6 +143,10 @@ class EmbeddedIndex:
         """How many queries can be searched at once in bounded memory."""
         return min(max(POOL // (2 * k + SPARE), 1), CHUNK)
 
+    def counts(self, texts: Texts, terms: int | None) -> dict[str, int]:
+        """What is done to queries that cannot be taken whole: nothing, there are none."""
+        return {}
+
     def _weigh(self, texts: Texts, terms: int | None) -> Queries:
         return weigh(texts, self.spec, self.total, self.document_frequencies, terms)
 

@@ -25,10 +25,11 @@ from tlm.artifacts import (
     staged_directory,
     write_manifest,
 )
+from tlm.config.elasticsearch import ElasticsearchSpec
 from tlm.config.retrieval import RetrievalSpec
 from tlm.errors import TlmError
 from tlm.retrieval.analyser import Texts
-from tlm.retrieval.queries import query_texts, training_texts
+from tlm.retrieval.queries import QueryFailed, query_texts, training_texts
 from tlm.retrieval.search import EmbeddedIndex, TopK
 
 SCHEMA = pa.schema(
@@ -52,12 +53,22 @@ class Engine(Protocol):
         With `terms`, only so many distinct terms of each text count: those of highest qtf · idf.
         """
 
+    def counts(self, texts: Texts, terms: int | None) -> dict[str, int]:
+        """How many of these queries the engine cannot take whole, for the manifest."""
 
-def open_engine(index_dir: Path) -> Engine:
-    """The engine that built the index at `index_dir`. Raises TlmError if this version has no such engine."""
+
+def open_engine(index_dir: Path, server: ElasticsearchSpec | None = None) -> Engine:
+    """The engine that built the index at `index_dir`; `server` is where one on a server is looked for.
+
+    Raises TlmError if this version has no such engine.
+    """
     backend = read_manifest(index_dir, "index").parameters["backend"]
     if backend == "embedded":
         return EmbeddedIndex(index_dir)
+    if backend == "elasticsearch":
+        from tlm.retrieval.elastic.search import ElasticIndex  # its client is loaded only where it is wanted
+
+        return ElasticIndex(index_dir, server)
     raise TlmError(f"{index_dir}: built by {backend!r}, which this version does not know; build it again")
 
 
@@ -106,14 +117,15 @@ def retrieve(
     spec: RetrievalSpec,
     threads: int,
     shares: Sequence[Path] = (),
+    server: ElasticsearchSpec | None = None,
 ) -> Manifest:
     """Write `topk.parquet` (query_id, rank from 1, passage_id, score), sorted by query and rank.
 
     Queries are the training texts alone. With `shares` (all of them) their results are gathered instead of
-    searching. Raises TlmError if k exceeds the corpus, the index was built with other settings than
-    `spec.index`, or the shares are not those of this retrieval.
+    searching. `server` is that of an index on a server. Raises TlmError if k exceeds the corpus, the index was
+    built with other settings than `spec.index`, or the shares are not those of this retrieval.
     """
-    engine = open_engine(index_dir)
+    engine = open_engine(index_dir, server)
     job = _job(engine, index_dir, task_dir, spec)
     if shares:
         _check_shares(shares, job)
@@ -125,14 +137,14 @@ def retrieve(
                 files = [share / name for share in shares]
                 found = engine.gather(job.texts[part], spec.k, threads, files, terms=spec.query.terms)
             else:
-                found = engine.top_k(job.texts[part], spec.k, threads, terms=spec.query.terms)
+                found = _searched(engine, job, part, threads)
             _write(working / name, found, job.ids[part])
         loss = {} if spec.query.mode == "text" else _loss(engine, job, threads)
         counts = _join([working / name for name in names], working / "topk.parquet", job)
         return write_manifest(
             working,
             "retrieval",
-            counts={**counts, **job.counts, **loss},
+            counts={**counts, **job.counts, **engine.counts(job.texts, spec.query.terms), **loss},
             parameters=spec.model_dump(),
             inputs=job.inputs,
         )
@@ -187,6 +199,13 @@ def _left(working: Path, job: _Job, size: int, names: list[str]) -> Iterator[tup
     for name, part in chunks:
         if not (working / name).exists():
             yield name, part
+
+
+def _searched(engine: Engine, job: _Job, part: slice, threads: int) -> TopK:
+    try:
+        return engine.top_k(job.texts[part], job.spec.k, threads, terms=job.spec.query.terms)
+    except QueryFailed as error:
+        raise TlmError(f"the query of row_id {job.ids[part][error.query]}: {error}") from None
 
 
 def _write(path: Path, found: TopK, ids: np.ndarray) -> None:

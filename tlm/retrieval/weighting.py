@@ -70,7 +70,7 @@ def weigh(
     frequencies = frequencies_of(terms)
     # One by one: numpy's logarithm of an array may differ between processors in its last bit.
     rarities, which = np.unique(frequencies, return_inverse=True)
-    idf = np.array([math.log1p((total - df + 0.5) / (df + 0.5)) for df in rarities.tolist()])[which]
+    idf = np.array([rarity(total, df) for df in rarities.tolist()])[which]
     frequent = np.argsort(-frequencies, kind="stable")[:DENSE_TERMS]
     dense = np.sort(frequent[frequencies[frequent] >= max(DENSE_SHARE * total, 1)])
     exact = times * idf[numbers]
@@ -107,6 +107,11 @@ def weigh(
         scale,
         slack.astype(np.int64),
     )
+
+
+def rarity(total: int, frequency: int) -> float:
+    """idf of a term that is in `frequency` of `total` passages (Lucene's)."""
+    return math.log1p((total - frequency + 0.5) / (frequency + 0.5))
 
 
 def lucene_length(lengths: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 # Shared by all rule files: the typed configuration, and what wildcards may be.
 
+import os
 import sys
 
 from tlm.artifacts import canonical_json
@@ -19,6 +20,7 @@ except TlmError as error:
 
 ASK = Workflow(PROJECT)
 ASK.make_row_folders()
+os.environ.update(ASK.environment)
 
 # Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`). A prefix of
 # our own replaces Snakemake's, whose strict mode makes a failed script fail its job behind `| tee`.

@@ -36,7 +36,12 @@ rule index:
             gather.share("data/shares/index/{{corpus}}/{scatteritem}/manifest.json")
         ),
         script="scripts/index.py",
-        code=code("artifacts.py", "config/retrieval.py", "retrieval"),
+        code=code(
+            "artifacts.py",
+            "config/elasticsearch.py",
+            "config/retrieval.py",
+            "retrieval",
+        ),
     output:
         "data/indexes/{corpus}/manifest.json",
     log:
@@ -51,8 +56,9 @@ rule index:
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
         shares=ASK.share_flags,
+        backend=ASK.backend_flags,
     shell:
-        "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.shares}"
+        "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.shares} {params.backend}"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
@@ -92,7 +98,12 @@ rule retrieve:
                 "data/shares/retrieval/{{corpus}}/{{task}}/top{{k}}/{scatteritem}/manifest.json"
             )
         ),
-        code=code("artifacts.py", "config/retrieval.py", "retrieval"),
+        code=code(
+            "artifacts.py",
+            "config/elasticsearch.py",
+            "config/retrieval.py",
+            "retrieval",
+        ),
     output:
         "data/retrieval/{corpus}/{task}/top{k}/manifest.json",
     log:

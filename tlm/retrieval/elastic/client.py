@@ -1,0 +1,236 @@
+"""The way to a server: connecting to it, waiting out its bad moments, and its errors in one line each.
+
+Below the loader and the searcher of this package, which send nothing but through `patiently`. Credentials are
+read from the environment here, go into the client and nowhere else: not into a message, a log or a manifest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from elasticsearch import (
+    ApiError,
+    AuthenticationException,
+    AuthorizationException,
+    ConnectionError,
+    ConnectionTimeout,
+    Elasticsearch,
+    SerializationError,
+    TransportError,
+    UnsupportedProductError,
+)
+from elasticsearch.exceptions import SSLError
+
+from tlm.config.elasticsearch import ElasticsearchSpec, checked_url
+from tlm.errors import TlmError
+
+TRANSIENT = frozenset({429, 502, 503, 504})  # statuses that another try may mend
+LONGEST_WAIT = 30.0  # seconds between two tries, at most
+OLDEST, NEWEST = 8, 9  # major versions of the server that client 8 talks to
+
+T = TypeVar("T")
+
+
+def connect(spec: ElasticsearchSpec) -> Elasticsearch:
+    """A client of the server that `spec` and the environment name, which answers and is a known version.
+
+    Raises TlmError saying what is wrong and what to set: nobody listens there, it is not Elasticsearch or too
+    old or new, the password or the certificate is not accepted.
+    """
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # a failed try is told by `patiently`
+    url = _address(spec)
+    spec = spec.model_copy(update={"url": url})
+    options: dict[str, Any] = {"connections_per_node": spec.bulk_threads + spec.requests_in_flight}
+    if url.startswith("https"):
+        options |= _certificates(spec)
+    client = Elasticsearch(
+        url,
+        request_timeout=spec.timeout,
+        max_retries=0,
+        retry_on_status=(),
+        **options,
+        **_credentials(spec),
+    )
+    try:
+        patiently("the first request", spec, lambda: client.cluster.health(timeout="10s"), new=True)
+        version = server_version(client, spec)
+    except UnsupportedProductError:
+        raise TlmError(f"{url}: answers, but is not Elasticsearch; {_WHERE}") from None
+    if not OLDEST <= int(version.split(".")[0]) <= NEWEST:
+        raise TlmError(f"{url}: Elasticsearch {version}; versions {OLDEST} and {NEWEST} are supported")
+    return client
+
+
+def server_version(client: Elasticsearch, spec: ElasticsearchSpec) -> str:
+    """The version of the server, of the oldest node where they differ."""
+    found = patiently(
+        "asking for the version",
+        spec,
+        lambda: client.nodes.info(node_id="_all", metric="_none", filter_path="nodes.*.version"),
+        new=True,
+    )
+    versions = [node["version"] for node in found["nodes"].values()]
+    return min(versions, key=lambda version: [int(part) for part in version.split("-")[0].split(".")])
+
+
+def patiently(what: str, spec: ElasticsearchSpec, call: Callable[[], T], *, new: bool = False) -> T:
+    """What `call` returns, tried again with growing pauses where that may help.
+
+    A refused, lost or late connection and the statuses 429 and 502 to 504 may mend themselves; anything else is
+    raised at once, as a TlmError that says `what` was tried. For a `new` connection nobody listening is final.
+    """
+    for attempt in count(1):
+        try:
+            return call()
+        except UnsupportedProductError:
+            raise
+        except SSLError as error:
+            raise TlmError(f"{spec.url}: {_certificate_refused(str(error))}") from None
+        except (ConnectionError, ConnectionTimeout, SerializationError) as error:
+            if new and isinstance(error, ConnectionError):
+                raise TlmError(f"{spec.url}: cannot be reached ({reason(error)}); {_WHERE}") from None
+            trouble = reason(error)
+        except ApiError as error:
+            if is_blocked(_error(error.body)) or error.status_code not in TRANSIENT:
+                raise TlmError(_final(what, spec, error)) from None
+            trouble = reason(error)
+        wait(what, spec, attempt, trouble)
+    raise AssertionError
+
+
+def wait(what: str, spec: ElasticsearchSpec, attempt: int, trouble: str) -> None:
+    """Sleep after failed try number `attempt`, longer from one to the next. Raises TlmError after the last."""
+    if attempt > spec.retries:
+        raise TlmError(
+            f"{what}: gave up after {attempt} tries ({trouble}); when the server is well, run the same command"
+            " again, it goes on where it stopped"
+        )
+    if attempt >= 3:  # the first ones are nothing to worry anybody
+        print(f"{what}: try {attempt} failed ({trouble}); trying again", file=sys.stderr, flush=True)
+    # Half of it at random, so that threads that were refused together do not come back together.
+    time.sleep(min(spec.backoff * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(0.5, 1))
+
+
+def reason(error: TransportError | ApiError | Mapping[str, Any]) -> str:
+    """Why it failed, in a few words on one line: the innermost cause that the server names."""
+    if isinstance(error, ApiError):
+        held = _error(error.body)
+        return f"{error.status_code} {reason(held)}" if held else f"{error.status_code}"
+    if isinstance(error, TransportError):
+        text = str(error.message) or type(error).__name__
+    else:
+        inner: Mapping[str, Any] = error
+        for key in ("root_cause", "failed_shards"):
+            if not inner.get("reason") and inner.get(key):
+                inner = inner[key][0].get("reason", inner[key][0])
+        deeper = inner.get("caused_by")
+        text = f"{inner.get('type', 'error')}: {inner.get('reason')}"
+        text += f" ({deeper.get('reason')})" if isinstance(deeper, Mapping) else ""
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+def is_blocked(error: Mapping[str, Any]) -> bool:
+    """Whether the server refuses writing until its owner steps in, as it does above the disk watermark.
+
+    The same type of error with SERVICE_UNAVAILABLE in it means that the cluster is still starting.
+    """
+    return error.get("type") == "cluster_block_exception" and "SERVICE_UNAVAILABLE" not in str(
+        error.get("reason")
+    )
+
+
+def blocked(what: str, error: Mapping[str, Any]) -> str:
+    """The line for `is_blocked`."""
+    return (
+        f"{what}: the server has blocked writing ({reason(error)}); if its disk is full, make room there, then"
+        " run the same command again, it goes on where it stopped"
+    )
+
+
+_WHERE = "is it running? the address is retrieval.elasticsearch.url, or ELASTICSEARCH_URL in the environment"
+
+
+def _address(spec: ElasticsearchSpec) -> str:
+    url = os.environ.get("ELASTICSEARCH_URL")
+    if not url:
+        return spec.url
+    try:
+        return checked_url(url)
+    except ValueError as error:
+        raise TlmError(f"ELASTICSEARCH_URL: {error}") from None
+
+
+def _certificates(spec: ElasticsearchSpec) -> dict[str, Any]:
+    if not spec.verify_certificate:
+        print(
+            f"warning: {spec.url}: its certificate is not verified (verify_certificate is false);"
+            " anybody between here and there can read and change what is sent",
+            file=sys.stderr,
+            flush=True,
+        )
+        return {"verify_certs": False, "ssl_show_warn": False}
+    if spec.ca_certificate is None:
+        return {}
+    if not Path(spec.ca_certificate).is_file():
+        raise TlmError(f"retrieval.elasticsearch.ca_certificate: no such file: {spec.ca_certificate}")
+    return {"ca_certs": spec.ca_certificate}
+
+
+def _credentials(spec: ElasticsearchSpec) -> dict[str, Any]:
+    key = os.environ.get("ELASTICSEARCH_API_KEY")
+    password = os.environ.get("ELASTICSEARCH_PASSWORD")
+    if key and password:
+        raise TlmError("both ELASTICSEARCH_API_KEY and ELASTICSEARCH_PASSWORD are set; unset one of them")
+    if key:
+        return {"api_key": key}
+    return {"basic_auth": (spec.user, password)} if password else {}
+
+
+def _certificate_refused(text: str) -> str:
+    if "verify failed" in text.lower():
+        detail = text.partition("verify failed: ")[2].partition(" (")[0] or "verification failed"
+        return (
+            f"its certificate is not trusted ({detail}); set retrieval.elasticsearch.ca_certificate to the file"
+            " with the certificate of its authority"
+        )
+    return "no TLS connection is possible; does it speak http instead of https?"
+
+
+def _final(what: str, spec: ElasticsearchSpec, error: ApiError) -> str:
+    """The line for an error that no other try will mend."""
+    held = _error(error.body)
+    ours = error.meta.headers.get("x-elastic-product") == "Elasticsearch"
+    if is_blocked(held):
+        return blocked(what, held)
+    if isinstance(error, AuthenticationException):
+        key = os.environ.get("ELASTICSEARCH_API_KEY")
+        if not key and not os.environ.get("ELASTICSEARCH_PASSWORD"):
+            return f"{spec.url}: asks who you are; set ELASTICSEARCH_API_KEY or ELASTICSEARCH_PASSWORD"
+        refused = "the key in ELASTICSEARCH_API_KEY"
+        if not key:
+            refused = f"user {spec.user!r} with the password in ELASTICSEARCH_PASSWORD"
+        return f"{spec.url}: does not accept {refused}"
+    if isinstance(error, AuthorizationException):
+        return f"{what}: not allowed ({reason(error)}); ask for that privilege"
+    if not ours:
+        return f"{spec.url}: answers, but is not Elasticsearch (status {error.status_code}); {_WHERE}"
+    if error.status_code == 406 or held.get("type") == "media_type_header_exception":
+        return f"{spec.url}: not version {OLDEST} or {NEWEST} of Elasticsearch ({reason(error)})"
+    if error.status_code == 413:
+        return f"{what}: a request is too large for the server; set retrieval.elasticsearch.bulk_bytes lower"
+    return f"{what}: Elasticsearch answers {reason(error)}"
+
+
+def _error(body: Any) -> Mapping[str, Any]:
+    """The `error` object of an answer; empty where there is none."""
+    held = body.get("error") if isinstance(body, Mapping) else None
+    return held if isinstance(held, Mapping) else {}
