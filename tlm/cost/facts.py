@@ -13,10 +13,11 @@ from pathlib import Path
 
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config import runs
-from tlm.config.data import FileSpec, Split, local_matches
+from tlm.config.data import Split
 from tlm.config.project import Project
 from tlm.config.runs import Run
 from tlm.config.selections import SHARED, Selection
+from tlm.config.sources import FileSpec, local_matches
 from tlm.cost import parameters
 from tlm.sources.download import cached
 from tlm.workflow import Workflow
@@ -48,7 +49,8 @@ class Facts:
         """Rows of a task's split: counted, else the declared limit, an upper bound."""
         if built := self.manifest(f"data/tasks/{task}"):
             return int(built.counts["rows"][split])
-        return self.project.data.tasks[task].limit.get(split)
+        spec = self.project.data.tasks[task]
+        return 0 if split == "test" and spec.hidden_test else spec.limit.get(split)
 
     def classes(self, task: str) -> int:
         """Outputs of the task's head; 2 where the labels are not declared and the task is not built.
@@ -92,7 +94,11 @@ class Facts:
         """Bytes of text of a corpus: counted, else as much as its sources have bytes; None if they say none."""
         if built := self.manifest(f"data/corpora/{corpus}"):
             return int(built.counts["bytes"])
-        return total([self.source_bytes(source) for source in self.project.data.corpora[corpus].sources])
+        spec = self.project.data.corpora[corpus]
+        if spec.sample is not None:
+            whole = self.corpus_bytes(spec.sample.of)
+            return None if whole is None else round(spec.sample.share * whole)
+        return total([self.source_bytes(source) for source in spec.sources])
 
     def source_bytes(self, source: str) -> int | None:
         """Bytes of a source's files as they are fetched; None if one is not declared."""
