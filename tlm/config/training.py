@@ -31,12 +31,14 @@ class TokenizerSpec(Strict):
     """At most about this much text is trained on, taken at an even stride: more changes few entries."""
     pretrained: str | None = None
     """A Hub name or a local directory; the fields above are then unused."""
+    revision: str | None = None
 
 
 class ModelSpec(Strict):
     """Shape of the encoder. Sizes are in units of the model, lengths in tokens."""
 
-    architecture: Literal["bert", "modernbert"]
+    architecture: Literal["bert", "roberta", "modernbert"]
+    """roberta: from `pretrained` only, for the baselines."""
     hidden_size: PositiveInt = 256
     layers: PositiveInt = 4
     heads: PositiveInt = 4
@@ -50,13 +52,19 @@ class ModelSpec(Strict):
     embedding_init: Literal["random", "cooccurrence"] = "random"
     pretrained: str | None = None
     """A Hub checkpoint to start from instead of a random model (PLM baselines); the sizes above are then unused."""
+    revision: str | None = None
+    """Of `pretrained` on the Hub: a commit, so that a baseline stays the same."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> ModelSpec:
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
-        if self.architecture == "bert" and self.pooling != "cls":
-            raise ValueError("bert has no mean pooling; set pooling to cls")
+        if self.architecture != "modernbert" and self.pooling != "cls":
+            raise ValueError(f"{self.architecture} has no mean pooling; set pooling to cls")
+        if self.architecture == "roberta" and self.pretrained is None:
+            raise ValueError("roberta starts from a checkpoint; set pretrained, or use bert or modernbert")
+        if self.revision is not None and self.pretrained is None:
+            raise ValueError("revision is of no use without pretrained")
         return self
 
 

@@ -19,7 +19,7 @@ from tlm.errors import TlmError
 class Shape:
     """The sizes of an encoder that decide its matrix multiplications."""
 
-    architecture: str  # "bert" | "modernbert"
+    architecture: str  # a family of tlm.training.families
     hidden: int
     layers: int
     intermediate: int
@@ -91,9 +91,10 @@ def matmul_flops(shape: Shape, work: Work) -> Matmuls:
     """Operations of all matrix multiplications of training on `work`, forward and backward.
 
     Counted in multiply-adds, per padded token and layer: the projections of attention (4 h²) and of the
-    feed-forward block (`bert`: 2 h f; `modernbert`: 3 h f, as GeGLU's first projection is twice as wide); the
-    attention scores and their product with the values (2 L h at a padded length of L). At each masked
-    position the language-model head (h² + h v); for each classified row its task head on [CLS] (h² + h c).
+    feed-forward block (`bert`, `roberta`: 2 h f; `modernbert`: 3 h f, as GeGLU's first projection is twice as
+    wide); the attention scores and their product with the values (2 L h at a padded length of L). At each
+    masked position the language-model head (h² + h v); for each classified row its task head on [CLS]
+    (h² + h c).
 
     A multiply-add is 2 operations; backward costs twice as much as forward, as every matrix product has two
     of its size for its gradients, so that training is 3 x forward: 6 in all.
@@ -102,7 +103,7 @@ def matmul_flops(shape: Shape, work: Work) -> Matmuls:
     attention does; no activation is computed twice. Left out: embedding look-ups, norms, softmax,
     activations, biases, the optimizer, and the evaluations on dev.
 
-    Raises TlmError for an architecture that is neither.
+    Raises TlmError for an other architecture.
     """
     h, f = shape.hidden, shape.intermediate
     if shape.architecture not in _FEED_FORWARD:
@@ -117,7 +118,7 @@ def matmul_flops(shape: Shape, work: Work) -> Matmuls:
     )
 
 
-_FEED_FORWARD = {"bert": 2, "modernbert": 3}  # matrices of h x f in a feed-forward block
+_FEED_FORWARD = {"bert": 2, "roberta": 2, "modernbert": 3}  # matrices of h x f in a feed-forward block
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:

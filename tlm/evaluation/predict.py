@@ -17,7 +17,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from tlm.errors import TlmError
 from tlm.progress import Progress
-from tlm.training.model import attention_for, check_family
+from tlm.training.families import check_family, reads_token_types
+from tlm.training.model import attention_for
 
 BATCH_TOKENS = 8192  # padded tokens in a batch: 16 rows of 512, whose attention takes 200 MB at 12 heads
 
@@ -97,7 +98,7 @@ def predict(
             types[place, :size] = torch.tensor(encoded.types[row])
             inside[place, :size] = 1
         inputs = {"input_ids": ids, "attention_mask": inside}
-        if model.config.model_type == "bert":
+        if reads_token_types(model.config):
             inputs["token_type_ids"] = types
         logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
         outputs[rows] = logits.float().cpu().numpy()

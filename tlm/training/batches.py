@@ -33,9 +33,12 @@ def internal_before(step: int, rho1: Rho1) -> int:
     return 0 if rho1 == INFINITE else -(-step // (int(rho1) + 1))
 
 
-def input_lengths(store: Store, length: int) -> np.ndarray:
-    """Length of each row as the model sees it: specials added, cut at `length`; (rows,) int64."""
-    specials = 2 if store.middle is None else 3
+def input_lengths(store: Store, length: int, between: int = 1) -> np.ndarray:
+    """Length of each row as the model sees it: specials added, cut at `length`; (rows,) int64.
+
+    `between` is the vocabulary's: separators between the texts of a pair.
+    """
+    specials = 2 if store.middle is None else 2 + between
     return np.minimum(np.diff(store.offsets) + specials, length)
 
 

@@ -22,6 +22,8 @@ def supports(config: PretrainedConfig, device: torch.device) -> bool:
     """Whether `encode` computes what the native forward would for this model on this device."""
     if device.type != "cpu":
         return False
+    if config.model_type not in ("bert", "modernbert"):
+        return False
     if config.model_type == "bert":
         dropout = [config.hidden_dropout_prob, config.attention_probs_dropout_prob]
         return not any(dropout) and config.hidden_act == "gelu"

@@ -70,7 +70,11 @@ class Batch:
 
 
 def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary) -> Batch:
-    """[CLS] a [SEP] or [CLS] a [SEP] b [SEP], cut to `length`: of a pair, the longer text first."""
+    """[CLS] a [SEP] or [CLS] a [SEP] b [SEP], cut to `length`: of a pair, the longer text first.
+
+    RoBERTa's vocabulary puts two separators between a and b.
+    """
+    between = vocabulary.between
     pairs = store.middle is not None
     sequences, types = [], []
     for row in rows:
@@ -79,16 +83,16 @@ def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary
             parts = [store.tokens[start : min(end, start + length - 2)]]
         else:
             middle = store.middle[row]
-            first, second = _longest_first(int(middle - start), int(end - middle), length - 3)
+            first, second = _longest_first(int(middle - start), int(end - middle), length - 2 - between)
             parts = [store.tokens[start : start + first], store.tokens[middle : middle + second]]
-        sequence = np.empty(1 + sum(len(part) + 1 for part in parts), np.int64)
+        size = 2 + sum(map(len, parts)) + between * (len(parts) - 1)
+        sequence = np.full(size, vocabulary.sep, np.int64)
         sequence[0], at = vocabulary.cls, 1
         for part in parts:
             sequence[at : at + len(part)] = part
-            at += len(part) + 1
-            sequence[at - 1] = vocabulary.sep
+            at += len(part) + between
         sequences.append(sequence)
-        types.append(len(parts[0]) + 2)  # where the second text begins
+        types.append(len(parts[0]) + 1 + between)  # where the second text begins
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
     padded = min(length, -(-int(lengths.max()) // _MULTIPLE) * _MULTIPLE)
     inside = np.arange(padded) < lengths[:, None]

@@ -31,11 +31,19 @@ from transformers.utils import is_flash_attn_2_available
 from tlm.config.training import Attention, ModelSpec, Precision
 from tlm.errors import TlmError
 from tlm.training import fast
+from tlm.training.families import (
+    check_family,
+    classify,
+    is_embedding,
+    reach,
+    reads_token_types,
+    share_encoder,
+    transform,
+)
 from tlm.training.masking import Batch
 from tlm.training.objective import Weights, mlm_loss, task_loss
 from tlm.training.tokenizer import Vocabulary
 
-FAMILIES = ("bert", "modernbert")
 _ROTARY_BASE = 10_000.0  # the usual base; ModernBERT's 160,000 serves its 8,192 positions
 
 
@@ -132,23 +140,28 @@ def build_mlm(spec: ModelSpec, vocabulary: Vocabulary, *, attention: str, seed: 
     if spec.pretrained is None:
         config = encoder_config(spec, vocabulary)
         return AutoModelForMaskedLM.from_config(config, attn_implementation=attention)
+    name = spec.pretrained if spec.revision is None else f"{spec.pretrained} at {spec.revision}"
     try:
-        model = AutoModelForMaskedLM.from_pretrained(spec.pretrained, attn_implementation=attention)
+        model = AutoModelForMaskedLM.from_pretrained(
+            spec.pretrained,
+            revision=spec.revision or "main",
+            attn_implementation=attention,
+            dtype=torch.float32,
+            use_safetensors=True,  # nothing that could run code
+        )
     except (OSError, ValueError) as error:
-        raise TlmError(f"model {spec.pretrained!r} cannot be loaded: {str(error).splitlines()[0]}") from None
-    check_family(model.config, spec.pretrained)
+        raise TlmError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
+    check_family(model.config, name)
+    if model.config.model_type != spec.architecture:
+        raise TlmError(
+            f"model {name!r} is a {model.config.model_type}, but model.architecture is {spec.architecture}"
+        )
     if model.config.vocab_size < vocabulary.size:
         raise TlmError(
-            f"model {spec.pretrained!r} has {model.config.vocab_size} embeddings, the tokenizer "
+            f"model {name!r} has {model.config.vocab_size} embeddings, the tokenizer "
             f"{vocabulary.size} entries; use the model's own tokenizer (tokenizer.pretrained)"
         )
     return model
-
-
-def check_family(config: PretrainedConfig, where: str) -> None:
-    """Raises TlmError unless the model is one that the two heads are written for."""
-    if config.model_type not in FAMILIES:
-        raise TlmError(f"{where}: architecture {config.model_type!r}; supported are {', '.join(FAMILIES)}")
 
 
 def load_mlm(directory: Path, *, attention: str) -> PreTrainedModel:
@@ -162,11 +175,7 @@ def new_classifier(mlm: Any, task: TaskHead, *, seed: int) -> PreTrainedModel:
     config = _head_config(mlm.config, task)
     attention = mlm.config._attn_implementation
     classifier = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention)
-    if mlm.config.model_type == "modernbert":
-        classifier.model = mlm.model
-    else:  # the classifier's own pooler stays: it is part of its head
-        classifier.bert.embeddings = mlm.bert.embeddings
-        classifier.bert.encoder = mlm.bert.encoder
+    share_encoder(mlm, classifier)
     return classifier
 
 
@@ -248,19 +257,19 @@ class TwoHeads(nn.Module):
         with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.bf16):
             hidden = self.encode(batch)
             if weights is None:
-                return {"logits": self.classify(hidden, batch.mask).float()}
+                return {"logits": classify(self.classifier, hidden, batch.mask).float()}
             losses = {}
             if weights.mlm:
                 assert batch.positions is not None and batch.targets is not None and self.mlm is not None
                 states = hidden.flatten(0, 1).index_select(0, batch.positions)
                 output = self.mlm.get_output_embeddings()
-                states = self.transform(states)
+                states = transform(self.mlm, states)
                 if self.bf16:  # on a GPU autocast leaves the head's norm in fp32
                     states = states.to(torch.bfloat16)
                 losses["mlm"] = mlm_loss(states, output.weight, output.bias, batch.targets)
             if weights.task:
                 assert batch.labels is not None
-                logits = self.classify(hidden, batch.mask)
+                logits = classify(self.classifier, hidden, batch.mask)
                 losses["task"] = task_loss(logits, batch.labels, self.label_smoothing)
         total = sum(loss * getattr(weights, name) for name, loss in losses.items())
         return {"loss": total, **losses}
@@ -274,53 +283,22 @@ class TwoHeads(nn.Module):
                 return fast.encode(encoder, batch.input_ids, batch.mask, batch.token_types, dtype)
         mask = None if batch.mask is None else batch.mask.long()
         inputs = {"input_ids": batch.input_ids, "attention_mask": mask}
-        if batch.token_types is not None and self.config.model_type == "bert":
+        if batch.token_types is not None and reads_token_types(self.config):
             inputs["token_type_ids"] = batch.token_types
         return encoder(**inputs)[0]
-
-    def transform(self, states: torch.Tensor) -> torch.Tensor:
-        """The language-model head up to its output layer, (n, hidden) → (n, hidden)."""
-        if self.config.model_type == "bert":
-            return self.mlm.cls.predictions.transform(states)
-        return self.mlm.head(states)
-
-    def classify(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Class logits (rows, labels) from all hidden states, by the native head on [CLS] or their mean."""
-        model = self.classifier
-        if self.config.model_type == "bert":
-            return model.classifier(model.dropout(model.bert.pooler(hidden)))
-        return model.classifier(model.drop(model.head(self._pooled(hidden, mask))))
-
-    def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        if self.config.classifier_pooling == "cls":
-            return hidden[:, 0]
-        if mask is None:  # no padding
-            return hidden.mean(dim=1)
-        weights = mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-
-
-def output_bias(mlm: Any) -> torch.Tensor:
-    """The language-model head's bias over the vocabulary, (vocabulary,)."""
-    return mlm.cls.predictions.bias if mlm.config.model_type == "bert" else mlm.decoder.bias
 
 
 def parameter_counts(model: TwoHeads) -> dict[str, int]:
     """Parameters of the model as it trains, shared ones once; those of the input embeddings apart."""
     total = sum(parameter.numel() for parameter in model.parameters())
-    names = ("tok_embeddings", "word_embeddings", "position_embeddings", "token_type_embeddings")
-    embeddings = sum(
-        parameter.numel()
-        for name, parameter in model.named_parameters()
-        if name.split(".")[-2:-1] and name.split(".")[-2] in names
-    )
+    embeddings = sum(parameter.numel() for name, parameter in model.named_parameters() if is_embedding(name))
     return {"total": total, "embedding": embeddings, "non_embedding": total - embeddings}
 
 
 def check_lengths(config: PretrainedConfig, lengths: Sequence[int]) -> None:
     """Raises TlmError if an input would be longer than the position encoding reaches."""
-    if max(lengths) > config.max_position_embeddings:
+    if max(lengths) > reach(config):
         raise TlmError(
             f"inputs of {max(lengths)} tokens are longer than the model's max_length "
-            f"{config.max_position_embeddings}; raise model.max_length or lower the stage's length"
+            f"{reach(config)}; raise model.max_length or lower the stage's length"
         )

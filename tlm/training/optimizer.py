@@ -14,6 +14,7 @@ from torch import nn
 
 from tlm.config.training import Optimizer
 from tlm.errors import TlmError
+from tlm.training.families import encoder_linears
 from tlm.training.model import TwoHeads
 from tlm.training.precision import cpu_multiplies_bf16
 
@@ -60,11 +61,7 @@ def build_optimizers(spec: Optimizer, model: TwoHeads) -> list[torch.optim.Optim
 
 def encoder_matrices(model: TwoHeads) -> list[torch.Tensor]:
     """Weights of the linear layers between embeddings and heads: what Muon is made for."""
-    return [
-        module.weight
-        for name, module in model.encoder.named_modules()
-        if isinstance(module, nn.Linear) and not name.startswith("pooler")  # BERT's is part of its head
-    ]
+    return [layer.weight for layer in encoder_linears(model.encoder)]
 
 
 def _adamw(spec: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:

@@ -21,6 +21,7 @@ from tlm.config.training import INFINITE, RunSpec
 from tlm.training import cooccurrence
 from tlm.training.batches import Schedule, Stream, input_lengths, plan
 from tlm.training.execution import Execution
+from tlm.training.families import output_bias
 from tlm.training.loop import train
 from tlm.training.masking import Batch, Source, assemble, mask
 from tlm.training.model import (
@@ -32,7 +33,6 @@ from tlm.training.model import (
     check_lengths,
     load_mlm,
     new_classifier,
-    output_bias,
     parameter_counts,
 )
 from tlm.training.objective import Weights, stage1_weights
@@ -63,6 +63,7 @@ def open_data(
     external_tokens: Path | None,
     tokenizer: Path,
     mlm_eval_tokens: Path | None,
+    vocabulary: Vocabulary,
 ) -> Data:
     """Open what the spec needs, check that all were made with `tokenizer`, and never touch a test split."""
     stage = spec.stage1
@@ -72,19 +73,21 @@ def open_data(
     if stage.rho1 != INFINITE and task_tokens is not None:
         manifest = read_tokens(task_tokens, made_by, str(tokenizer))
         digests["task"], head = manifest.digest, TaskHead.of(manifest.parameters)
-        internal = _source(spec, open_split(task_tokens, "train"), "internal", stage.internal_length)
+        internal = _source(
+            spec, open_split(task_tokens, "train"), "internal", stage.internal_length, vocabulary
+        )
     if stage.rho1 != 0 and external_tokens is not None:
         digests["external"] = read_tokens(external_tokens, made_by, str(tokenizer)).digest
-        external = _source(spec, Store.open(external_tokens), "external", stage.external_length)
+        external = _source(spec, Store.open(external_tokens), "external", stage.external_length, vocabulary)
     if (watched := mlm_eval_tokens or task_tokens) is not None:
         digests["held_out"] = read_tokens(watched, made_by, str(tokenizer)).digest
         held_out = open_split(watched, "dev")
     return Data(internal, external, head, held_out, digests)
 
 
-def _source(spec: RunSpec, store: Store, name: str, length: int) -> Source:
+def _source(spec: RunSpec, store: Store, name: str, length: int, vocabulary: Vocabulary) -> Source:
     stream = Stream(
-        input_lengths(store, length),
+        input_lengths(store, length, vocabulary.between),
         seed=spec.seed,
         name=name,
         batch_size=spec.stage1.batch_size,
@@ -120,7 +123,7 @@ def run_stage1(
     accelerator = execution.accelerator(destination, idle_heads=True)
     loaded = load_tokenizer(tokenizer)
     vocabulary = vocabulary_of(loaded)
-    data = open_data(spec, task_tokens, external_tokens, tokenizer, mlm_eval_tokens)
+    data = open_data(spec, task_tokens, external_tokens, tokenizer, mlm_eval_tokens, vocabulary)
     if start is not None:
         data.digests["start"] = read_manifest(start, "stage1").digest
     schedule = Schedule(

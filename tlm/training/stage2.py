@@ -98,7 +98,10 @@ def run_stage2(
 
     train_store = open_split(task_tokens, "train")
     stream = Stream(
-        input_lengths(train_store, stage.length), seed=spec.seed, name="stage 2", batch_size=stage.batch_size
+        input_lengths(train_store, stage.length, vocabulary.between),
+        seed=spec.seed,
+        name="stage 2",
+        batch_size=stage.batch_size,
     )
     source = Source(train_store, stream, stage.length)
     dev = open_split(task_tokens, "dev")
@@ -151,7 +154,7 @@ def predict(
     model: TwoHeads, store: Store, length: int, vocabulary: Vocabulary, accelerator: Accelerator
 ) -> np.ndarray:
     """Logits of every row, in the store's order, (rows, labels) float32; shared out over the processes."""
-    order = np.argsort(input_lengths(store, length), kind="stable")
+    order = np.argsort(input_lengths(store, length, vocabulary.between), kind="stable")
     chunks = [order[start : start + _EVALUATION_ROWS] for start in range(0, len(order), _EVALUATION_ROWS)]
     mine = chunks[accelerator.process_index :: accelerator.num_processes]
     parts: list[tuple[np.ndarray, np.ndarray]] = []

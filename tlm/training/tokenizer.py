@@ -43,6 +43,8 @@ class Vocabulary:
     sep: int
     mask: int
     specials: tuple[int, ...]
+    between: int = 1
+    """Separators between the two texts of a pair: RoBERTa has two."""
 
     @cached_property
     def is_special(self) -> np.ndarray:
@@ -70,7 +72,9 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> Vocabulary:
             f"tokenizer has no {', '.join(missing)}; masked language modelling needs all five specials"
         )
     pad, _, cls, sep, mask = ids
-    return Vocabulary(len(tokenizer), pad, cls, sep, mask, tuple(sorted(set(tokenizer.all_special_ids))))
+    between = tokenizer("a", "a")["input_ids"].count(sep) - 1
+    specials = tuple(sorted(set(tokenizer.all_special_ids)))
+    return Vocabulary(len(tokenizer), pad, cls, sep, mask, specials, between)
 
 
 def build_tokenizer(corpus_dir: Path, destination: Path, spec: TokenizerSpec) -> Manifest:
@@ -82,7 +86,7 @@ def build_tokenizer(corpus_dir: Path, destination: Path, spec: TokenizerSpec) ->
     """
     corpus = read_manifest(corpus_dir, "corpus")
     if spec.pretrained is not None:
-        tokenizer, sampled = _fetch(spec.pretrained), {}
+        tokenizer, sampled = _fetch(spec.pretrained, spec.revision), {}
     else:
         stride = max(1, -(-int(corpus.counts["bytes"]) // spec.sample_bytes))
         texts = list(_passages(corpus_dir, stride))
@@ -102,9 +106,10 @@ def build_tokenizer(corpus_dir: Path, destination: Path, spec: TokenizerSpec) ->
         )
 
 
-def _fetch(name: str) -> PreTrainedTokenizerFast:
+def _fetch(name: str, revision: str | None) -> PreTrainedTokenizerFast:
     try:
-        tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(name))
+        loaded = AutoTokenizer.from_pretrained(name, revision=revision or "main")
+        tokenizer = cast(PreTrainedTokenizerFast, loaded)
     except (OSError, ValueError) as error:
         raise TlmError(f"tokenizer {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
     if not tokenizer.is_fast:

@@ -29,6 +29,7 @@ from tlm.artifacts import (
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
 from tlm.training.execution import Execution, start_trackers, stop_trackers
+from tlm.training.families import reach, reads_token_types
 from tlm.training.plan import Progressed
 from tlm.training.precision import Precision
 
@@ -121,8 +122,8 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folde
     """Weights, configuration and tokenizer, as the `Auto` classes read them."""
     model.save_pretrained(folder)
     names = ["input_ids", "attention_mask"]
-    if model.config.model_type == "bert":
+    if reads_token_types(model.config):
         names.insert(1, "token_type_ids")
     tokenizer.model_input_names = names
-    tokenizer.model_max_length = model.config.max_position_embeddings
+    tokenizer.model_max_length = reach(model.config)
     tokenizer.save_pretrained(folder)
