@@ -1,6 +1,7 @@
 """What jobs cost: tokens and FLOPs by the paper's accounting, unknown parts said, sums that add up."""
 
 import json
+import shutil
 
 import pytest
 from conftest import ROOT
@@ -65,7 +66,9 @@ def test_lengths_of_built_texts_are_used(tmp_path):
 def test_rows_are_counted_then_declared_then_unknown(tmp_path):
     known = facts(tmp_path)
     assert known.rows("pubmed-rct", "train") == 2000  # its limit
-    assert known.rows("bbc-news", "train") is None
+    assert known.rows("bbc-news", "train") == 1557  # config/sizes.yaml
+    assert known.rows("pubmed-rct-full", "train") is None
+    assert known.rows("cola", "test") == 0  # hidden
     folder = tmp_path / "data/tasks/bbc-news"
     folder.mkdir(parents=True)
     write_manifest(folder, "task", counts={"rows": {"train": 7, "dev": 2, "test": 3}}, parameters={})
@@ -74,9 +77,24 @@ def test_rows_are_counted_then_declared_then_unknown(tmp_path):
 
 def test_what_is_not_known_is_said_and_not_guessed(tmp_path):
     known = facts(tmp_path)
-    found = estimate([Job("stage2", "runs/demo/bbc-news/tlm/seed1/stage2/manifest.json")], known, some_rate)
+    job = Job("stage2", "runs/demo/pubmed-rct-full/tlm/seed1/stage2/manifest.json")
+    found = estimate([job], known, some_rate)
     assert found.sum("matmul_flops") == 0
-    assert any("data/tasks/bbc-news" in note and "1 stage2" in note for note in found.notes)
+    assert any("data/tasks/pubmed-rct-full is built: 1 stage2" in note for note in found.notes)
+
+
+def test_sizes_of_unknown_names_are_refused(tmp_path):
+    folder = shutil.copytree(ROOT / "config", tmp_path / "config")
+    (folder / "sizes.yaml").write_text("tasks: {bbc-newz: {train: 3}}")
+    known = Facts(read_project([], folder), tmp_path)
+    with pytest.raises(TlmError, match="bbc-newz"):
+        known.rows("bbc-news", "train")
+
+
+def test_a_sample_is_its_share_of_the_corpus(tmp_path):
+    known = facts(tmp_path)
+    assert known.corpus_bytes("c-bert") == 25e9  # as published
+    assert known.corpus_bytes("demo-tenth") == round(known.corpus_bytes("demo") / 10)
 
 
 def test_no_jobs_cost_nothing(tmp_path):

@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import PositiveInt
+
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config import runs
+from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import Split
 from tlm.config.project import Project
 from tlm.config.runs import Run
 from tlm.config.selections import SHARED, Selection
 from tlm.config.sources import FileSpec, local_matches
 from tlm.cost import parameters
+from tlm.errors import TlmError
 from tlm.sources.download import cached
 from tlm.workflow import Workflow
 
@@ -26,6 +30,14 @@ WORD_BYTES = 6.6  # of English text, as the passages of the corpus `demo` are
 PASSAGE_BYTES = 600  # likewise
 SPECIALS = 2  # [CLS] and [SEP]
 _CACHE = Path("data/cache")
+
+
+class Sizes(Strict):
+    """config/sizes.yaml: what publishers say."""
+
+    tasks: dict[str, dict[Split, PositiveInt]] = {}
+    text: dict[str, float] = {}
+    """Source → bytes of text."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +52,32 @@ class Facts:
         """What the rules ask."""
         return Workflow(self.project)
 
+    @cached_property
+    def sizes(self) -> Sizes:
+        """What is declared. Raises TlmError for a task or source that no other file knows."""
+        path = self.project.folder / "sizes.yaml"
+        found = parse(Sizes, load_yaml(path), str(path)) if path.is_file() else Sizes()
+        data = self.project.data
+        for kind, named, known in (("tasks", found.tasks, data.tasks), ("text", found.text, data.sources)):
+            if unknown := sorted(set(named) - set(known)):
+                raise TlmError(f"{path}: {kind}.{unknown[0]}: config/ declares no such name")
+        return found
+
     def manifest(self, folder: str) -> Manifest | None:
         """The manifest of an artifact, if it is built."""
         path = self.root / runs.manifest(folder)
         return read_manifest(path) if path.is_file() else None
 
     def rows(self, task: str, split: Split) -> int | None:
-        """Rows of a task's split: counted, else the declared limit, an upper bound."""
+        """Rows of a task's split: counted, else as declared, at most its limit; None if neither is said."""
         if built := self.manifest(f"data/tasks/{task}"):
             return int(built.counts["rows"][split])
         spec = self.project.data.tasks[task]
-        return 0 if split == "test" and spec.hidden_test else spec.limit.get(split)
+        said = self.sizes.tasks.get(task, {})
+        if split not in said and split == "test" and spec.hidden_test:
+            return 0
+        bounds = [size[split] for size in (said, spec.limit) if split in size]
+        return min(bounds, default=None)
 
     def classes(self, task: str) -> int:
         """Outputs of the task's head; 2 where the labels are not declared and the task is not built.
@@ -91,14 +118,17 @@ class Facts:
         return min(longest, built.counts["tokens"] / built.counts["rows"] + SPECIALS)
 
     def corpus_bytes(self, corpus: str) -> int | None:
-        """Bytes of text of a corpus: counted, else as much as its sources have bytes; None if they say none."""
+        """Bytes of text of a corpus: counted, else as declared, else its sources' bytes; None if those say none."""
         if built := self.manifest(f"data/corpora/{corpus}"):
             return int(built.counts["bytes"])
         spec = self.project.data.corpora[corpus]
         if spec.sample is not None:
             whole = self.corpus_bytes(spec.sample.of)
             return None if whole is None else round(spec.sample.share * whole)
-        return total([self.source_bytes(source) for source in spec.sources])
+        said = self.sizes.text
+        return total(
+            [round(said[each]) if each in said else self.source_bytes(each) for each in spec.sources]
+        )
 
     def source_bytes(self, source: str) -> int | None:
         """Bytes of a source's files as they are fetched; None if one is not declared."""
