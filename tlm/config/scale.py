@@ -14,6 +14,8 @@ from tlm.config.base import Strict
 from tlm.config.training import TokenizerSpec
 from tlm.config.variants import Swept, SweptValue
 
+_PER_TASK = {"k", "model", "embedding_init", "stage1", "stage2"}
+
 
 class PlmSpec(Strict):
     """The pretrained rival of a scale: the same model, MLM on passages of the whole corpus, trained once."""
@@ -64,6 +66,11 @@ class ScaleSpec(Strict):
             raise ValueError(
                 f"per_task names {unknown}, which are not among this scale's tasks {self.all_tasks}"
             )
+        for task, changes in self.per_task.items():
+            if wrong := sorted(set(changes) - _PER_TASK):
+                raise ValueError(
+                    f"per_task.{task}: unknown key {wrong[0]!r}; there are {', '.join(sorted(_PER_TASK))}"
+                )
         return self
 
     @property

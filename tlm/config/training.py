@@ -32,6 +32,7 @@ class TokenizerSpec(Strict):
     pretrained: str | None = None
     """A Hub name or a local directory; the fields above are then unused."""
     revision: str | None = None
+    """Of the Hub's repository: a commit, so that everybody gets the same pieces."""
 
 
 class ModelSpec(Strict):
