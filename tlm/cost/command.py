@@ -68,16 +68,16 @@ def _rates(facts: Facts, named: Rate | None, gflops: float | None, seen: dict[st
     """One rate for all models, or a measurement for each size; `seen` collects what was measured."""
     if named is not None or gflops is not None:
         fixed = named or Rate(0.0, (gflops or 0) * 1e9)
-        return lambda model, rows, length: fixed
+        return lambda *_: fixed
 
-    def measured(model: ModelSpec, rows: int, length: int) -> Rate:
+    def measured(model: ModelSpec, vocabulary: int, rows: int, length: int) -> Rate:
         name = f"{model.architecture} {model.layers} x {model.hidden_size}"
         if name not in seen:  # its first batch stands for all: FLOPs a second hardly depend on it
             from tlm.cost.measure import measure  # imports torch, which only a measurement needs
 
             seen[name] = measure(
                 model,
-                facts.vocabulary,
+                vocabulary,
                 rows=rows,
                 length=length,
                 precision=facts.project.settings.precision,

@@ -21,6 +21,7 @@ from tlm.config.project import Project
 from tlm.config.runs import Run
 from tlm.config.selections import SHARED, Selection
 from tlm.config.sources import FileSpec, local_matches
+from tlm.config.training import ModelSpec
 from tlm.cost import parameters
 from tlm.errors import TlmError
 from tlm.sources.download import cached
@@ -99,8 +100,24 @@ class Facts:
         spec = self.project.scale.tokenizer
         if built := self.manifest(f"data/tokenizers/{runs.tokenizer_name(self.project)}"):
             return int(built.counts["vocabulary"])
-        known = parameters.published_vocabulary(spec.pretrained) if spec.pretrained else None
-        return known or spec.vocabulary
+        known = parameters.published(spec.pretrained) if spec.pretrained else None
+        return known[1] if known else spec.vocabulary
+
+    def model(self, run: Run) -> tuple[ModelSpec, int]:
+        """The run's model with all its sizes, and its vocabulary.
+
+        Raises TlmError for a checkpoint of the Hub whose sizes are not known here.
+        """
+        assert run.spec is not None
+        spec = run.spec.model
+        if spec.pretrained is None:
+            return spec, self.vocabulary
+        known = parameters.published(spec.pretrained)
+        if known is None:
+            raise TlmError(
+                f"the sizes of the checkpoint {spec.pretrained!r} are not known before it is loaded"
+            )
+        return spec.model_copy(update=known[0]), known[1]
 
     def internal_length(self, run: Run, split: Split, longest: int) -> float:
         """Mean length of the task's texts as a model reads them, at most `longest`, which it is if not known."""

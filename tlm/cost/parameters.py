@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from tlm.config.training import ModelSpec
 from tlm.evaluation.flops import Shape
 
-_BERT_TYPES = 2  # token types
+# Rows of the position and token-type embeddings beside `max_length`: RoBERTa counts positions from its padding on.
+_EXTRA_ROWS = {"bert": 2, "roberta": 2 + 1}
 
-_BASE = {"architecture": "bert", "hidden_size": 768, "layers": 12, "heads": 12, "intermediate_size": 3072}
-_LARGE = {"architecture": "bert", "hidden_size": 1024, "layers": 24, "heads": 16, "intermediate_size": 4096}
-# Devlin et al. 2019, Section 3: the sizes that are behind a name on the Hub.
+_BASE = {"hidden_size": 768, "layers": 12, "heads": 12, "intermediate_size": 3072, "max_length": 512}
+_LARGE = {"hidden_size": 1024, "layers": 24, "heads": 16, "intermediate_size": 4096, "max_length": 512}
+# Name on the Hub → sizes and vocabulary (Devlin et al. 2019, Section 3; Liu et al. 2019, Section 4.4).
 _PUBLISHED = {
-    f"bert-{size}-{case}": sizes
-    for size, sizes in (("base", _BASE), ("large", _LARGE))
-    for case in ("uncased", "cased")
+    "bert-base-uncased": (_BASE, 30_522),
+    "bert-large-uncased": (_LARGE, 30_522),
+    "bert-base-cased": (_BASE, 28_996),
+    "bert-large-cased": (_LARGE, 28_996),
+    "roberta-base": (_BASE, 50_265),
+    "roberta-large": (_LARGE, 50_265),
 }
-_VOCABULARIES = {"uncased": 30_522, "cased": 28_996}  # BERT's two
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,9 @@ class Parameters:
 def count(model: ModelSpec, vocabulary: int, classes: int) -> Parameters:
     """Parameters of `model`; `classes` is 1 for a regression."""
     h, f, v = model.hidden_size, model.intermediate_size, vocabulary
-    if model.architecture == "bert":  # biases everywhere; a LayerNorm has 2 h
+    if model.architecture in _EXTRA_ROWS:  # biases everywhere; a LayerNorm has 2 h
         layer = 4 * (h * h + h) + 2 * h + (h * f + f) + (f * h + h) + 2 * h
-        embeddings = (v + model.max_length + _BERT_TYPES) * h + 2 * h
+        embeddings = (v + model.max_length + _EXTRA_ROWS[model.architecture]) * h + 2 * h
         return Parameters(
             encoder=embeddings + model.layers * layer,
             lm_head=h * h + h + 2 * h + v,
@@ -75,15 +78,6 @@ def shape(model: ModelSpec, vocabulary: int, classes: int) -> Shape:
     )
 
 
-def published(model: ModelSpec) -> ModelSpec | None:
-    """`model` with the sizes of the Hub checkpoint that it names; None for a name whose sizes are not known here."""
-    if model.pretrained is None:
-        return model
-    sizes = _PUBLISHED.get(model.pretrained.rpartition("/")[2])
-    return None if sizes is None else model.model_copy(update=sizes)
-
-
-def published_vocabulary(tokenizer: str) -> int | None:
-    """Entries of a Hub tokenizer that is known here."""
-    name = tokenizer.rpartition("/")[2]
-    return _VOCABULARIES.get(name.rpartition("-")[2]) if name in _PUBLISHED else None
+def published(name: str) -> tuple[dict[str, int], int] | None:
+    """Sizes and vocabulary of a checkpoint or tokenizer of the Hub; None for a name that is not known here."""
+    return _PUBLISHED.get(name.rpartition("/")[2])

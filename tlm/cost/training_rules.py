@@ -16,8 +16,8 @@ from tlm.cost.jobs import Job
 from tlm.cost.machine import Rate
 from tlm.cost.parts import TORCH_START, Part
 
-RateOf = Callable[[ModelSpec, int, int], Rate]
-"""The speed of a model's training: (model, rows of a batch, their length) → Rate."""
+RateOf = Callable[[ModelSpec, int, int, int], Rate]
+"""The speed of a model's training: (model, vocabulary, rows of a batch, their length) → Rate."""
 
 _COOCCURRENCE = 1.5e-6  # seconds for a token that the start of the embeddings counts
 _FLOAT = 4  # bytes of a parameter as saved
@@ -37,7 +37,7 @@ def stage1(facts: Facts, run: Run, rate_of: RateOf) -> Part:
     spec, sizes = run.spec.stage1, _sizes(facts, run)
     kept = sizes.mlm + (0 if spec.rho1 == INFINITE else sizes.classification)
     cost = work.stage1(facts, run)
-    rate = rate_of(work.model_of(run), spec.batch_size, spec.external_length)
+    rate = rate_of(*facts.model(run), spec.batch_size, spec.external_length)
     return _trained(run, cost, rate, kept=kept, trained=sizes.both)
 
 
@@ -46,7 +46,7 @@ def stage2(facts: Facts, run: Run, rate_of: RateOf) -> Part:
     assert run.spec is not None and run.spec.stage2 is not None
     spec, sizes = run.spec.stage2, _sizes(facts, run)
     cost = work.stage2(facts, run)
-    rate = rate_of(work.model_of(run), spec.batch_size, spec.length)
+    rate = rate_of(*facts.model(run), spec.batch_size, spec.length)
     return _trained(run, cost, rate, kept=sizes.classification, trained=sizes.classification)
 
 
@@ -56,11 +56,11 @@ def evaluate(facts: Facts, run: Run, rate_of: RateOf) -> Part:
     spec = run.spec.stage2 or run.spec.stage1
     length = run.spec.stage2.length if run.spec.stage2 else run.spec.stage1.internal_length
     cost = work.evaluation(facts, run)
-    return _trained(run, cost, rate_of(work.model_of(run), spec.batch_size, length))
+    return _trained(run, cost, rate_of(*facts.model(run), spec.batch_size, length))
 
 
 def _sizes(facts: Facts, run: Run) -> parameters.Parameters:
-    return parameters.count(work.model_of(run), facts.vocabulary, facts.classes(run.task))
+    return parameters.count(*facts.model(run), facts.classes(run.task))
 
 
 def _trained(run: Run, cost: work.Cost | None, rate: Rate, kept: int = 0, trained: int = 0) -> Part:

@@ -11,10 +11,9 @@ import math
 from dataclasses import dataclass
 
 from tlm.config.runs import Run
-from tlm.config.training import INFINITE, ModelSpec, Stage1Spec
+from tlm.config.training import INFINITE, Stage1Spec
 from tlm.cost import parameters
 from tlm.cost.facts import Facts
-from tlm.errors import TlmError
 from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, paper_tokens
 
 FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twice as much
@@ -40,23 +39,12 @@ class Cost:
         return self.matmul_flops + self.checked
 
 
-def model_of(run: Run) -> ModelSpec:
-    """The run's model with all its sizes. Raises TlmError for a Hub checkpoint whose sizes are not known here."""
-    assert run.spec is not None
-    model = parameters.published(run.spec.model)
-    if model is None:
-        raise TlmError(
-            f"the sizes of the checkpoint {run.spec.model.pretrained!r} are not known before it is loaded"
-        )
-    return model
-
-
 def stage1(facts: Facts, run: Run) -> Cost:
     """Stage 1 of a run, or the shared pretraining of a PLM."""
     assert run.spec is not None
-    spec, model = run.spec.stage1, model_of(run)
+    spec, (model, vocabulary) = run.spec.stage1, facts.model(run)
     classes = facts.classes(run.task)
-    counted = parameters.count(model, facts.vocabulary, classes)
+    counted = parameters.count(model, vocabulary, classes)
     share = 0.0 if spec.rho1 == INFINITE else 1 / (int(spec.rho1) + 1)
     internal = facts.internal_length(run, "train", spec.internal_length) if share else 0.0
     external = facts.external_length(run, spec.external_length) if share < 1 else 0.0
@@ -79,7 +67,7 @@ def stage1(facts: Facts, run: Run) -> Cost:
         mlm_positions=round(masked),
         classified_rows=round(steps * rows * share),
     )
-    sizes = parameters.shape(model, facts.vocabulary, classes)
+    sizes = parameters.shape(model, vocabulary, classes)
     held_out = 0.0
     if share and (dev := facts.rows(run.task, "dev")) is not None:
         texts = spec.evaluations * min(dev, spec.held_out_rows)
@@ -111,7 +99,7 @@ def nominal_tokens(spec: Stage1Spec) -> float:
 def stage2(facts: Facts, run: Run) -> Cost | None:
     """Stage 2 of a run; None if it counts epochs and the task's rows are not known yet."""
     assert run.spec is not None and run.spec.stage2 is not None
-    spec, model = run.spec.stage2, model_of(run)
+    spec, (model, vocabulary) = run.spec.stage2, facts.model(run)
     rows = facts.rows(run.task, "train")
     if spec.steps is not None:
         steps = spec.steps
@@ -121,7 +109,7 @@ def stage2(facts: Facts, run: Run) -> Cost | None:
         steps = math.ceil((spec.epochs or 0) * rows / spec.batch_size)
     length = facts.internal_length(run, "train", spec.length)
     seen = steps * spec.batch_size
-    sizes = parameters.shape(model, facts.vocabulary, facts.classes(run.task))
+    sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
     work = Work(round(seen * length), round(seen * length**2), 0, seen)
     dev = facts.rows(run.task, "dev") or 0
     checked = _read_once(sizes, spec.evaluations * dev, facts.internal_length(run, "dev", spec.length))
@@ -139,10 +127,10 @@ def evaluation(facts: Facts, run: Run) -> Cost | None:
     dev, test = facts.rows(run.task, "dev"), facts.rows(run.task, "test")
     if dev is None or test is None:
         return None
-    model, spec = model_of(run), run.spec
+    spec, (model, vocabulary) = run.spec, facts.model(run)
     longest = spec.stage2.length if spec.stage2 else spec.stage1.internal_length
     length = facts.internal_length(run, "test", longest)
-    sizes = parameters.shape(model, facts.vocabulary, facts.classes(run.task))
+    sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
     read = _read_once(sizes, dev + test, length)
     read += _read_once(sizes, dev, length, spec.stage1.mlm_probability)
     return Cost(checked=read)
