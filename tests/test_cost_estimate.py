@@ -51,6 +51,28 @@ def test_a_budget_in_steps_counts_tokens_as_the_paper_does(tmp_path):
     assert cost.tokens == 150_000 * 256 * (19 * 128 + 512) / 20
 
 
+@pytest.mark.parametrize(
+    ("scale", "parameters", "golden"),
+    [("small", 109e6, 2.739e18), ("medium", 109e6, 8.304e18), ("large", 355e6, 7.590e19)],
+)
+def test_the_papers_scales_cost_what_table_2_prints(tmp_path, scale, parameters, golden):
+    """Note 1 of Table 2: 6 · tokens · parameters, as the mean over the eight tasks."""
+    known = facts(tmp_path, f"scale={scale}")
+    tasks = known.project.scale.tasks
+    tokens = [work.stage1(known, resolved(known, task)).tokens for task in tasks]
+    assert paper_flops(sum(tokens) / len(tokens), parameters) == pytest.approx(golden, rel=2e-4)
+
+
+def test_a_finetuned_checkpoint_has_no_stage_1_and_its_own_vocabulary(tmp_path):
+    known = facts(tmp_path, "scale=medium")
+    run = resolved(known, "chemprot", "roberta-base")
+    model, vocabulary = known.model(run)
+    assert (model.layers, model.hidden_size, vocabulary) == (12, 768, 50_265)
+    found = estimate([Job("stage2", f"{run.folder}/stage2/manifest.json")], known, some_rate)
+    assert found.sum("paper_flops") == 0 < found.sum("matmul_flops")
+    assert "needs the Hugging Face Hub, or its cache: FacebookAI/roberta-base" in found.notes
+
+
 def test_lengths_of_built_texts_are_used(tmp_path):
     known = facts(tmp_path)
     run = resolved(known)

@@ -38,9 +38,7 @@ def fetch(facts: Facts, job: Job) -> Part:
     return Part(
         download_bytes=missing or 0,
         disk_bytes=_FETCHED_DISK * (size or 0),
-        waits_for=""
-        if missing is not None
-        else f"the files of source {source} have `bytes` in config/sources.yaml",
+        waits_for="" if missing is not None else "config/sources.yaml says how many `bytes` their files have",
     )
 
 
