@@ -137,6 +137,10 @@ def test_sums_add_up_and_the_json_says_what_the_table_says(tmp_path):
     found = estimate(jobs, facts(tmp_path), some_rate)
     plain = json.loads(json.dumps(as_json(found, SETTING)))
     assert plain["schema"] == 1 and plain["runs"] == 2
+    page = (ROOT / "docs/cost.md").read_text()
+    assert all(
+        f"`{name}`" in page for name in [*plain, *plain["rules"][0], *plain["total"]] if name != "rule"
+    )
     assert [(line["rule"], line["jobs"]) for line in plain["rules"]] == [
         ("fetch", 1),
         ("stage1", 1),

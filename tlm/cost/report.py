@@ -72,7 +72,7 @@ def as_text(found: Estimate, setting: Setting) -> str:
     jobs = sum(len(line.parts) for line in found.lines)
     rows.append(("total", f"{jobs:,}", *_cells({name: found.sum(name) for name in _SUMS})))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"{targets} at scale {setting.scale}: {len(found.runs)} runs", ""]
+    lines = [f"{targets} at scale {setting.scale}: {_some(len(found.runs), 'run')}", ""]
     for number, row in enumerate(rows):
         if number in (1, len(rows) - 1):
             lines.append("  ".join("-" * width for width in widths))
@@ -83,7 +83,7 @@ def as_text(found: Estimate, setting: Setting) -> str:
     where = f"one {setting.device.upper()}" if setting.gpu else "this machine"
     lines += [
         "",
-        f"about {duration(_wall(found, setting))} on {where} and {setting.cores} cores, without downloads",
+        f"about {duration(_wall(found, setting))} on {where} and {_some(setting.cores, 'core')}, without downloads",
         f"speed: {setting.speed}",
         f"beside the disk above, {_bytes(_checkpoints(found, setting))} of checkpoints while it trains",
         *found.notes,
@@ -109,6 +109,10 @@ def _cells(sums: dict[str, float]) -> tuple[str, str, str, str, str]:
         duration(sums["seconds"]),
         _bytes(sums["disk_bytes"]),
     )
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _number(value: float) -> str:
