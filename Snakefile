@@ -19,6 +19,7 @@ include: "workflow/rules/retrieve.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/described.smk"
 
 
 localrules:
@@ -28,4 +29,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand("results/{table}.csv", table=PROJECT.experiments.tables),
+        expand("results/{table}.csv", table=[*PROJECT.experiments.tables, *TABLES]),

@@ -14,13 +14,17 @@ from typing import Any
 
 from tlm.artifacts import canonical_json
 from tlm.config import runs
-from tlm.config.base import Strict
+from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.elasticsearch import SETTINGS
 from tlm.config.experiments import CellSpec
 from tlm.config.project import Project
 from tlm.config.runs import Run, manifest
+from tlm.config.scale import ScaleSpec
 from tlm.config.selections import SHARED, Selection
 from tlm.errors import TlmError
+from tlm.results import hyperparameters
+from tlm.results.hyperparameters import Name
+from tlm.results.reported import Reported, load_reported
 
 
 def as_json(spec: Strict) -> str:
@@ -229,9 +233,52 @@ class Workflow:
         """The folders that hold those cells."""
         return sorted({str(Path(cell).parent) for cell in self.table_cells(wildcards)})
 
+    @cached_property
+    def _reported(self) -> Reported:
+        return load_reported(self.project.folder / "reported.yaml")
+
+    @cached_property
+    def _scales(self) -> dict[str, ScaleSpec]:
+        """Every scale of config/scales/, the paper's first."""
+        folder = self.project.folder
+        paper = list(self._reported.hyperparameters)
+        files = {path.stem: path for path in sorted((folder / "scales").glob("*.yaml"))}
+        order = sorted(files, key=lambda name: [*paper, name].index(name))
+        return {name: parse(ScaleSpec, load_yaml(files[name]), str(files[name])) for name in order}
+
+    @cached_property
+    def settings(self) -> list[tuple[Name, str, str]]:
+        """(table, scale, task) of every cell of Tables A.1 and B.1."""
+        return [
+            (table, name, task)
+            for table in hyperparameters.TABLES
+            for name, scale in self._scales.items()
+            for task in scale.all_tasks
+        ]
+
+    def setting(self, wildcards: Any) -> str:
+        """What a cell of Table A.1 or B.1 is told. Raises TlmError listing the cells that there are."""
+        table, name, task = wildcards.described, wildcards.row, wildcards.column
+        if (table, name, task) not in self.settings:
+            known = ", ".join("/".join(each[1:]) for each in self.settings if each[0] == table)
+            raise TlmError(f"no cell {table}/{name}/{task}; {table} has: {known}")
+        settings = self.project.settings.model_copy(update={"scale": name})
+        view = self.project.model_copy(update={"settings": settings, "scale": self._scales[name]})
+        run = runs.resolve(view, task, "tlm", view.seeds[0])
+        return as_json(hyperparameters.setting(table, run, self._reported))
+
+    def setting_cells(self, wildcards: Any) -> list[str]:
+        """The cells of Table A.1 or B.1, in the order of its rows."""
+        keys = [key for key in self.settings if key[0] == wildcards.described]
+        return [f"results/cells/{table}/{scale}/{task}.json" for table, scale, task in keys]
+
+    def setting_rows(self, wildcards: Any) -> list[str]:
+        """The folders that hold those cells."""
+        return sorted({str(Path(cell).parent) for cell in self.setting_cells(wildcards)})
+
     def make_row_folders(self) -> None:
         """Make them: tables take them as inputs, so that they must be there before the first cell is."""
-        for table, row, _ in self.cells:
+        for table, row, _ in [*self.cells, *self.settings]:
             Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
 
     def table_spec(self, wildcards: Any) -> str:

@@ -1,6 +1,7 @@
 # Shared by all rule files: the typed configuration, and what wildcards may be.
 
 import os
+import re
 import sys
 
 from tlm.artifacts import canonical_json
@@ -8,6 +9,7 @@ from tlm.config import runs
 from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
+from tlm.results.hyperparameters import TABLES
 from tlm.workflow import Workflow, as_json, code
 
 # A mistake in the configuration is told in one line, without Snakemake's traceback.
@@ -19,6 +21,7 @@ except TlmError as error:
     sys.exit(2)
 
 ASK = Workflow(PROJECT)
+DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
 ASK.make_row_folders()
 os.environ.update(ASK.environment)
 
@@ -39,6 +42,7 @@ wildcard_constraints:
     variant=r"[\w.-]+",
     seed=r"\d+",
     k=r"\d+",
-    table=r"[\w.-]+",
+    table=rf"(?!(?:{DESCRIBED})(?:/|\.csv|\.md))[\w.-]+",
+    described=DESCRIBED,
     row=r"[\w.-]+",
     column=r"[\w.-]+",

@@ -29,7 +29,14 @@ rule task:
     input:
         source=ASK.task_source,
         script="scripts/task.py",
-        code=code("artifacts.py", "config/data.py", "config/sources.py", "text.py", "sources", "tasks"),
+        code=code(
+            "artifacts.py",
+            "config/data.py",
+            "config/sources.py",
+            "text.py",
+            "sources",
+            "tasks",
+        ),
     output:
         "data/tasks/{task}/manifest.json",
     log:
@@ -51,7 +58,14 @@ rule corpus:
     input:
         made_from=ASK.corpus_inputs,
         script="scripts/corpus.py",
-        code=code("artifacts.py", "config/data.py", "config/sources.py", "text.py", "sources", "corpus"),
+        code=code(
+            "artifacts.py",
+            "config/data.py",
+            "config/sources.py",
+            "text.py",
+            "sources",
+            "corpus",
+        ),
     output:
         "data/corpora/{corpus}/manifest.json",
     log:

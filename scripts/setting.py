@@ -1,0 +1,22 @@
+"""Rule `setting`: one cell of Table A.1 or B.1, the hyper-parameters of a scale and task."""
+
+import argparse
+from pathlib import Path
+
+from tlm.artifacts import write_json
+from tlm.cli import run_script
+from tlm.config.base import parse_json
+from tlm.results.hyperparameters import Setting
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="Setting as JSON, or @file")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    setting = parse_json(Setting, options.spec, "--spec")
+    write_json(options.output, {**setting.model_dump(mode="json"), "differences": setting.differences})
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,36 @@
+"""Rule `settings`: Table A.1 or B.1 as CSV and Markdown, from its cells and the paper's own numbers."""
+
+import argparse
+import json
+from pathlib import Path
+
+from tlm.artifacts import write_text
+from tlm.cli import run_script
+from tlm.config.base import parse
+from tlm.results.hyperparameters import TABLES, Setting, assemble
+from tlm.results.reported import load_reported
+
+
+def read(path: Path) -> Setting:
+    cell = json.loads(path.read_text(encoding="utf-8"))
+    del cell["differences"]
+    return parse(Setting, cell, str(path))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, choices=TABLES)
+    parser.add_argument(
+        "--cells", type=Path, nargs="+", required=True, help="its cells, in the order of the rows"
+    )
+    parser.add_argument("--reported", type=Path, default=Path("config/reported.yaml"))
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    options = parser.parse_args()
+    rendered = assemble(options.name, [read(path) for path in options.cells], load_reported(options.reported))
+    write_text(options.markdown, rendered.markdown)
+    write_text(options.csv, rendered.csv)
+
+
+if __name__ == "__main__":
+    run_script(main)

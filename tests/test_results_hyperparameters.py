@@ -1,0 +1,79 @@
+"""Tables A.1 and B.1: the configuration beside the paper, differences marked, and Table 2's golden columns."""
+
+import csv
+import io
+
+import pytest
+from conftest import ROOT
+
+from tlm.config import runs
+from tlm.config.project import load_project
+from tlm.results.hyperparameters import STAGE1, STAGE2, assemble, setting
+from tlm.results.reported import load_reported
+
+REPORTED = load_reported(ROOT / "config/reported.yaml")
+
+
+def settings(table, scale, **overrides):
+    config = {"scale": scale, "seeds": [1], "overrides": overrides}
+    project = load_project(config, ROOT / "config")
+    return [
+        setting(table, runs.resolve(project, task, "tlm", 1), REPORTED) for task in project.scale.all_tasks
+    ]
+
+
+def lines(table, *scales, **overrides):
+    found = [each for scale in scales for each in settings(table, scale, **overrides)]
+    return list(csv.DictReader(io.StringIO(assemble(table, found, REPORTED).csv)))
+
+
+@pytest.mark.parametrize("scale", ["small", "medium", "large"])
+def test_the_papers_scales_differ_in_nothing(scale):
+    for table in (STAGE1, STAGE2):
+        assert all(not each.differences for each in settings(table, scale)), table
+
+
+@pytest.mark.parametrize(
+    ("scale", "flops", "data"),
+    [
+        ("small", 2.739e18, 0.9125e9),
+        ("medium", 8.304e18, 1.2125e9),
+        ("large", 7.590e19, 3.6375e9),
+    ],
+)
+def test_the_golden_columns_follow_from_the_table(scale, flops, data):
+    means = [line for line in lines(STAGE1, scale) if line["task"] == "mean"]
+    assert [line["source"] for line in means] == ["configured", "reported"]
+    assert float(f"{float(means[0]['flops']):.3e}") == flops
+    printed = REPORTED.tables["table2"].rows[f"tlm-{scale}"].cells
+    assert float(f"{flops:.2e}") == float(means[1]["flops"]) == printed["flops"].mean
+    assert float(means[1]["data"]) == data
+
+
+def test_a_changed_number_is_marked_in_both_forms():
+    changed = settings(STAGE1, "medium", stage1={"rho2": 7})
+    assert all(each.differences == ["rho2"] for each in changed)
+    rendered = assemble(STAGE1, changed, REPORTED)
+    rows = list(csv.DictReader(io.StringIO(rendered.csv)))
+    ours = [row for row in rows if row["source"] == "configured" and row["task"] != "mean"]
+    assert len(ours) == 8 and all(row["rho2"] == "7" and row["differs"] == "rho2" for row in ours)
+    assert (
+        "| **7** |" in rendered.markdown
+        and "**" not in rendered.markdown.split("reported |")[1].split("\n")[0]
+    )
+
+
+def test_every_reported_column_stands_beneath_ours():
+    rows = lines(STAGE1, "small", "large")
+    reported = {(row["scale"], row["task"]) for row in rows if row["source"] == "reported"}
+    assert reported - {("small", "mean"), ("large", "mean")} == {
+        (scale, task) for scale in ("small", "large") for task in REPORTED.hyperparameters[scale]
+    }
+
+
+def test_scales_of_our_own_show_their_budget_and_how_they_finetune():
+    (line,) = lines(STAGE1, "smoke")
+    assert (line["budget_tokens"], line["steps"], line["training_tokens"]) == ("60000", "", "60000")
+    ours, paper, others = lines(STAGE2, "smoke")
+    assert ours["differs"] == "training_steps learning_rate batch_size" and paper["training_steps"] == "30000"
+    assert others["task"] == "Gururangan et al. (2020)" and others["epochs"] == "3 or 10"

@@ -1,0 +1,272 @@
+"""Tables A.1 and B.1: the hyper-parameters of every scale and task, from the configuration, beside the paper's.
+
+Place in the flow: config/scales/ and config/reported.yaml → cells, one a scale and task → tables. Nothing is trained
+for them: a cell depends on the configuration alone, and a table rebuilds exactly the cells whose settings changed. The
+golden columns of Table 2 (FLOPs, data) follow from Table B.1, as the means at the end of each of the paper's scales.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from tlm.config.base import Strict
+from tlm.config.runs import Run
+from tlm.config.training import Optimizer, Stage1Spec
+from tlm.evaluation.flops import paper_flops, paper_tokens
+from tlm.results.reported import Reported
+from tlm.results.tables import Rendered
+
+STAGE1, STAGE2 = "tableB.1", "tableA.1"
+Name = Literal["tableA.1", "tableB.1"]
+TABLES: tuple[Name, ...] = ("tableA.1", "tableB.1")
+Value = float | int | str | None
+
+HEADINGS = {
+    "k": "Top-K",
+    "data": "Training data (bytes)",
+    "steps": "Training steps",
+    "training_steps": "Training steps",
+    "budget_tokens": "Token budget",
+    "batch_size": "Batch size",
+    "internal_length": "Sequence length, internal",
+    "external_length": "Sequence length, external",
+    "training_tokens": "Training tokens",
+    "flops": "FLOPs",
+    "learning_rate": "Learning rate",
+    "weight_decay": "Weight decay",
+    "warmup_steps": "Warm-up steps",
+    "max_grad_norm": "Max. grad. norm",
+}
+COLUMNS = {
+    STAGE1: (
+        "k",
+        "rho1",
+        "rho2",
+        "corpus",
+        "steps",
+        "budget_tokens",
+        "batch_size",
+        "internal_length",
+        "external_length",
+        "training_tokens",
+        "data",
+        "flops",
+    ),
+    STAGE2: (
+        "epochs",
+        "training_steps",
+        "patience",
+        "learning_rate",
+        "batch_size",
+        "max_grad_norm",
+        "weight_decay",
+        "warmup_steps",
+        "length",
+    ),
+}
+TITLES = {
+    STAGE1: "Hyper-parameters of stage 1, per scale and task",
+    STAGE2: "Hyper-parameters of finetuning (stage 2), per scale and task",
+}
+NOTES = {
+    STAGE1: (
+        "Training tokens: steps x batch size x sequence length (Section 4.1); where internal batches have a length of "
+        "their own, one batch in every rho1 + 1 has it. Scales that count tokens instead of steps show their budget.",
+        "FLOPs: 6 x training tokens x parameters, with the paper's count of parameters, stage 1 only (note 1 of Table "
+        "2). Data: bytes of the selected passages, which only a run can tell; reported for the paper's scales.",
+    ),
+    STAGE2: ("Reported is the paper's Table A.1; its column of Gururangan et al. (2020) stands last.",),
+}
+
+
+class Setting(Strict):
+    """The hyper-parameters of one scale and task, and the paper's for the same: all that a cell is made of."""
+
+    table: Name
+    scale: str
+    task: str
+    configured: dict[str, Value]
+    reported: dict[str, Value] | None
+    """None where the paper has no such column."""
+
+    @property
+    def differences(self) -> list[str]:
+        """What the paper states otherwise."""
+        return [
+            key
+            for key, value in (self.reported or {}).items()
+            if not _same(self.configured.get(key, value), value)
+        ]
+
+
+def _same(ours: Value, theirs: Value) -> bool:
+    if isinstance(ours, str) and isinstance(theirs, str):
+        return ours == theirs.lower().replace("_", "-")  # c-bert is C_BERT
+    return ours == theirs
+
+
+def setting(table: Name, run: Run, reported: Reported) -> Setting:
+    """The setting of a resolved TLM run."""
+    scale, task = run.scale, run.task
+    if table == STAGE2:
+        ours = reported.tables[STAGE2].rows["ours"].cells
+        paper: dict[str, Value] | None = {key: value.mean for key, value in ours.items()}
+        return Setting(table=table, scale=scale, task=task, configured=_stage2(run), reported=paper)
+    paper = None
+    if (column := reported.hyperparameters.get(scale, {}).get(task)) is not None:
+        paper = {
+            "k": column.k,
+            "rho1": column.rho1,
+            "rho2": column.rho2,
+            "corpus": column.corpus,
+            "steps": column.steps,
+            "batch_size": column.batch_size,
+            "internal_length": column.internal_length or column.length,
+            "external_length": column.length,
+            "training_tokens": paper_tokens(
+                steps=column.steps,
+                batch_size=column.batch_size,
+                length=column.length,
+                internal_length=column.internal_length,
+                rho1=column.rho1,
+            ),
+            "data": column.data,
+        }
+    return Setting(table=table, scale=scale, task=task, configured=_stage1(run), reported=paper)
+
+
+def _stage1(run: Run) -> dict[str, Value]:
+    assert run.spec is not None and run.selection is not None
+    stage = run.spec.stage1
+    return {
+        "k": run.selection.size,
+        "rho1": stage.rho1,
+        "rho2": stage.rho2,
+        "corpus": run.corpus,
+        "steps": stage.budget.steps,
+        "budget_tokens": stage.budget.tokens,
+        "batch_size": stage.batch_size * stage.accumulation,
+        "internal_length": stage.internal_length,
+        "external_length": stage.external_length,
+        "training_tokens": training_tokens(stage),
+    }
+
+
+def training_tokens(stage: Stage1Spec) -> float:
+    """Tokens of stage 1 as the paper counts them; the budget itself where the scale counts tokens."""
+    if stage.budget.steps is None:
+        assert stage.budget.tokens is not None
+        return stage.budget.tokens
+    assert isinstance(stage.rho1, int)
+    return paper_tokens(
+        steps=stage.budget.steps,
+        batch_size=stage.batch_size * stage.accumulation,
+        length=stage.external_length,
+        internal_length=stage.internal_length,
+        rho1=stage.rho1,
+    )
+
+
+def _stage2(run: Run) -> dict[str, Value]:
+    assert run.spec is not None and run.spec.stage2 is not None
+    stage = run.spec.stage2
+    return {
+        "epochs": stage.epochs,
+        "training_steps": stage.steps,
+        "learning_rate": stage.optimizer.learning_rate,
+        "batch_size": stage.batch_size,
+        "max_grad_norm": stage.optimizer.max_grad_norm,
+        "weight_decay": stage.optimizer.weight_decay,
+        "warmup_steps": _warmup(stage.optimizer),
+        "length": stage.length,
+    }
+
+
+def _warmup(optimizer: Optimizer) -> Value:
+    return f"{optimizer.warmup_fraction:.0%}" if optimizer.warmup_steps is None else optimizer.warmup_steps
+
+
+def assemble(table: Name, settings: Sequence[Setting], reported: Reported) -> Rendered:
+    """The table of `settings`, in their order: ours and, beneath, the paper's wherever it has them."""
+    lines: list[dict[str, Value]] = []
+    for scale in dict.fromkeys(each.scale for each in settings):
+        mine = [each for each in settings if each.scale == scale]
+        for each in mine:
+            lines.append(_line(scale, each.task, "configured", each.configured, each.differences))
+            if each.reported is not None:
+                lines.append(_line(scale, each.task, "reported", each.reported))
+        if table == STAGE1:
+            lines += _means(scale, mine, reported)
+    if table == STAGE2:
+        theirs = reported.tables[STAGE2].rows["reported"]
+        values = {key: value.text or value.mean for key, value in theirs.cells.items()}
+        lines.append(_line("", theirs.label, "reported", values))
+    columns = ["scale", "task", "source", *COLUMNS[table], "differs"]
+    return Rendered(csv=_csv(columns, lines), markdown=_markdown(table, columns, lines))
+
+
+def _line(
+    scale: str, task: str, source: str, values: Mapping[str, Value], differs: Sequence[str] = ()
+) -> dict[str, Value]:
+    return {"scale": scale, "task": task, "source": source, **values, "differs": " ".join(differs)}
+
+
+def _means(scale: str, settings: Sequence[Setting], reported: Reported) -> list[dict[str, Value]]:
+    """Tokens, data and FLOPs over the tasks that the paper has at this scale: what Table 2 prints."""
+    known = [each for each in settings if each.reported is not None]
+    row = reported.tables["table2"].rows.get(f"tlm-{scale}")
+    if not known or row is None:
+        return []
+    parameters, data = (
+        row.cells["parameters"].mean,
+        [each.reported["data"] for each in known if each.reported],
+    )
+    assert parameters is not None
+    tokens = sum(float(each.configured["training_tokens"] or 0) for each in known) / len(known)
+    ours = {"training_tokens": tokens, "flops": paper_flops(tokens, parameters)}
+    theirs = {"flops": row.cells["flops"].mean, "data": sum(float(each or 0) for each in data) / len(data)}
+    return [_line(scale, "mean", "configured", ours), _line(scale, "mean", "reported", theirs)]
+
+
+def _csv(columns: Sequence[str], lines: Sequence[Mapping[str, Value]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for line in lines:
+        writer.writerow(["" if line.get(key) is None else _plain(key, line[key]) for key in columns])
+    return out.getvalue()
+
+
+def _plain(key: str, value: Value) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4e}" if key == "flops" else f"{value:.10g}"
+
+
+def _markdown(table: Name, columns: Sequence[str], lines: Sequence[Mapping[str, Value]]) -> str:
+    """A table a scale; what differs from the paper in bold."""
+    shown = [column for column in columns if column not in ("scale", "differs")]
+    parts = [f"# {TITLES[table]}\n"]
+    for scale in dict.fromkeys(line["scale"] for line in lines):
+        mine = [line for line in lines if line["scale"] == scale]
+        present = [key for key in shown if any(line.get(key) is not None for line in mine)]
+        rows = [[HEADINGS.get(key, key) for key in present], ["---"] * len(present)]
+        rows += [[_pretty(key, line) for key in present] for line in mine]
+        parts.append(f"\n## {scale or 'Others'}\n")
+        parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))
+    notes = ["Bold: differs from what the paper reports.", *NOTES[table]]
+    return "\n".join([*parts, "", *(f"- {note}" for note in notes)]) + "\n"
+
+
+def _pretty(key: str, line: Mapping[str, Value]) -> str:
+    value = line.get(key)
+    if value is None:
+        return ""
+    large = key in ("flops", "training_tokens", "data")
+    text = (
+        f"{value:.2e}".replace("e+", "E") if large else value if isinstance(value, str) else f"{value:.10g}"
+    )
+    return f"**{text}**" if key in str(line["differs"]).split() else text

@@ -1,0 +1,44 @@
+# Tables A.1 and B.1: what the configuration says, beside what the paper says. Nothing is trained for them.
+
+
+rule setting:
+    """The hyper-parameters of one scale and task, beside the paper's."""
+    input:
+        script="scripts/setting.py",
+        code=code("artifacts.py", "results/hyperparameters.py"),
+    output:
+        "results/cells/{described}/{row}/{column}.json",
+    log:
+        "logs/setting/{described}-{row}-{column}.log",
+    benchmark:
+        "benchmarks/setting/{described}-{row}-{column}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.setting,
+    shell:
+        "python {input.script} --spec {params.spec:q} --output {output} 2>&1 | tee {log}"
+
+
+rule settings:
+    """Table A.1 or B.1, every configured scale and task."""
+    input:
+        cells=ASK.setting_cells,
+        rows=ASK.setting_rows,
+        reported="config/reported.yaml",
+        script="scripts/settings.py",
+        code=code("artifacts.py", "results/hyperparameters.py", "results/reported.py"),
+    output:
+        csv="results/{described}.csv",
+        markdown="results/{described}.md",
+    log:
+        "logs/settings/{described}.log",
+    benchmark:
+        "benchmarks/settings/{described}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python {input.script} --name {wildcards.described} --cells {input.cells} --reported {input.reported}"
+        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
