@@ -7,6 +7,7 @@ from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.elasticsearch import server_settings
 from tlm.config.retrieval import IndexSpec
+from tlm.retrieval.elastic.state import await_server
 from tlm.retrieval.index import build_index, build_share, parse_share
 
 
@@ -20,8 +21,17 @@ def main() -> None:
     parser.add_argument(
         "--elasticsearch", help="retrieval.elasticsearch as JSON: load into that server instead"
     )
+    parser.add_argument(
+        "--wait-for",
+        nargs="*",
+        type=Path,
+        default=[],
+        help="file of the local server that is started for this",
+    )
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
+    for state in args.wait_for:
+        await_server(state)
     spec = parse_json(IndexSpec, args.spec, "--spec")
     if args.elasticsearch:
         from tlm.retrieval.elastic.index import (

@@ -7,6 +7,7 @@ from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.elasticsearch import server_settings
 from tlm.config.retrieval import RetrievalSpec
+from tlm.retrieval.elastic.state import await_server
 from tlm.retrieval.index import parse_share
 from tlm.retrieval.stage import retrieve, retrieve_share
 
@@ -24,8 +25,17 @@ def main() -> None:
     parser.add_argument(
         "--elasticsearch", help="retrieval.elasticsearch as JSON, for an index that is on a server"
     )
+    parser.add_argument(
+        "--wait-for",
+        nargs="*",
+        type=Path,
+        default=[],
+        help="file of the local server that is started for this",
+    )
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
+    for state in args.wait_for:
+        await_server(state)
     spec = parse_json(RetrievalSpec, args.spec, "--spec")
     if args.share:
         share = parse_share(args.share)

@@ -42,6 +42,29 @@ def _serve() -> Path:
     return Path(os.environ.get("TLM_SHARED", ROOT.parent / "shared")) / "elasticsearch" / "serve"
 
 
+def _command(home: Path, port: int) -> list[str]:
+    return [str(_serve()), "--home", str(home), "--port", str(port), "--heap", HEAP]
+
+
+def _unpack(home: Path) -> None:
+    """Put the program where `serve` would, told to compile in haste: that halves the time of a start."""
+    program = home / "program"
+    if program.exists():
+        return
+    with tarfile.open(next(_serve().parent.glob("elasticsearch-*.tar.xz"))) as archive:
+        archive.extractall(program, filter="data")
+    options = program / "config" / "jvm.options.d"
+    options.mkdir(exist_ok=True)
+    (options / "tests.options").write_text("-XX:TieredStopAtLevel=1\n", encoding="ascii")
+
+
+def serve_command(home: Path, port: int) -> str:
+    """A command that runs a server in the foreground, for `retrieval.elasticsearch.start`."""
+    _unpack(home)
+    # It ends sooner while it reads its input, which here never comes.
+    return f"bash -c 'exec {' '.join(_command(home, port))} --watch-stdin < <(exec sleep 3600)'"
+
+
 def free_port() -> int:
     """A port P that is free together with P + 100, where the server's nodes talk to each other."""
     while True:
@@ -71,11 +94,11 @@ class Server:
 
     def start(self) -> Server:
         """Start it on its home (which keeps what it held) and wait until it answers."""
-        command = [str(_serve()), "--home", str(self.home), "--port", str(self.port), "--heap", HEAP]
+        command = _command(self.home, self.port)
         command += ["--watch-stdin"]  # it ends with this process, however that ends
         command += ["--password", self.password] if self.password else []
         command += ["--tls"] if self.tls else []
-        self._unpack()
+        _unpack(self.home)
         log = self.home / "serve.log"
         with log.open("a", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
@@ -93,17 +116,6 @@ class Server:
         self.pid = int(said["pid"])
         self.ca = Path(said["ca"]) if "ca" in said else None
         return self
-
-    def _unpack(self) -> None:
-        """Put the program where `serve` would, told to compile in haste: that halves the time of a start."""
-        program = self.home / "program"
-        if program.exists():
-            return
-        with tarfile.open(next(_serve().parent.glob("elasticsearch-*.tar.xz"))) as archive:
-            archive.extractall(program, filter="data")
-        options = program / "config" / "jvm.options.d"
-        options.mkdir(exist_ok=True)
-        (options / "tests.options").write_text("-XX:TieredStopAtLevel=1\n", encoding="ascii")
 
     def kill(self) -> None:
         """End it as a power cut does, and return when it is gone."""
@@ -160,13 +172,22 @@ def _alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def running(password: str | None = None, tls: bool = False) -> Iterator[Server]:
-    """A server with an empty home, stopped and cleared away at the end."""
+def home_for_a_server() -> Iterator[Path]:
+    """An empty folder that the server's user can reach; cleared away at the end."""
     home = Path(tempfile.mkdtemp(prefix="tlm-elasticsearch-"))
-    home.chmod(0o755)  # started by root, the server runs as a user who must reach it
-    server = Server(home, free_port(), password, tls)
+    home.chmod(0o755)
     try:
-        yield server.start()
+        yield home
     finally:
-        server.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(password: str | None = None, tls: bool = False) -> Iterator[Server]:
+    """A server with an empty home, stopped at the end."""
+    with home_for_a_server() as home:
+        server = Server(home, free_port(), password, tls)
+        try:
+            yield server.start()
+        finally:
+            server.stop()

@@ -84,6 +84,16 @@ class Workflow:
             return ""
         return f"--elasticsearch '{canonical_json(settings.elasticsearch.model_dump(include={'prefix', 'shards'}))}'"
 
+    def served(self, job: str) -> list[str]:
+        """The file that tells how far the server of a job is, if the configuration says how one is started."""
+        settings = self.project.settings.retrieval
+        started = settings.backend == "elasticsearch" and settings.elasticsearch.start
+        return [f"data/servers/{job}.json"] if started else []
+
+    def beside_server(self, cores: int) -> int:
+        """Threads of a job: `cores`, or none where its server, which is started with it, takes them all."""
+        return 0 if self.served("") else cores
+
     def gathered(self, shares: list[str]) -> list[str]:
         """The shares that a merging job waits for: none if it does the work alone."""
         return shares if self.project.settings.retrieval.shares > 1 else []

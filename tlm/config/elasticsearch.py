@@ -30,6 +30,8 @@ class ElasticsearchSpec(Strict):
 
     url: str = "http://127.0.0.1:9200"
     """Scheme, host and port. The environment variable ELASTICSEARCH_URL goes before it."""
+    start: str | None = None
+    """Command that runs a server at `url` in the foreground until SIGTERM; each job that needs it starts one."""
     ca_certificate: str | None = None
     """File with the certificate of the authority that signed the server's; the system's authorities otherwise."""
     verify_certificate: bool = True

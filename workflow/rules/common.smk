@@ -36,6 +36,7 @@ wildcard_constraints:
     source=r"[\w.-]+",
     task=r"[\w.-]+",
     corpus=r"[\w.-]+",
+    job=r"[\w.-]+",
     tokenizer=r"[\w.-]+",
     selection=r"[\w.-]+",
     scale=PROJECT.settings.scale,

@@ -35,6 +35,7 @@ rule index:
         shares=ASK.gathered(
             gather.share("data/shares/index/{{corpus}}/{scatteritem}/manifest.json")
         ),
+        server=ASK.served("index-{corpus}"),
         script="scripts/index.py",
         code=code(
             "artifacts.py",
@@ -52,14 +53,14 @@ rule index:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: ASK.beside_server(workflow.cores)
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
         shares=ASK.share_flags,
         backend=ASK.backend_flags,
     shell:
         "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.shares} {params.backend}"
-        " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+        " --wait-for {input.server} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
 rule retrieve_share:
@@ -92,6 +93,7 @@ rule retrieve:
     input:
         index="data/indexes/{corpus}/manifest.json",
         task="data/tasks/{task}/manifest.json",
+        server=ASK.served("retrieve-{corpus}-{task}-top{k}"),
         script="scripts/retrieve.py",
         shares=ASK.gathered(
             gather.share(
@@ -113,13 +115,14 @@ rule retrieve:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: ASK.beside_server(workflow.cores)
     params:
         spec=ASK.retrieval_spec,
         shares=ASK.share_flags,
     shell:
         "python {input.script} --spec {params.spec:q} --index $(dirname {input.index})"
-        " --task $(dirname {input.task}) {params.shares} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+        " --task $(dirname {input.task}) {params.shares} --wait-for {input.server}"
+        " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
 rule selection:

@@ -1,0 +1,20 @@
+"""Run a local Elasticsearch for the length of the job that uses it."""
+
+import argparse
+from pathlib import Path
+
+from tlm.cli import run_script
+from tlm.config.elasticsearch import server_settings
+from tlm.retrieval.elastic.service import serve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--elasticsearch", help="settings as JSON, over those of TLM_ELASTICSEARCH")
+    parser.add_argument("--state", required=True, type=Path, help="file that tells how far the server is")
+    args = parser.parse_args()
+    serve(server_settings(args.elasticsearch), args.state)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,111 @@
+"""A server of one's own for the length of a job: started, watched until it is healthy, and ended.
+
+Place in the flow: behind the rule `server`, a Snakemake service that `index` and `retrieve` wait for where
+`retrieval.elasticsearch.start` holds a command. A small JSON file tells them how far the server is; the command
+runs behind a guard (`tlm.retrieval.elastic.guard`), so that it does not outlive this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tlm.config.elasticsearch import ElasticsearchSpec
+from tlm.errors import TlmError
+from tlm.retrieval.elastic.client import connect
+from tlm.retrieval.elastic.state import HEALTHY, SILENT, tell
+
+Guard = subprocess.Popen[bytes]
+
+
+def serve(server: ElasticsearchSpec, state: Path, healthy: float = HEALTHY, silent: float = SILENT) -> None:
+    """Run `server.start` until SIGTERM, or until the parent of this process is gone; tell in `state` how it is.
+
+    Raises TlmError, and says so in `state`, if the command cannot be run, something else answers at the address,
+    the server is not healthy in time, or ends by itself.
+    """
+    parent = os.getppid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    tell(state, "starting")
+    try:
+        with local_server(server.start or "", server, healthy, silent) as guard:
+            tell(state, "ready")
+            while os.getppid() == parent:
+                if guard.poll() is not None:
+                    raise TlmError(f"the server ended by itself, with code {guard.returncode}; see its log")
+                time.sleep(0.2)
+    except (TlmError, ValueError) as error:
+        tell(state, "failed", str(error))
+        raise TlmError(str(error)) from None
+
+
+def _wait_until_silent(address: str, seconds: float) -> None:
+    """The server of the job before may still be stopping: it has some time to be gone."""
+    parts = urlsplit(address)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((parts.hostname or "", parts.port or 9200), timeout=5).close()
+        except OSError:
+            return
+        if time.monotonic() > deadline:
+            raise TlmError(
+                f"{address}: something listens there already; stop it, or set retrieval.elasticsearch.start to null"
+                " to use it"
+            )
+        time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def local_server(
+    command: str, server: ElasticsearchSpec, healthy: float = HEALTHY, silent: float = SILENT
+) -> Iterator[Guard]:
+    """Run `command`, a healthy server at the address of `server`, for the length of the block.
+
+    Raises TlmError if the command is empty or ends early, something else answers at the address for longer than
+    `silent` seconds, or the server is not healthy within `healthy` seconds.
+    """
+    words = shlex.split(command)
+    if not words:
+        raise TlmError("the command is empty: there is no server to start")
+    address = os.environ.get("ELASTICSEARCH_URL") or server.url
+    _wait_until_silent(address, silent)
+    guarded = [sys.executable, "-m", "tlm.retrieval.elastic.guard", *words]
+    guard = subprocess.Popen(guarded, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        _wait_until_healthy(guard, server, healthy)
+        print(f"{address}: started and healthy", flush=True)
+        yield guard
+    finally:
+        # A second signal must not leave the server half stopped; the guard would end it all the same.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        assert guard.stdin is not None
+        guard.stdin.close()
+        guard.wait()
+
+
+def _wait_until_healthy(guard: Guard, server: ElasticsearchSpec, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connect(server)
+            return
+        except TlmError as error:
+            last = error
+        if guard.poll() is not None:
+            raise TlmError(
+                f"the command ended with code {guard.returncode} before the server answered; see its log"
+            )
+        if time.monotonic() > deadline:
+            raise TlmError(f"not healthy after {seconds:.0f} s: {last}")
+        time.sleep(0.5)

@@ -1,0 +1,33 @@
+"""How far a local server is: a small file, written by `service` and read by the jobs that wait for the server."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from tlm.artifacts import atomic_file, canonical_json
+from tlm.errors import TlmError
+
+HEALTHY = 300.0  # seconds until a server that was started must be healthy
+SILENT = 90.0  # seconds until a predecessor at the same address must be gone; its guard gives it 60
+
+
+def tell(state: Path, word: str, reason: str = "") -> None:
+    """Write that the server is `starting`, `ready` or `failed`, and why."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(state) as temporary:
+        temporary.write_text(canonical_json({"state": word, "reason": reason}), encoding="utf-8")
+
+
+def await_server(state: Path, seconds: float = HEALTHY + SILENT) -> None:
+    """Return when the server that `state` tells of is healthy. Raises TlmError with its reason if it is not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        held = json.loads(state.read_text(encoding="utf-8"))
+        if held["state"] == "ready":
+            return
+        if held["state"] == "failed":
+            raise TlmError(f"retrieval.elasticsearch.start: {held['reason']}")
+        time.sleep(0.2)
+    raise TlmError(f"{state}: no server was ready after {seconds:.0f} s; see its log in logs/server/")
