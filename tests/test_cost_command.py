@@ -80,7 +80,7 @@ def test_what_does_not_exist_is_one_line(project, target, scale, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--device", "gpu"), "there are cpu"),
+        (("--device", "gpu"), "there are here, cpu"),
         (("--cores", "0"), "positive"),
         (("--gflops", "-1"), "positive"),
     ],

@@ -18,7 +18,7 @@ from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops
 
 RUN = "runs/demo/pubmed-rct/tlm/seed1"
-SETTING = Setting(("results/table2.csv",), "demo", "cpu", "10 GFLOP/s", cores=2, threads=1, gpu=False)
+SETTING = Setting(("results/table2.csv",), "demo", "here", "10 GFLOP/s", cores=2, threads=1, gpu=False)
 OVERRIDES = 'overrides={"stage1": {"budget": {"steps": "150000"}, "batch_size": "256", %s}}'
 LENGTHS = '"internal_length": "512", "external_length": "128", "rho1": "19"'
 
@@ -196,7 +196,7 @@ def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):
 
 def test_gpus_by_name():
     assert gpu("a100", 0.5).flops_per_second == GPUS["a100"] * 1e12 / 2
-    with pytest.raises(TlmError, match="there are cpu, a10, "):
+    with pytest.raises(TlmError, match="there are here, cpu, a10, "):
         gpu("a1000", 0.5)
     with pytest.raises(TlmError, match="utilisation"):
         gpu("a100", 35)

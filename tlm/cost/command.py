@@ -14,7 +14,7 @@ from tlm.config.training import ModelSpec
 from tlm.cost.estimate import estimate
 from tlm.cost.facts import Facts
 from tlm.cost.jobs import pending, read_project
-from tlm.cost.machine import CPU, GPUS, STEP_SECONDS, UTILISATION, Rate, gpu
+from tlm.cost.machine import CPU, GPUS, HERE, STEP_SECONDS, UTILISATION, Rate, gpu
 from tlm.cost.report import Setting, as_json, as_text
 from tlm.cost.training_rules import RateOf
 from tlm.errors import TlmError
@@ -30,7 +30,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("targets", nargs="*", help="as for snakemake; by default everything")
     parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake")
     parser.add_argument(
-        "--device", default=CPU, help=f"{CPU}: this machine, measured; or {', '.join(GPUS)} (default: {CPU})"
+        "--device",
+        default=HERE,
+        help=f"{HERE} (default): this machine's GPU or processor, measured; {CPU}: its processor; or one of "
+        f"{', '.join(GPUS)}, by its data sheet",
     )
     parser.add_argument(
         "--utilisation", type=float, default=UTILISATION, help="share of a GPU's peak (default: %(default)s)"
@@ -45,32 +48,32 @@ def run(args: argparse.Namespace) -> None:
     """Print the estimate. Raises TlmError for targets, a configuration or a device that do not exist."""
     if args.cores < 1 or (args.gflops is not None and args.gflops <= 0):
         raise TlmError("--cores and --gflops must be positive")
-    on_gpu = args.device != CPU
-    named = gpu(args.device, args.utilisation) if on_gpu else None
+    known = None if args.gflops is None else Rate(0.0, args.gflops * 1e9)
+    if args.device not in (HERE, CPU):
+        known = gpu(args.device, args.utilisation)
     jobs = pending(args.targets, args.config, str(args.cores))
     project = read_project(args.config)
     facts = Facts(project)
-    rates: dict[str, Rate] = {}
-    found = estimate(jobs, facts, _rates(facts, named, args.gflops, rates))
+    measured: dict[str, Rate] = {}
+    found = estimate(
+        jobs, facts, _measuring(facts, args.device, measured) if known is None else lambda *_: known
+    )
     setting = Setting(
         targets=tuple(args.targets),
         scale=project.settings.scale,
         device=args.device,
-        speed=_speed(args, rates),
+        speed=_speed(args, measured),
         cores=args.cores,
         threads=project.scale.threads,
-        gpu=on_gpu,
+        gpu=any(rate.gpu for rate in (known, *measured.values()) if rate is not None),
     )
     print(json.dumps(as_json(found, setting), indent=2) if args.json else as_text(found, setting))
 
 
-def _rates(facts: Facts, named: Rate | None, gflops: float | None, seen: dict[str, Rate]) -> RateOf:
-    """One rate for all models, or a measurement for each size; `seen` collects what was measured."""
-    if named is not None or gflops is not None:
-        fixed = named or Rate(0.0, (gflops or 0) * 1e9)
-        return lambda *_: fixed
+def _measuring(facts: Facts, where: str, seen: dict[str, Rate]) -> RateOf:
+    """A measurement for each size of a model that is asked for; `seen` collects them."""
 
-    def measured(model: ModelSpec, vocabulary: int, rows: int, length: int) -> Rate:
+    def rate_of(model: ModelSpec, vocabulary: int, rows: int, length: int) -> Rate:
         name = f"{model.architecture} {model.layers} x {model.hidden_size}"
         if name not in seen:  # its first batch stands for all: FLOPs a second hardly depend on it
             from tlm.cost.measure import measure  # imports torch, which only a measurement needs
@@ -78,6 +81,7 @@ def _rates(facts: Facts, named: Rate | None, gflops: float | None, seen: dict[st
             seen[name] = measure(
                 model,
                 vocabulary,
+                where=where,
                 rows=rows,
                 length=length,
                 precision=facts.project.settings.precision,
@@ -85,11 +89,11 @@ def _rates(facts: Facts, named: Rate | None, gflops: float | None, seen: dict[st
             )
         return seen[name]
 
-    return measured
+    return rate_of
 
 
 def _speed(args: argparse.Namespace, rates: dict[str, Rate]) -> str:
-    if args.device != CPU:
+    if args.device in GPUS:
         peak = GPUS[args.device]
         return (
             f"{args.utilisation:.0%} of the data sheet's {peak:g} TFLOP/s (--utilisation) and "

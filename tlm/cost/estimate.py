@@ -15,7 +15,6 @@ from tlm.cost.facts import Facts, file_bytes, total
 from tlm.cost.jobs import Job
 from tlm.cost.parts import Part
 from tlm.cost.training_rules import RateOf, run_of
-from tlm.errors import TlmError
 
 _DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
     "fetch": data_rules.fetch,
@@ -80,21 +79,18 @@ class Estimate:
 
 
 def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
-    """What these jobs cost. Raises TlmError for an output that the configuration does not name."""
+    """What these jobs, which Snakemake has planned, cost. Raises TlmError where a model's sizes are not known."""
     parts: dict[str, list[Part]] = {}
     runs: dict[str, Run] = {}
     chains: dict[str, float] = {}
     for job in jobs:
-        try:
-            if job.rule in _TRAINING:
-                run = run_of(facts, job)
-                part = _TRAINING[job.rule](facts, run, rate_of)
-                runs[run.folder] = run
-                chains[run.folder] = chains.get(run.folder, 0.0) + part.seconds
-            else:
-                part = _DATA[job.rule](facts, job) if job.rule in _DATA else Part()
-        except (KeyError, IndexError):
-            raise TlmError(f"{job.output}: config/ does not name it") from None
+        if job.rule in _TRAINING:
+            run = run_of(facts, job)
+            part = _TRAINING[job.rule](facts, run, rate_of)
+            runs[run.folder] = run
+            chains[run.folder] = chains.get(run.folder, 0.0) + part.seconds
+        else:
+            part = _DATA[job.rule](facts, job) if job.rule in _DATA else Part()
         parts.setdefault(job.rule, []).append(part)
     before = {name: chains.get(run.pretraining.folder, 0.0) for name, run in runs.items() if run.pretraining}
     # In the order of the flow, and what no estimate knows at the end.

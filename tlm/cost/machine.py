@@ -15,7 +15,8 @@ UTILISATION = 0.35
 STEP_SECONDS = 0.01
 """What a step takes on a GPU besides, of launching hundreds of kernels: likewise; it is what small models wait for."""
 
-CPU = "cpu"
+HERE, CPU = "here", "cpu"
+"""Not a name of the list below: what this machine trains on (its GPU if it has one), or its processor."""
 
 # Dense peak of matrix products in TFLOP/s in the precision that `precision: auto` takes there: bf16, or fp32 on GPUs
 # without bf16 (V100, T4). From NVIDIA's data sheets; figures "with sparsity" are halved.
@@ -39,6 +40,8 @@ class Rate:
 
     step_seconds: float
     flops_per_second: float
+    gpu: bool = False
+    """Whether it is a GPU's, on which jobs come one after the other."""
 
     def seconds(self, flops: float, steps: int = 0) -> float:
         """Time of that many FLOPs in that many steps."""
@@ -48,7 +51,7 @@ class Rate:
 def gpu(name: str, utilisation: float) -> Rate:
     """A named GPU at a share of its peak. Raises TlmError for a name that is not in the list."""
     if name not in GPUS:
-        raise TlmError(f"--device {name}: not known; there are {', '.join([CPU, *GPUS])}")
+        raise TlmError(f"--device {name}: not known; there are {', '.join([HERE, CPU, *GPUS])}")
     if not 0 < utilisation <= 1:
         raise TlmError(f"--utilisation {utilisation}: a share of the peak, above 0 and at most 1")
-    return Rate(STEP_SECONDS, GPUS[name] * 1e12 * utilisation)
+    return Rate(STEP_SECONDS, GPUS[name] * 1e12 * utilisation, gpu=True)

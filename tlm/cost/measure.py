@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from transformers.utils import logging
 
 from tlm.config.training import ModelSpec, Optimizer, Precision
 from tlm.cost import parameters
-from tlm.cost.machine import CPU, Rate
+from tlm.cost.machine import HERE, Rate
 from tlm.evaluation.flops import Work, matmul_flops
 from tlm.training.masking import assemble, mask
 from tlm.training.model import TensorBatch, TwoHeads, attention_for, build_mlm
@@ -25,7 +26,7 @@ from tlm.training.precision import resolve
 from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store
 
-_FLOPS = 1e11  # of the larger step at most: a second or so on one core
+_FLOPS = {"cpu": 1e11, "cuda": 1e13}  # of the larger step at most: a second or so on one core, less on a GPU
 _LAYERS = 2  # the others are like them
 _SECONDS = 1.0  # of repeating each step
 _MASKED = 0.15
@@ -35,6 +36,7 @@ def measure(
     model: ModelSpec,
     vocabulary: int,
     *,
+    where: str,
     rows: int,
     length: int,
     precision: Precision,
@@ -42,11 +44,14 @@ def measure(
 ) -> Rate:
     """Time steps of stage 1's external kind with `rows` of `length` tokens, and of a quarter of that length.
 
+    `where` is `here`, which is what training would take, or `cpu`.
     The difference of the two gives the FLOPs a second, the rest is every step's fixed time. Deep models are cut
     to two layers and large batches to fewer rows: that changes the share of the fixed time, which is scaled
     back, not the FLOPs a second.
     """
     torch.set_num_threads(threads)
+    on_gpu = where == HERE and torch.cuda.is_available()
+    device = "cuda" if on_gpu else "cpu"
     # A checkpoint's family is trained from scratch here, RoBERTa as BERT, whose products are the same.
     family = "bert" if model.architecture == "roberta" else model.architecture
     layers = min(model.layers, _LAYERS)
@@ -57,16 +62,16 @@ def measure(
         work = Work(rows * length, rows * length**2, round(_MASKED * rows * length), 0)
         return float(matmul_flops(sizes, work).total)
 
-    rows = max(1, min(rows, int(_FLOPS / flops(length, 1))))
+    rows = max(1, min(rows, int(_FLOPS[device] / flops(length, 1))))
     short = max(8, length // 4)
-    step = _stepper(small, vocabulary, rows, bf16=resolve(precision, CPU) == "bf16")
+    step = _stepper(small, vocabulary, rows, device, resolve(precision, device))
     slow, fast = _best(lambda: step(length)), _best(lambda: step(short))
     if slow <= fast:  # a model so small that its FLOPs do not show
-        return Rate(0.0, flops(length, rows) / slow)
+        return Rate(0.0, flops(length, rows) / slow, on_gpu)
     per_second = (flops(length, rows) - flops(short, rows)) / (slow - fast)
     fixed = max(0.0, fast - flops(short, rows) / per_second)
     whole, cut = (parameters.count(each, vocabulary, 2).both for each in (model, small))
-    return Rate(fixed * whole / cut, flops(length, rows) / (slow - fixed))
+    return Rate(fixed * whole / cut, flops(length, rows) / (slow - fixed), on_gpu)
 
 
 def _best(step: Callable[[], None]) -> float:
@@ -80,23 +85,27 @@ def _best(step: Callable[[], None]) -> float:
     return best
 
 
-def _stepper(model: ModelSpec, vocabulary: int, rows: int, *, bf16: bool) -> Callable[[int], None]:
+def _stepper(
+    model: ModelSpec, vocabulary: int, rows: int, device: str, precision: Literal["fp32", "bf16"]
+) -> Callable[[int], None]:
     """A function that does one optimizer step on random ids of a given length."""
     logging.set_verbosity_error()
     entries = Vocabulary(vocabulary, pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4))
-    network = TwoHeads(build_mlm(model, entries, attention=attention_for(CPU), seed=1), None, bf16=bf16)
-    network.train()
+    mlm = build_mlm(model, entries, attention=attention_for(device, precision=precision), seed=1)
+    network = TwoHeads(mlm, None, bf16=precision == "bf16").to(device).train()
     optimizers = build_optimizers(Optimizer(learning_rate=1e-4), network)
     rng = np.random.default_rng(0)
 
     def step(length: int) -> None:
         store = Store(rng.integers(5, vocabulary, rows * length), np.arange(rows + 1) * length)
         batch = mask(assemble(store, np.arange(rows), length, entries), entries, _MASKED, rng)
-        losses = network(TensorBatch.of(batch, torch.device(CPU)), stage1_weights(False, 0, [batch]))
+        losses = network(TensorBatch.of(batch, torch.device(device)), stage1_weights(False, 0, [batch]))
         losses["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return step

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlm.cost.estimate import Estimate
+from tlm.cost.machine import GPUS
 from tlm.progress import duration
 
 SCHEMA = 1
@@ -80,7 +81,7 @@ def as_text(found: Estimate, setting: Setting) -> str:
         lines.append(
             "  ".join([first(widths[0]), *(put(w) for put, w in zip(others, widths[1:], strict=True))])
         )
-    where = f"one {setting.device.upper()}" if setting.gpu else "this machine"
+    where = f"one {setting.device.upper()}" if setting.device in GPUS else "this machine"
     lines += [
         "",
         f"about {duration(_wall(found, setting))} on {where} and {_some(setting.cores, 'core')}, without downloads",
