@@ -1,7 +1,7 @@
 # The pipeline's table of contents. Each stage is one file of workflow/rules/, each rule one script of scripts/.
 #
 #   snakemake results/table2.csv --cores        the main results
-#   snakemake --cores                           every table of config/experiments.yaml
+#   snakemake --cores                           every table and figure of config/experiments.yaml
 #   snakemake -n --config scale=mini            what a larger scale would run
 
 
@@ -21,6 +21,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/described.smk"
+include: "workflow/rules/figures.smk"
 
 
 localrules:
@@ -31,3 +32,5 @@ rule all:
     default_target: True
     input:
         expand("results/{table}.csv", table=[*PROJECT.experiments.tables, *TABLES]),
+        expand("results/{figure}.pdf", figure=PROJECT.experiments.figures),
+        "results/attention.csv",

@@ -7,13 +7,14 @@ function.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tlm.artifacts import canonical_json
-from tlm.config import runs
+from tlm.config import runs, shown
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.elasticsearch import SETTINGS
 from tlm.config.experiments import CellSpec
@@ -47,6 +48,17 @@ def _manifests(folders: dict[str, str | None]) -> dict[str, str]:
 
 def _flags(folders: dict[str, str | None]) -> str:
     return " ".join(f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder)
+
+
+def _watched(folders: list[str]) -> dict[str, list[str]]:
+    """Artifacts as inputs, and their folders as well.
+
+    Snakemake does not miss an intermediate artifact behind a finished result. Its folder, an input too, is made anew
+    here if it is gone, and is then newer than the result.
+    """
+    for folder in folders:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return {"made_from": [manifest(folder) for folder in folders], "watched": folders}
 
 
 @dataclass(frozen=True)
@@ -294,3 +306,50 @@ class Workflow:
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""
         return as_json(self.project.table(wildcards.table))
+
+    def _read_heads(self, wildcards: Any) -> dict[str, str | None]:
+        run = self.run(wildcards)
+        if run.spec is None:
+            raise TlmError(f"{run.folder} trains no encoder and has no attention heads")
+        return {"stage2": run.model} if run.spec.stage2 else {"stage1": run.stage1}
+
+    def attention_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The model that is evaluated: its heads are read."""
+        return _manifests(self._read_heads(wildcards))
+
+    def attention_flags(self, wildcards: Any) -> str:
+        """The same as a flag of its script."""
+        return _flags(self._read_heads(wildcards))
+
+    @property
+    def attention_spec(self) -> str:
+        """What is read off the heads."""
+        return as_json(self.project.experiments.attention.heads)
+
+    @property
+    def attention_table_spec(self) -> str:
+        """What the script of results/attention.csv is told."""
+        return as_json(shown.attention_table(self.project))
+
+    def attention_table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        """The heads of every task, model and seed."""
+        return _watched(shown.compared_folders(self.project))
+
+    @property
+    def figure_names(self) -> str:
+        """A pattern of the figures that are declared."""
+        return "|".join(map(re.escape, self.project.experiments.figures)) or "(?!)"
+
+    def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        """What a figure is drawn from: heads, cells, or the rules themselves."""
+        kind = self.project.figure(wildcards.figure).kind
+        if kind == "heads":
+            return _watched(shown.heads_folders(self.project, wildcards.figure))
+        if kind == "performance":
+            cells = shown.performance_cells(self.project, wildcards.figure)
+            return {"made_from": cells, "watched": sorted({str(Path(cell).parent) for cell in cells})}
+        return {"made_from": ["Snakefile", *map(str, sorted(Path("workflow/rules").glob("*.smk")))]}
+
+    def figure_spec(self, wildcards: Any) -> str:
+        """What a figure's script is told."""
+        return as_json(shown.drawing(self.project, wildcards.figure))

@@ -17,6 +17,7 @@ from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
 from tlm.config.experiments import TableSpec
+from tlm.config.figures import AttentionSpec, FigureSpec
 from tlm.config.local import with_local_tasks
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec
@@ -84,6 +85,8 @@ class Experiments(Strict):
 
     variants: dict[str, VariantSpec]
     tables: dict[str, TableSpec]
+    attention: AttentionSpec = AttentionSpec()
+    figures: dict[str, FigureSpec] = {}
 
 
 class Project(Strict):
@@ -107,6 +110,10 @@ class Project(Strict):
     def table(self, name: str) -> TableSpec:
         """The table of that name. Raises TlmError listing the known ones."""
         return _lookup(self.experiments.tables, name, "table", "config/experiments.yaml: tables")
+
+    def figure(self, name: str) -> FigureSpec:
+        """The figure of that name. Raises TlmError listing the known ones."""
+        return _lookup(self.experiments.figures, name, "figure", "config/experiments.yaml: figures")
 
 
 def _lookup(among: Mapping[str, Any], name: str, what: str, where: str) -> Any:

@@ -5,7 +5,7 @@ import re
 import sys
 
 from tlm.artifacts import canonical_json
-from tlm.config import runs
+from tlm.config import runs, shown
 from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
@@ -16,6 +16,7 @@ from tlm.workflow import Workflow, as_json, code
 try:
     PROJECT = load_project(config)
     runs.check(PROJECT)
+    shown.check_figures(PROJECT)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -43,7 +44,7 @@ wildcard_constraints:
     variant=r"[\w.-]+",
     seed=r"\d+",
     k=r"\d+",
-    table=rf"(?!(?:{DESCRIBED})(?:/|\.csv|\.md))[\w.-]+",
+    table=rf"(?!(?:{DESCRIBED}|{ASK.figure_names}|attention)(?:/|\.csv|\.md))[\w.-]+",
     described=DESCRIBED,
     row=r"[\w.-]+",
     column=r"[\w.-]+",

@@ -1,0 +1,29 @@
+"""Rule `attention_table`: positional and vertical heads of all models as CSV and Markdown."""
+
+import argparse
+from pathlib import Path
+
+from tlm.artifacts import write_text
+from tlm.cli import run_script
+from tlm.config.base import parse_json
+from tlm.config.figures import AttentionTable
+from tlm.evaluation.heads import read_attention
+from tlm.results.attention import HEADER, as_markdown, attention_rows
+from tlm.results.figures.style import as_csv
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="AttentionTable as JSON, or @file")
+    parser.add_argument("--made-from", type=Path, nargs="+", required=True, help="attention artifacts")
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    options = parser.parse_args()
+    spec = parse_json(AttentionTable, options.spec, "--spec")
+    rows = attention_rows(spec, [read_attention(path) for path in options.made_from])
+    write_text(options.markdown, as_markdown(rows))
+    write_text(options.csv, as_csv(HEADER, rows))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,418 @@
+"""Figures: nothing overlaps, nothing is lost in grey, and the same figure is the same bytes."""
+
+import csv
+import itertools
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Text
+from PIL import Image
+
+from tlm.artifacts import write_json
+from tlm.config.figures import (
+    AttentionTable,
+    Drawing,
+    HeadsFigure,
+    PerformanceFigure,
+    PipelineFigure,
+    ShownModel,
+    ShownRow,
+)
+from tlm.errors import TlmError
+from tlm.evaluation.heads import Attention, Example, count, stack
+from tlm.results.attention import HEADER, as_markdown, attention_rows
+from tlm.results.figures import draw as draw_module
+from tlm.results.figures.heads import classes, draw_heads, mosaic
+from tlm.results.figures.layout import crossings, lay_out
+from tlm.results.figures.performance import draw_performance
+from tlm.results.figures.pipeline import draw_pipeline, read_graph, rule_graph, wrapped
+from tlm.results.figures.style import save, styled
+from tlm.results.reported import load_reported
+
+REPORTED = load_reported(ROOT / "config/reported.yaml")
+RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
+SENTENCE = "crystallographic comparison with the structurally related."
+TOKENS = (
+    "[CLS]",
+    "crystal",
+    "##lographic",
+    "comparison",
+    "with",
+    "the",
+    "structurally",
+    "related",
+    ".",
+    "[SEP]",
+)
+SPECIAL = np.array([token in ("[CLS]", "[SEP]") for token in TOKENS])
+VERTICAL = SPECIAL | np.array([token == "." for token in TOKENS])
+DOT = """digraph snakemake_dag {
+	0[label = "table", color = "0.5 0.6 0.85", style="rounded"];
+	1[label = "cell", color = "0.5 0.6 0.85", style="rounded"];
+	2[label = "evaluate", color = "0.5 0.6 0.85", style="rounded,dashed"];
+	3[label = "tfidf", color = "0.5 0.6 0.85", style="rounded"];
+	4[label = "task", color = "0.5 0.6 0.85", style="rounded"];
+	1 -> 0
+	2 -> 1
+	3 -> 1
+	4 -> 2
+	4 -> 3
+}
+"""
+
+
+def heads(layers, number, seed):
+    """Random weights with a positional head at (0, 0) and a vertical one in the last place."""
+    weights = np.random.default_rng(seed).random((layers, number, len(TOKENS), len(TOKENS)))
+    weights[0, 0] += 9 * np.eye(len(TOKENS), k=1)
+    weights[-1, -1, :, 0] += 9
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def model(variant, seed=1, *, layers=2, number=2, texts=6, spec=(1, 100), digest="d"):
+    found = [
+        count(heads(layers, number, 100 * seed + text), queries=~SPECIAL, targets=VERTICAL)
+        for text in range(texts)
+    ]
+    weights = heads(layers, number, seed).astype(np.float32)
+    return Attention(
+        folder=ROOT / variant,
+        task="chemprot",
+        task_digest=digest,
+        variant=variant,
+        seed=seed,
+        spec={"seed": spec[0], "resamples": spec[1]},
+        hits=stack(found),
+        examples={"chemprot": Example(SENTENCE, TOKENS, weights, SPECIAL, VERTICAL)},
+    )
+
+
+def heads_drawing(*variants):
+    return Drawing(
+        figure=HeadsFigure(kind="heads", title="Attention", example="chemprot", tasks=("chemprot",)),
+        models=[ShownModel(variant=name, label=name.upper()) for name in variants],
+        task="chemprot",
+    )
+
+
+def cell(row, column, mean, sd=None):
+    return {
+        "table": "table2",
+        "row": row,
+        "column": column,
+        "mean": mean,
+        "sd": sd,
+        "scale": "demo",
+        "made_from": [{"task": task, "seed": 1} for task in ("a", "b")],
+    }
+
+
+PERFORMANCE = Drawing(
+    figure=PerformanceFigure(
+        kind="performance",
+        title="Average performance against relative FLOPs",
+        table="table2",
+        paper="table2",
+        reported=[
+            {"label": "TLM", "rows": ["tlm-small", "tlm-medium", "tlm-large"]},
+            {"label": "BERT", "rows": ["bert-base", "bert-large"]},
+            {"label": "RoBERTa", "rows": ["roberta-base", "roberta-large"]},
+        ],
+    ),
+    rows=[ShownRow(row=row, series=row.upper()) for row in ("tlm", "plm", "tfidf")],
+)
+CELLS = [
+    cell("tlm", "average", 74.2, 0.5),
+    cell("tlm", "flops", 4.1e12),
+    cell("plm", "average", 73.8, 0.4),
+    cell("plm", "flops", 8.9e12),
+    cell("tfidf", "average", 76.1),
+    cell("tfidf", "flops", None),
+]
+
+
+def some_figures():
+    yield "performance", lambda: draw_performance(PERFORMANCE, CELLS, REPORTED)
+    yield "heads-2x2", lambda: draw_heads(heads_drawing("tlm", "plm"), [model("tlm"), model("plm", 2)])
+    large = [model(name, seed, layers=12, number=12) for seed, name in enumerate(("tlm", "bert", "other"))]
+    yield "heads-12x12", lambda: draw_heads(heads_drawing("tlm", "bert", "other"), large)
+    four = [model(f"m{seed}", seed, layers=4, number=4) for seed in range(4)]
+    yield "heads-4-models", lambda: draw_heads(heads_drawing("m0", "m1", "m2", "m3"), four)
+    yield "one-model", lambda: draw_heads(heads_drawing("tlm"), [model("tlm")])
+    yield (
+        "pipeline",
+        lambda: draw_pipeline(PipelineFigure(kind="pipeline", title="Rules", targets=["x"]), DOT, RULES),
+    )
+
+
+FIGURES = dict(some_figures())
+
+
+def overlaps(figure):
+    """Pairs of texts that touch, and texts that leave the page."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    hidden = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        drawn = axis._update_ticks()  # ticks beyond the limits exist, too, but are not drawn
+        ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+        off = [tick for tick in ticks if tick not in drawn or not axis.axes.axison]
+        hidden |= {label for tick in off for label in (tick.label1, tick.label2)}
+    shown = [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in hidden
+    ]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
+    page = figure.bbox
+    outside = [
+        name
+        for name, box in boxes
+        if box.x0 < -1 or box.y0 < -1 or box.x1 > page.x1 + 1 or box.y1 > page.y1 + 1
+    ]
+    touching = [
+        (one, other)
+        for (one, a), (other, b) in itertools.combinations(boxes, 2)
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 0.5 and min(a.y1, b.y1) - max(a.y0, b.y0) > 0.5
+    ]
+    return outside, touching
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_overlaps_another_or_leaves_the_page(name):
+    with styled():
+        outside, touching = overlaps(FIGURES[name]().figure)
+    assert not outside
+    assert not touching
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_figure_is_the_same_bytes(name, tmp_path):
+    for turn in ("one", "two"):
+        with styled():
+            paths = [tmp_path / f"{turn}.{end}" for end in ("pdf", "png", "csv")]
+            save(FIGURES[name](), *paths)
+    for end in ("pdf", "png", "csv"):
+        assert (tmp_path / f"one.{end}").read_bytes() == (tmp_path / f"two.{end}").read_bytes()
+    for word in (b"CreationDate", b"ModDate"):
+        assert word not in (tmp_path / "one.pdf").read_bytes()
+
+
+def test_a_persons_matplotlibrc_changes_nothing(tmp_path):
+    import matplotlib as mpl
+
+    draw = FIGURES["performance"]
+    with styled():
+        save(draw(), *(tmp_path / f"plain.{end}" for end in ("pdf", "png", "csv")))
+    with mpl.rc_context({"font.size": 20, "lines.linewidth": 9, "axes.facecolor": "black"}), styled():
+        save(draw(), *(tmp_path / f"mine.{end}" for end in ("pdf", "png", "csv")))
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "mine.png").read_bytes()
+
+
+def test_marks_of_heads_survive_in_grey(tmp_path):
+    """Frame and mask are darker than the page when colour is gone, and no two marks have the same grey."""
+    with styled():
+        save(FIGURES["heads-12x12"](), *(tmp_path / f"a.{end}" for end in ("pdf", "png", "csv")))
+    image = Image.open(tmp_path / "a.png")
+    colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
+    grey = np.asarray(image.convert("L")).ravel()
+    red = (colours[:, 0] > 180) & (colours[:, 1] < 40)
+    assert red.sum() > 100 and grey[red].mean() < 100
+    mask = (np.ptp(colours, axis=1) < 12) & (grey > 140) & (grey < 200)
+    assert mask.sum() > 1000
+
+
+def test_performance_is_relative_to_the_most_expensive_row_of_its_own_panel():
+    with styled():
+        drawn = draw_performance(PERFORMANCE, CELLS, REPORTED)
+    rows = {(row[1], row[2]): dict(zip(drawn.header, row, strict=True)) for row in drawn.rows}
+    assert rows["PLM", "plm"]["relative_flops"] == 1
+    assert rows["TLM", "tlm"]["relative_flops"] == pytest.approx(4.1 / 8.9)
+    assert rows["TFIDF", "tfidf"]["relative_flops"] is None
+    assert rows["RoBERTa", "roberta-large"]["relative_flops"] == 1
+    assert rows["TLM", "tlm-large"]["relative_flops"] == pytest.approx(7.59e19 / 4.36e21)
+    left, right = drawn.figure.axes
+    assert left.get_xscale() == right.get_xscale() == "log"
+    assert "demo" in left.get_title() and REPORTED.paper.version in right.get_title()
+
+
+def test_a_point_without_performance_is_an_error_not_a_gap():
+    cells = [each for each in CELLS if (each["row"], each["column"]) != ("plm", "average")]
+    with pytest.raises(TlmError, match="row plm has no average"):
+        draw_performance(PERFORMANCE, cells, REPORTED)
+
+
+def test_the_picture_holds_every_head_in_its_place():
+    example = model("tlm", layers=3, number=2).examples["chemprot"]
+    picture = mosaic(example)
+    step = len(TOKENS) + 2
+    assert picture.shape == (3 * step - 2, 2 * step - 2)
+    assert np.array_equal(picture[2 * step :, step:], example.weights[2, 1])
+    assert np.isnan(picture[:, len(TOKENS)]).all()
+
+
+def test_frames_and_masks_are_those_of_the_sentence():
+    example = model("tlm").examples["chemprot"]
+    positional, vertical = classes(example.hits)
+    assert np.argwhere(positional).tolist() == [[0, 0]] and np.argwhere(vertical).tolist() == [[1, 1]]
+    with styled():
+        drawn = draw_heads(heads_drawing("tlm"), [model("tlm")])
+    red = [
+        patch
+        for patch in drawn.figure.axes[0].patches
+        if patch.get_edgecolor()[:3] == (0xC1 / 255, 0x12 / 255, 0x1F / 255)
+    ]
+    assert [patch.get_xy() for patch in red] == [(-0.5, -0.5)]
+    assert len(drawn.rows) == 4 and drawn.rows[0][4:8] == (
+        1,
+        1,
+        1.0,
+        0.25,
+    )  # the last word looks at the period, that at [SEP]
+
+
+def test_heads_of_another_task_are_refused():
+    with pytest.raises(TlmError, match="on chemprot"):
+        draw_heads(heads_drawing("tlm", "plm"), [model("tlm")])
+
+
+@given(
+    st.sets(
+        st.tuples(st.integers(0, 8), st.integers(0, 8)).filter(lambda pair: pair[0] < pair[1]), min_size=1
+    )
+)
+@settings(max_examples=40)
+def test_a_layout_keeps_its_promises(pairs):
+    edges = {(f"n{start}", f"n{end}") for start, end in pairs}
+    nodes = {name for edge in edges for name in edge}
+    layout = lay_out(nodes, edges)
+    assert set(layout.at) == nodes and set(layout.routes) == edges
+    for start, end in edges:
+        route = layout.routes[start, end]
+        assert route[0] == layout.at[start] and route[-1] == layout.at[end]
+        assert [layer for _, layer in route] == list(range(layout.at[start][1], layout.at[end][1] + 1))
+    for (_, a), (_, b) in itertools.combinations(layout.at.items(), 2):
+        assert a[1] != b[1] or abs(a[0] - b[0]) >= 1 - 1e-6  # boxes are one wide
+    for edge, route in layout.routes.items():  # no edge runs through a box
+        for x, layer in route[1:-1]:
+            for name, at in layout.at.items():
+                assert name in edge or at[1] != layer or abs(at[0] - x) >= 0.5
+    assert layout == lay_out(sorted(nodes, reverse=True), sorted(edges))
+
+
+def test_crossings_that_can_be_avoided_are():
+    edges = {("a", "y"), ("b", "x"), ("c", "z"), ("x", "end"), ("y", "end"), ("z", "end")}
+    layout = lay_out({name for edge in edges for name in edge}, edges)
+    rows = [[], [], []]
+    for name, (x, layer) in layout.at.items():
+        rows[layer].append((x, name))
+    assert crossings([[name for _, name in sorted(row)] for row in rows], edges) == 0
+
+
+def test_a_cycle_is_refused():
+    with pytest.raises(TlmError, match="cycle"):
+        lay_out({"a", "b"}, {("a", "b"), ("b", "a")})
+
+
+def test_the_graph_does_not_depend_on_snakemakes_numbers():
+    names, edges = read_graph(DOT)
+    assert names == ["cell", "evaluate", "table", "task", "tfidf"]
+    renumbered = DOT
+    for number in range(5):
+        renumbered = renumbered.replace(f"{number}[", f"1{number}[")
+    renumbered = (
+        renumbered.replace("1 -> 0", "11 -> 10")
+        .replace("2 -> 1\n", "12 -> 11\n")
+        .replace("3 -> 1\n", "13 -> 11\n")
+    )
+    renumbered = renumbered.replace("4 -> 2", "14 -> 12").replace("4 -> 3", "14 -> 13")
+    assert read_graph(renumbered) == (names, edges)
+    with pytest.raises(TlmError, match="another form"):
+        read_graph("digraph {}")
+
+
+@pytest.mark.slow
+def test_the_real_graph_has_the_steps_of_the_method_in_their_order():
+    dot = rule_graph(["results/table2.csv"], '{"scale": "smoke"}', ROOT)
+    names, edges = read_graph(dot)
+    path = [
+        "fetch",
+        "task",
+        "retrieve",
+        "selection",
+        "external_tokens",
+        "stage1",
+        "stage2",
+        "evaluate",
+        "cell",
+        "table",
+    ]
+    assert set(itertools.pairwise(path)) <= set(edges)
+    with styled():
+        drawn = draw_pipeline(PipelineFigure(kind="pipeline", title="Rules", targets=["x"]), dot, RULES)
+        outside, touching = overlaps(drawn.figure)
+        left = [box.get_x() for box in drawn.figure.axes[0].patches if isinstance(box, FancyBboxPatch)]
+        assert len(left) == len(set(names))
+        for text in drawn.figure.axes[0].texts:  # no text sticks out of its box
+            box = text.get_window_extent().transformed(drawn.figure.axes[0].transData.inverted())
+            assert any(x <= box.x0 and box.x1 <= x + 0.92 for x in left), text.get_text()
+    assert not outside and not touching
+    with pytest.raises(TlmError, match=r"rulegraph results/nothing\.pdf"):
+        rule_graph(["results/nothing.pdf"], '{"scale": "smoke"}', ROOT)
+
+
+def test_text_is_wrapped_by_its_width_and_says_what_it_leaves_out():
+    with styled():
+        assert wrapped("one two", 500) == ["one two"]
+        lines = wrapped("word " * 40, 100)
+        assert len(lines) == 3 and lines[-1].endswith(" …")
+        assert len(wrapped("iiii " * 9, 60)[0]) > len(wrapped("WWWW " * 9, 60)[0])
+
+
+def test_a_rule_without_a_docstring_is_named():
+    with pytest.raises(TlmError, match="declared with a docstring in none"):
+        draw_pipeline(PipelineFigure(kind="pipeline", title="Rules", targets=["x"]), DOT, [])
+
+
+def test_a_figure_of_cells_is_read_from_their_files(tmp_path):
+    paths = []
+    for number, each in enumerate(CELLS):
+        paths.append(tmp_path / f"{number}.json")
+        write_json(paths[-1], each)
+    with styled():
+        drawn = draw_module.draw(PERFORMANCE, paths, REPORTED)
+    assert len(drawn.rows) == 3 + 7
+
+
+SPEC = AttentionTable(models=[ShownModel(variant="tlm", label="TLM"), ShownModel(variant="plm", label="PLM")])
+
+
+def test_the_table_of_heads_gives_means_over_seeds_and_paired_differences():
+    rows = attention_rows(SPEC, [model(name, seed) for name in ("tlm", "plm") for seed in (1, 2)])
+    tlm, plm, difference = (dict(zip(HEADER, row, strict=True)) for row in rows)
+    assert (tlm["task"], tlm["model"], tlm["seeds"], tlm["texts"], tlm["heads"]) == (
+        "chemprot",
+        "TLM",
+        2,
+        6,
+        4,
+    )
+    assert tlm["positional"] == 1 and tlm["positional_by_seed"] == "1 1"
+    assert tlm["vertical"] == plm["vertical"] == 1
+    assert tlm["positional_share_low"] <= tlm["positional_share"] <= tlm["positional_share_high"]
+    # The same heads on the same texts: resample by resample there is no difference.
+    for name in ("positional", "vertical_share"):
+        assert [difference[f"{name}{end}"] for end in ("", "_low", "_high")] == [0, 0, 0]
+    assert "| chemprot | TLM − PLM |" in as_markdown(rows)
+    assert list(csv.reader(as_markdown(rows).splitlines()))
+
+
+def test_models_read_on_different_texts_are_not_compared():
+    with pytest.raises(TlmError, match="other texts"):
+        attention_rows(SPEC, [model("tlm"), model("plm", digest="another")])
+    with pytest.raises(TlmError, match="of plm on chemprot is missing"):
+        attention_rows(SPEC, [model("tlm")])

@@ -1,0 +1,146 @@
+"""Figure 1: average performance against relative FLOPs, logarithmic.
+
+Place in the flow: cells of a table → figure. What we measured and what the paper reports stand on axes of their own:
+the tasks differ, and on one pair of axes heights would be compared that cannot be. On each, FLOPs are relative to the
+most expensive row, which in the paper is RoBERTa-Large.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from tlm.config.figures import Drawing, PerformanceFigure
+from tlm.errors import TlmError
+from tlm.results.figures.style import GREY, SERIES, TEXT_WIDTH, Drawn, new_figure
+from tlm.results.reported import Reported, reported_line
+
+Cell = Mapping[str, Any]
+_LEVEL = " (level)"  # after the name of a row without FLOPs
+HEADER = ("source", "series", "row", "performance", "performance_sd", "flops", "relative_flops")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row of a table: its height with standard deviation, and its FLOPs (None where nobody counted any)."""
+
+    series: str
+    row: str
+    label: str  # what the row is called
+    performance: float
+    sd: float | None
+    flops: float | None
+
+
+def draw_performance(drawing: Drawing, cells: Sequence[Cell], reported: Reported) -> Drawn:
+    """The figure. Raises TlmError naming the row that has no performance, or if no row of a panel has FLOPs."""
+    figure = drawing.figure
+    assert isinstance(figure, PerformanceFigure)
+    given = {(cell["row"], cell["column"]): cell for cell in cells}
+    measured = [
+        _point(
+            figure,
+            row.series,
+            row.row,
+            row.series,
+            {column: cell for (of, column), cell in given.items() if of == row.row},
+        )
+        for row in drawing.rows
+    ]
+    printed = [
+        _point(figure, series.label, row, line.label, line.cells)
+        for series in figure.reported
+        for row in series.rows
+        for line in [reported_line(reported, f"{figure.paper}/{row}")]
+    ]
+    canvas = new_figure(TEXT_WIDTH, 3.2)
+    canvas.suptitle(figure.title)
+    left, right = canvas.subplots(1, 2)
+    first = given[drawing.rows[0].row, figure.performance]
+    panels = (
+        (left, f"measured, scale {first['scale']}", measured, _height_label(first)),
+        (right, f"reported, {reported.paper.version}", printed, "average of the paper's tasks (%)"),
+    )
+    records: list[tuple[Any, ...]] = []
+    for axes, title, points, label in panels:
+        reference = _most_expensive(points)
+        _draw_panel(axes, points, reference)
+        axes.set(title=title, ylabel=label)
+        for point in points:
+            relative = None if point.flops is None else point.flops / (reference.flops or 1)
+            records.append(
+                (title, point.series, point.row, point.performance, point.sd, point.flops, relative)
+            )
+    return Drawn(canvas, HEADER, records)
+
+
+def _point(figure: PerformanceFigure, series: str, row: str, label: str, cells: Mapping[str, Cell]) -> Point:
+    height = cells.get(figure.performance)
+    if height is None or height["mean"] is None:
+        raise TlmError(f"figure {figure.title!r}: row {row} has no {figure.performance}; build its cell")
+    flops = cells.get(figure.flops)
+    return Point(
+        series, row, label, height["mean"], height.get("sd"), None if flops is None else flops["mean"]
+    )
+
+
+def _most_expensive(points: Sequence[Point]) -> Point:
+    costly = [point for point in points if point.flops]
+    if not costly:
+        raise TlmError("figure: no row has FLOPs, there is nothing to draw performance against")
+    return max(costly, key=lambda point: point.flops or 0)
+
+
+def _height_label(cell: Cell) -> str:
+    """What the heights are a mean of: the cell says which tasks."""
+    tasks = len({part["task"] for part in cell["made_from"]})
+    return f"average of {tasks} task{'s' if tasks != 1 else ''} (%)"
+
+
+def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
+    axes.set_xscale("log")
+    for number, series in enumerate(dict.fromkeys(point.series for point in points)):
+        look = SERIES[number % len(SERIES)]
+        own = [point for point in points if point.series == series]
+        costly = sorted((point for point in own if point.flops), key=lambda point: point.flops or 0)
+        for point in own:
+            if not point.flops:  # nothing to place it by: a level to compare with
+                axes.axhline(
+                    point.performance, color=GREY, linestyle=":", linewidth=1.4, label=series + _LEVEL
+                )
+        if costly:
+            axes.errorbar(
+                [(point.flops or 0) / (reference.flops or 1) for point in costly],
+                [point.performance for point in costly],
+                yerr=[point.sd or 0 for point in costly] if any(point.sd for point in costly) else None,
+                label=series,
+                markersize=6,
+                markeredgecolor="white",
+                capsize=3,
+                linewidth=1.4,
+                **look,
+            )
+    axes.set_xlabel(f"FLOPs of stage 1, relative to {reference.label}")
+    # Whole decades, of which at least one is seen: ticks at 0.1 and 1 where points lie between.
+    least = min((point.flops or 0) / (reference.flops or 1) for point in points if point.flops)
+    axes.set_xlim(10 ** math.floor(math.log10(least) - 0.15), 10**0.4)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(y=0.15)
+    handles, labels = axes.get_legend_handles_labels()
+    names = list(dict.fromkeys(point.series for point in points))
+    order = sorted(range(len(labels)), key=lambda place: names.index(labels[place].removesuffix(_LEVEL)))
+    axes.legend(
+        [handles[place] for place in order],
+        [labels[place] for place in order],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.22),
+        ncols=2,
+        frameon=False,
+        handlelength=3,
+    )

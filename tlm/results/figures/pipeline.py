@@ -1,0 +1,162 @@
+"""Figure 2: the pipeline, drawn from the rule graph that Snakemake itself computes.
+
+Place in the flow: Snakefile and rules → figure. Where the paper's Figure 2 sketches retrieval and joint training,
+this one shows every step that is run, and cannot fall behind the rules.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path as Curve
+from matplotlib.textpath import TextPath
+
+from tlm.config.figures import PipelineFigure
+from tlm.errors import TlmError
+from tlm.results.figures.layout import Edge, Layout, lay_out
+from tlm.results.figures.style import INK, SMALL, TEXT_WIDTH, Drawn, new_figure
+
+HEADER = ("rule", "feeds")
+_NODE = re.compile(r'^\s*(\d+)\[label = "(\w+)"', re.M)
+_EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.M)
+_RULE = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.M | re.S)
+_LINES = 3  # of text in a box
+_HEIGHT = 0.71  # of a box, in layers
+_WIDTH = 0.92  # of a box, in places
+_INSIDE = 0.035  # from the edge of a box to its text
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rule: its name, the file of workflow/rules/ that declares it, and what it says it does."""
+
+    name: str
+    stage: str
+    does: str
+
+
+def rule_graph(targets: Sequence[str], settings: str, folder: Path = Path()) -> str:
+    """Snakemake's rule graph of `targets`, in the DOT language, for config.yaml's `settings` as JSON.
+
+    Safe inside a running workflow: it takes no lock and starts no job. Raises TlmError with Snakemake's reason.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        config = Path(temporary) / "config.json"
+        config.write_text(settings, encoding="utf-8")
+        command = [sys.executable, "-m", "snakemake", "--rulegraph", "dot", "--nolock", "--forceall"]
+        command += ["--cores", "1", "--configfile", str(config), "--", *targets]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["no reason given"]
+        raise TlmError(f"snakemake --rulegraph {' '.join(targets)}: {reason[0].strip()}")
+    return done.stdout
+
+
+def read_graph(dot: str) -> tuple[list[str], list[Edge]]:
+    """Rules and edges of a rule graph, sorted: Snakemake numbers them differently each time."""
+    names = dict(_NODE.findall(dot))
+    edges = sorted({(names[start], names[end]) for start, end in _EDGE.findall(dot)})
+    if not names:
+        raise TlmError(
+            "snakemake --rulegraph gave no rule; its output has another form than this version reads"
+        )
+    return sorted(set(names.values())), edges
+
+
+def read_steps(files: Sequence[Path]) -> dict[str, Step]:
+    """Rule → what its file says of it."""
+    steps = {}
+    for path in files:
+        for name, docstring in _RULE.findall(path.read_text(encoding="utf-8")):
+            steps[name] = Step(name, path.stem, " ".join(docstring.split()))
+    return steps
+
+
+def draw_pipeline(figure: PipelineFigure, dot: str, files: Sequence[Path]) -> Drawn:
+    """The figure, one box a rule. Raises TlmError for a rule that none of `files` declares."""
+    nodes, edges = read_graph(dot)
+    steps = read_steps(files)
+    if unknown := [name for name in nodes if name not in steps]:
+        raise TlmError(f"rule {unknown[0]!r} is declared with a docstring in none of workflow/rules/*.smk")
+    layout = lay_out(nodes, edges)
+    ends = [x + side for x, _ in layout.at.values() for side in (-0.5, 0.5)]
+    ends += [x for route in layout.routes.values() for x, _ in route]
+    canvas = new_figure(TEXT_WIDTH, 0.82 * layout.layers + 0.4)
+    canvas.suptitle(figure.title)
+    axes = canvas.add_subplot()
+    stages = sorted({step.stage for step in steps.values()})
+    colours = dict(zip(stages, sns.color_palette("pastel", len(stages)).as_hex(), strict=True))
+    for edge in edges:
+        _draw_edge(axes, layout, edge)
+    room = 72 * 0.97 * TEXT_WIDTH * (_WIDTH - 2 * _INSIDE) / (max(ends) - min(ends) + 0.06)
+    for name in nodes:
+        _draw_step(axes, steps[name], layout.at[name], colours[steps[name].stage], room)
+    axes.set_xlim(min(ends) - 0.03, max(ends) + 0.03)
+    axes.set_ylim(layout.layers - 0.5, -0.5)
+    axes.axis("off")
+    return Drawn(canvas, HEADER, edges)
+
+
+def _draw_step(axes: Axes, step: Step, at: tuple[float, int], colour: str, room: float) -> None:
+    """A box with lines of `room` points: the rule's name, in italics the file that declares it, and what it does."""
+    x, y = at
+    left, top = x - _WIDTH / 2, y - _HEIGHT / 2
+    box = FancyBboxPatch(
+        (left, top), _WIDTH, _HEIGHT, boxstyle="round,pad=0,rounding_size=0.06", mutation_aspect=1.5
+    )
+    box.set(facecolor=colour, edgecolor=INK, linewidth=0.8, zorder=3)
+    axes.add_patch(box)
+    inside: dict[str, Any] = {"zorder": 4, "va": "top", "fontsize": SMALL}
+    axes.text(left + _INSIDE, top + 0.06, step.name, ha="left", **{**inside, "fontweight": "bold"})
+    axes.text(
+        left + _WIDTH - _INSIDE, top + 0.06, step.stage, ha="right", **{**inside, "fontstyle": "italic"}
+    )
+    axes.text(left + _INSIDE, top + 0.23, "\n".join(wrapped(step.does, room)), ha="left", **inside)
+
+
+def wrapped(text: str, room: float) -> list[str]:
+    """At most three lines, each no wider than `room` points as printed; "…" for words that are left out."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        last = len(lines) == _LINES
+        if TextPath((0, 0), f"{longer} …" if last else longer, size=SMALL).get_extents().width <= room:
+            lines[-1] = longer
+        elif last:
+            lines[-1] += " …"
+            break
+        else:
+            lines.append(word)
+    return lines
+
+
+def _draw_edge(axes: Axes, layout: Layout, edge: Edge) -> None:
+    """A smooth line, upright where it leaves, passes a layer and arrives."""
+    points = layout.routes[edge]
+    vertices = [(points[0][0], points[0][1] + _HEIGHT / 2)]
+    codes = [Curve.MOVETO]
+    for number, (x, y) in enumerate(points[1:], 1):
+        last = number == len(points) - 1
+        start = vertices[-1]
+        end = (x, y - _HEIGHT / 2)
+        middle = (start[1] + end[1]) / 2
+        vertices += [(start[0], middle), (x, middle), end]
+        codes += [Curve.CURVE4] * 3
+        if not last:  # straight past the boxes of a layer that the edge skips
+            vertices.append((x, y + _HEIGHT / 2))
+            codes.append(Curve.LINETO)
+    arrow = FancyArrowPatch(
+        path=Curve(vertices, codes), arrowstyle="-|>", mutation_scale=7, shrinkA=0, shrinkB=0
+    )
+    arrow.set(color="#666666", linewidth=0.8, zorder=2)
+    axes.add_patch(arrow)

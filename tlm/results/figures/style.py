@@ -1,0 +1,105 @@
+"""One style for all figures: legible in grey and on paper, and the same bytes every time.
+
+Place in the flow: every module of this package draws inside `styled()` on a figure of `new_figure()` and hands it
+to `save`. A series is told by marker and dash before it is told by colour. Nothing depends on a person's
+`matplotlibrc`, and no file holds a date.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tlm.artifacts import atomic_file, write_text
+
+TEXT_WIDTH = 7.0  # inches between the margins of a page
+SMALL = 7  # points: the least that is printed
+DPI = 200
+RED = "#c1121f"
+GREY = "#8d8d8d"
+INK = "#222222"
+
+_PALETTE = sns.color_palette("colorblind").as_hex()
+SERIES: list[dict[str, Any]] = [
+    {"color": _PALETTE[0], "marker": "o", "linestyle": "-"},
+    {"color": _PALETTE[3], "marker": "s", "linestyle": "--"},
+    {"color": _PALETTE[2], "marker": "^", "linestyle": "-."},
+    {"color": _PALETTE[4], "marker": "D", "linestyle": ":"},
+    {"color": _PALETTE[5], "marker": "v", "linestyle": (0, (5, 1))},
+]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A finished figure and the numbers in it: a header and rows."""
+
+    figure: Figure
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save in here."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(
+            {
+                **sns.axes_style("whitegrid"),
+                **sns.plotting_context("paper"),
+                "font.family": "DejaVu Sans",  # ships with matplotlib
+                "font.size": 8,
+                "figure.titlesize": 9.5,
+                "axes.titlesize": 9,
+                "axes.labelsize": 8,
+                "xtick.labelsize": SMALL,
+                "ytick.labelsize": SMALL,
+                "legend.fontsize": SMALL,
+                "text.color": INK,
+                "axes.labelcolor": INK,
+                "hatch.linewidth": 0.6,
+                "pdf.fonttype": 42,  # text that can be searched and copied
+                "svg.hashsalt": "tlm",
+                "savefig.dpi": DPI,
+            }
+        )
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches, laid out so that nothing overlaps."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(drawn: Drawn, pdf: Path, png: Path, table: Path) -> None:
+    """Write the figure as PDF and PNG and its numbers as CSV, atomically; equal figures give equal bytes."""
+    for path, form, metadata in (
+        (png, "png", {"Software": None}),
+        (pdf, "pdf", {"CreationDate": None, "ModDate": None}),
+    ):
+        with atomic_file(path) as temporary:
+            drawn.figure.savefig(temporary, format=form, metadata=metadata)
+        drawn.figure.set_layout_engine("none")  # laid out once: both show the same picture
+    write_text(table, as_csv(drawn.header, drawn.rows))
+
+
+def as_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Lines of CSV: floats to six digits, None as nothing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
+    return out.getvalue()

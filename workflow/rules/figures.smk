@@ -1,0 +1,97 @@
+# Attention heads, and the figures of the paper as pictures with their numbers beside them.
+
+
+rule attention:
+    """Attention of one trained model: every head on dev texts and on the paper's sentences."""
+    input:
+        unpack(ASK.attention_inputs),
+        task="data/tasks/{task}/manifest.json",
+        script="scripts/attention.py",
+        code=code(
+            "artifacts.py",
+            "config/figures.py",
+            "training/model.py",
+            "evaluation/attention.py",
+            "evaluation/heads.py",
+            "evaluation/predict.py",
+            "evaluation/record.py",
+        ),
+    output:
+        "runs/{scale}/{task}/{variant}/seed{seed}/attention/manifest.json",
+    log:
+        "logs/attention/{scale}-{task}-{variant}-seed{seed}.log",
+    benchmark:
+        "benchmarks/attention/{scale}-{task}-{variant}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: PROJECT.scale.threads
+    params:
+        spec=ASK.attention_spec,
+        model=ASK.attention_flags,
+    shell:
+        "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"
+        " --spec {params.spec:q} --task $(dirname {input.task}) {params.model}"
+        " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+
+
+rule attention_table:
+    """Positional and vertical heads of all models, with intervals."""
+    input:
+        unpack(ASK.attention_table_inputs),
+        script="scripts/attention_table.py",
+        code=code(
+            "artifacts.py",
+            "config/figures.py",
+            "evaluation/heads.py",
+            "results/attention.py",
+            "results/figures/style.py",
+        ),
+    output:
+        csv="results/attention.csv",
+        markdown="results/attention.md",
+    log:
+        "logs/attention_table.log",
+    benchmark:
+        "benchmarks/attention_table.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.attention_table_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q} --made-from {input.made_from}"
+        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+
+
+rule figure:
+    """A figure as PDF and PNG, and as CSV the numbers in it."""
+    input:
+        unpack(ASK.figure_inputs),
+        reported="config/reported.yaml",
+        script="scripts/figure.py",
+        code=code(
+            "artifacts.py",
+            "config/figures.py",
+            "evaluation/heads.py",
+            "results/cells.py",
+            "results/figures",
+            "results/reported.py",
+        ),
+    output:
+        pdf="results/{figure}.pdf",
+        png="results/{figure}.png",
+        csv="results/{figure}.csv",
+    log:
+        "logs/figure/{figure}.log",
+    benchmark:
+        "benchmarks/figure/{figure}.tsv"
+    wildcard_constraints:
+        figure=ASK.figure_names,
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.figure_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q} --made-from {input.made_from} --reported {input.reported}"
+        " --pdf {output.pdf} --png {output.png} --csv {output.csv} 2>&1 | tee {log}"
