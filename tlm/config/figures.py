@@ -34,6 +34,8 @@ class AttentionSpec(HeadsSpec):
 
     variants: tuple[str, ...] = ("tlm",)
     """The scale's pretrained baselines stand beside them."""
+    checkpoints: tuple[str, ...] = ()
+    """Where those baselines are checkpoints, these as well."""
 
     @property
     def heads(self) -> HeadsSpec:

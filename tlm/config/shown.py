@@ -41,7 +41,9 @@ def attention_table(project: Project) -> AttentionTable:
 
 def models(project: Project) -> tuple[ShownModel, ...]:
     """The variants whose heads are compared: those declared, then the scale's pretrained baselines."""
-    names = dict.fromkeys((*project.experiments.attention.variants, *project.scale.baselines))
+    spec, baselines = project.experiments.attention, project.scale.baselines
+    checkpoints = any(project.variant(name).method == "checkpoint" for name in baselines)
+    names = dict.fromkeys((*spec.variants, *(spec.checkpoints if checkpoints else ()), *baselines))
     return tuple(ShownModel(variant=name, label=project.variant(name).label or name) for name in names)
 
 

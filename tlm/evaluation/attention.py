@@ -28,7 +28,7 @@ from tlm.evaluation.heads import Example, Hits, count, stack, write_attention
 from tlm.evaluation.predict import encode, read_tokenizer
 from tlm.evaluation.record import Rows, RunName, read_rows, read_task
 from tlm.progress import Progress
-from tlm.training.model import check_family
+from tlm.training.families import check_family, reads_token_types
 
 PERIOD = "."
 
@@ -56,7 +56,7 @@ def load_encoder(directory: Path) -> PreTrainedModel:
 def attention_weights(encoder: PreTrainedModel, ids: Sequence[int], types: Sequence[int]) -> np.ndarray:
     """Weights (layers, heads, tokens, tokens) float32 of one text, query by key; every row sums to one."""
     inputs = {"input_ids": torch.tensor([list(ids)], device=encoder.device)}
-    if encoder.config.model_type == "bert":
+    if reads_token_types(encoder.config):
         inputs["token_type_ids"] = torch.tensor([list(types)], device=encoder.device)
     layers = encoder(**inputs, output_attentions=True).attentions
     return torch.stack([layer[0] for layer in layers]).float().cpu().numpy()

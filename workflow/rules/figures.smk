@@ -10,7 +10,7 @@ rule attention:
         code=code(
             "artifacts.py",
             "config/figures.py",
-            "training/model.py",
+            "training/families.py",
             "evaluation/attention.py",
             "evaluation/heads.py",
             "evaluation/predict.py",
