@@ -67,8 +67,8 @@ RECIPES = {
     "random-start": Recipe(
         "ours, embeddings start at random", {**OURS, "embedding_init": "random"}, MINI, 16, 4_000_000
     ),
-    "ours": Recipe("ours", OURS, MINI, 16, 3_000_000),
-    "muon": Recipe("ours with Muon", OURS, {**MINI, "kind": "muon"}, 16, 3_000_000),
+    "ours": Recipe("ours", OURS, MINI, 16, 2_000_000),
+    "muon": Recipe("ours with Muon", OURS, {**MINI, "kind": "muon"}, 16, 2_000_000),
 }
 
 

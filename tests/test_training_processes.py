@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,15 @@ def toy(tmp_path_factory) -> Toy:
     return Toy(tmp_path_factory.mktemp("toy"))
 
 
-def start(stage: int, toy: Toy, spec: RunSpec, out: Path, **environment: str) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "scripts" / f"stage{stage}.py"), "--cpu", "--threads", "1"]
+def start(
+    stage: int,
+    toy: Toy,
+    spec: RunSpec,
+    out: Path,
+    launch: tuple[str, ...] = (sys.executable,),
+    **environment: str,
+) -> subprocess.Popen:
+    command = [*launch, str(ROOT / "scripts" / f"stage{stage}.py"), "--cpu", "--threads", "1"]
     command += ["--spec", spec.model_dump_json(), "--tokenizer", str(toy.tokenizer)]
     command += ["--task-tokens", str(toy.task), "--output", str(out / f"stage{stage}")]
     command += ["--external-tokens", str(toy.external)] if stage == 1 else ["--stage1", str(out / "stage1")]
@@ -68,8 +76,29 @@ def test_kill_nine_and_run_again(toy: Toy, tmp_path: Path):
         assert whole == (tmp_path / "cut" / "stage1" / name / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize(("accumulation", "stages"), [(1, [1]), (2, [1, 2])])
-def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path, accumulation: int, stages: list[int]):
+def by_hand(stage: int, toy: Toy, spec: RunSpec, out: Path, port: str) -> list[subprocess.Popen]:
+    """Two processes with the variables that every launcher sets."""
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        start(stage, toy, spec, out, **common, RANK=rank, LOCAL_RANK=rank, ACCELERATE_USE_CPU="true")
+        for rank in ("0", "1")
+    ]
+
+
+def by_accelerate(stage: int, toy: Toy, spec: RunSpec, out: Path, port: str) -> list[subprocess.Popen]:
+    """The command of docs/training.md."""
+    module = (sys.executable, "-m", "accelerate.commands.launch")
+    options = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    return [start(stage, toy, spec, out, (*module, *options, "--main_process_port", port))]
+
+
+@pytest.mark.parametrize(
+    ("accumulation", "stages", "launched"), [(1, [1], by_accelerate), (2, [1, 2], by_hand)]
+)
+def test_two_processes_train_what_one_does(
+    toy: Toy, tmp_path: Path, accumulation: int, stages: list[int], launched: Callable
+):
     """With accumulation 2 each process takes whole micro-batches, with 1 half the rows of each."""
     spec = toy_spec(**{"stage1.accumulation": accumulation, "stage1.batch_size": 6})
     with socket.socket() as probe:
@@ -77,23 +106,8 @@ def test_two_processes_train_what_one_does(toy: Toy, tmp_path: Path, accumulatio
         port = str(probe.getsockname()[1])
     for stage in stages:
         assert start(stage, toy, spec, tmp_path / "one").wait() == 0
-        ranks = [
-            start(
-                stage,
-                toy,
-                spec,
-                tmp_path / "two",
-                ACCELERATE_USE_CPU="true",
-                RANK=str(rank),
-                LOCAL_RANK=str(rank),
-                WORLD_SIZE="2",
-                LOCAL_WORLD_SIZE="2",
-                MASTER_ADDR="127.0.0.1",
-                MASTER_PORT=port,
-            )
-            for rank in range(2)
-        ]
-        assert [process.wait(timeout=100) for process in ranks] == [0, 0]
+        processes = launched(stage, toy, spec, tmp_path / "two", port)
+        assert not any(process.wait(timeout=200) for process in processes)
     last = f"stage{stages[-1]}"
     records = [json.loads((tmp_path / n / last / "record.json").read_text()) for n in ("one", "two")]
     assert records[0]["work"] == records[1]["work"]

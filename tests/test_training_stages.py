@@ -126,6 +126,37 @@ def test_finetuning_a_checkpoint_without_stage1(toy: Toy, tmp_path: Path):
         run_stage2(toy_spec(), None, toy.task, toy.tokenizer, tmp_path / "x", 1, execution=CPU)
 
 
+def test_stage1_goes_on_from_a_pretraining(toy: Toy, tmp_path: Path):
+    """PLM + MLM (Table 8): the language model of one stage 1, then the task's own texts in another."""
+    pretraining = toy_spec(**{"stage1.rho1": "inf"})
+    run_stage1(pretraining, None, toy.external, toy.tokenizer, tmp_path / "plm", 1, execution=CPU)
+    spec = toy_spec(**{"stage1.rho1": 0, "model.embedding_init": "cooccurrence"})
+    common = (spec, toy.task, None, toy.tokenizer)
+    # With a learning rate of next to nothing, what comes out is what went in.
+    still = toy_spec(**{"stage1.rho1": 0, "stage1.optimizer.learning_rate": 1e-30})
+    run_stage1(still, *common[1:], tmp_path / "still", 1, start=tmp_path / "plm", execution=CPU)
+    assert same(tmp_path / "plm" / "mlm", tmp_path / "still" / "mlm")
+    run_stage1(*common, tmp_path / "adapted", 1, start=tmp_path / "plm", execution=CPU)
+    assert not same(tmp_path / "plm" / "mlm", tmp_path / "adapted" / "mlm")
+    assert record(tmp_path / "adapted")["embedding_init"] == {"kind": "stage1"}
+    inputs = verify(tmp_path / "adapted", "stage1").inputs
+    assert inputs["start"] == verify(tmp_path / "plm", "stage1").digest
+    run_stage2(spec, tmp_path / "adapted", toy.task, toy.tokenizer, tmp_path / "stage2", 1, execution=CPU)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "modernbert"])
+def test_stage2_has_stage1s_encoder_and_a_new_head(toy: Toy, tmp_path: Path, architecture):
+    still = {"stage2.optimizer.learning_rate": 1e-30, "stage2.optimizer.weight_decay": 0}
+    two_stages(toy, toy_spec(**{"model.architecture": architecture, **still}), tmp_path)
+    mlm, before, after = (
+        weights(tmp_path / name) for name in ("stage1/mlm", "stage1/classifier", "stage2/model")
+    )
+    encoder = [name for name in after if name.startswith(("model.", "bert.embeddings", "bert.encoder"))]
+    heads = [name for name in after if name not in encoder and after[name].ndim > 1]
+    assert encoder and all(torch.equal(after[name], mlm[name]) for name in encoder)
+    assert len(heads) == 2 and not any(torch.equal(after[name], before[name]) for name in heads)
+
+
 def test_it_learns(toy: Toy, tmp_path: Path):
     spec = toy_spec(
         **{
