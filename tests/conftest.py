@@ -1,6 +1,9 @@
 """Fixtures that several test files share."""
 
+import contextlib
+import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,8 @@ from typing import Any
 import pytest
 from elasticsearch_server import Server, absent, running
 from hypothesis import HealthCheck, settings
+
+from tlm.config.elasticsearch import ElasticsearchSpec
 
 # Old and busy machines run these tests too: no example fails for being slow.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +37,19 @@ def elasticsearch_server() -> Iterator[Server]:
         pytest.skip(reason)
     with running() as server:
         yield server
+
+
+@pytest.fixture
+def elastic(elasticsearch_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[ElasticsearchSpec]:
+    """That server, for one test: indexes get names of their own and are deleted at the end."""
+    for name in ("URL", "API_KEY", "PASSWORD"):
+        monkeypatch.delenv(f"ELASTICSEARCH_{name}", raising=False)
+    prefix = f"test-{secrets.token_hex(4)}"
+    yield ElasticsearchSpec(url=elasticsearch_server.url, prefix=prefix, backoff=0.05)
+    with contextlib.suppress(OSError):
+        names = json.loads(elasticsearch_server.request("GET", f"/{prefix}-*"))
+        for name in names:
+            elasticsearch_server.request("DELETE", f"/{name}")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,11 +1,14 @@
 """Corpora, tasks and a brute-force oracle for the tests of retrieval."""
 
+import io
+import json
 import math
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 
 from tlm.artifacts import write_manifest
 from tlm.config.retrieval import IndexSpec
@@ -46,6 +49,13 @@ def write_task(directory: Path, train: list[str], pairs: list[str] | None = None
         first += len(texts)
     write_manifest(directory, "task", counts={"rows": {"train": len(train)}}, parameters={"task": "t"})
     return directory
+
+
+def texts_of(path: Path, count: int) -> list[str]:
+    """The first texts of a file of JSON lines, packed with zstd."""
+    with path.open("rb") as raw:
+        lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8")
+        return [json.loads(line)["text"] for _, line in zip(range(count), lines, strict=False)]
 
 
 def lucene_byte(length: int) -> int:

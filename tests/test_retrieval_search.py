@@ -1,16 +1,13 @@
 """The engine against brute force: same passages in the same order, ties included."""
 
-import io
-import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrieval_corpora import Oracle, lucene_byte, write_corpus
+from retrieval_corpora import Oracle, lucene_byte, texts_of, write_corpus
 
 from tlm.config.retrieval import IndexSpec
 from tlm.retrieval import search, weighting
@@ -134,11 +131,6 @@ def test_lucenes_byte():
 @pytest.mark.shared
 def test_agreement_with_bm25s(tmp_path, shared):
     import bm25s
-
-    def texts_of(path, count):
-        with path.open("rb") as raw:
-            lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8")
-            return [json.loads(line)["text"] for _, line in zip(range(count), lines, strict=False)]
 
     texts = texts_of(shared / "corpus" / "part-0003.jsonl.zst", 20_000)
     queries = texts_of(shared / "tasks" / "chemprot" / "train.jsonl.zst", 60)

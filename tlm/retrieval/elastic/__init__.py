@@ -1,4 +1,5 @@
 """The backend for corpora that outgrow one machine: an index on an Elasticsearch server, as the paper's own.
 
-`index` loads a corpus, `search` is the engine that stage.open_engine hands out, `client` talks to the server.
+`index` makes an index, which `load` fills; `search` is the engine that `stage.open_engine` hands out; all of them
+talk to the server through `client`.
 """

@@ -102,11 +102,11 @@ def patiently(what: str, spec: ElasticsearchSpec, call: Callable[[], T], *, new:
             if is_blocked(_error(error.body)) or error.status_code not in TRANSIENT:
                 raise TlmError(_final(what, spec, error)) from None
             trouble = reason(error)
-        wait(what, spec, attempt, trouble)
+        pause(what, spec, attempt, trouble)
     raise AssertionError
 
 
-def wait(what: str, spec: ElasticsearchSpec, attempt: int, trouble: str) -> None:
+def pause(what: str, spec: ElasticsearchSpec, attempt: int, trouble: str) -> None:
     """Sleep after failed try number `attempt`, longer from one to the next. Raises TlmError after the last."""
     if attempt > spec.retries:
         raise TlmError(

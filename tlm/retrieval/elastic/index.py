@@ -8,14 +8,11 @@ that would count in the statistics of BM25. A finished index says so in its mapp
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +30,10 @@ from tlm.artifacts import (
 from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
 from tlm.config.retrieval import IndexSpec
 from tlm.errors import TlmError
-from tlm.progress import Progress
-from tlm.retrieval.elastic import client as server_client
-from tlm.retrieval.elastic.client import TRANSIENT, blocked, connect, is_blocked, patiently, reason
-from tlm.retrieval.index import Parts, block_texts, corpus_parts
+from tlm.retrieval.elastic.client import connect, patiently, server_version
+from tlm.retrieval.elastic.load import RANGE, load_missing
+from tlm.retrieval.index import Parts, corpus_parts
 
-RANGE = 16_384  # passages: what is missing of an index is found, and sent again, in ranges of so many
 ROUNDS = 3  # of sending what is missing: the second only has work if the server lost what it had confirmed
 _WINDOW = 10_000  # Elasticsearch's default of max_result_window
 
@@ -81,6 +76,7 @@ def build_elastic_index(
         complete = _find_or_create(client, target, server)
         if complete and _present(client, target, server) == passages:
             print(f"index {target.name}: complete on the server, {passages:,} passages", flush=True)
+            _settle(client, target, server)
         else:
             _complete(client, target, parts, server)
         return write_manifest(
@@ -91,7 +87,7 @@ def build_elastic_index(
                 "backend": "elasticsearch",
                 "index": target.name,
                 "shards": server.shards,
-                "server": server_client.server_version(client, server),
+                "server": server_version(client, server),
                 **spec.model_dump(),
             },
             inputs={"corpus": corpus.digest},
@@ -147,8 +143,13 @@ def _find_or_create(client: Elasticsearch, target: Target, server: Elasticsearch
     held = held_meta(client, target.name, server)
     if held is None:
         _create(client, target, server)
-        held = held_meta(client, target.name, server) or {}
-    if {**held, "complete": None} != {**target.meta, "complete": None}:
+        held = held_meta(client, target.name, server)
+    return _checked(target, held)
+
+
+def _checked(target: Target, held: dict[str, Any] | None) -> bool:
+    """Whether the index says that it is finished. Raises TlmError if it is not the one that is wanted."""
+    if held is None or {**held, "complete": None} != {**target.meta, "complete": None}:
         raise TlmError(
             f"index {target.name} on the server is not that of this corpus and these settings; delete it there"
             f" (DELETE /{target.name}) or set another retrieval.elasticsearch.prefix"
@@ -214,29 +215,35 @@ def _missing(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -
 
 def _complete(client: Elasticsearch, target: Target, parts: Parts, server: ElasticsearchSpec) -> None:
     """Send what is missing, check the count, and give the index the settings of its life."""
-    settings = {"refresh_interval": "-1", "number_of_replicas": 0}
-    _set(client, target, settings, server)
+    _set(client, target, {"refresh_interval": "-1", "number_of_replicas": 0}, server)
     for _ in range(ROUNDS):
         present = _present(client, target, server)
         if present == target.passages:
             break
         missing, there = _missing(client, target, server)
         if any(missing):
-            _load(client, target, parts, missing, there, server)
+            load_missing(client, target.name, target.passages, parts, missing, there, server)
     present = _present(client, target, server)
     if present != target.passages:
         raise TlmError(
             f"index {target.name} holds {present:,} passages, the corpus {target.passages:,}; delete it"
             f" (DELETE /{target.name}) and build it again"
         )
+    # One that was deleted meanwhile has come back by itself, without our mapping.
+    _checked(target, held_meta(client, target.name, server))
     if server.merge:
         _merge(client, target, server)
-    _set(client, target, {"refresh_interval": None, "number_of_replicas": server.replicas}, server)
+    _settle(client, target, server)
     patiently(
         f"marking {target.name} as complete",
         server,
         lambda: client.indices.put_mapping(index=target.name, meta=target.marked(True)),
     )
+
+
+def _settle(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> None:
+    """The settings of a finished index."""
+    _set(client, target, {"refresh_interval": None, "number_of_replicas": server.replicas}, server)
 
 
 def _set(client: Elasticsearch, target: Target, settings: dict[str, Any], server: ElasticsearchSpec) -> None:
@@ -245,83 +252,6 @@ def _set(client: Elasticsearch, target: Target, settings: dict[str, Any], server
         server,
         lambda: client.indices.put_settings(index=target.name, settings={"index": settings}),
     )
-
-
-def _load(
-    client: Elasticsearch,
-    target: Target,
-    parts: Parts,
-    missing: list[bool],
-    there: int,
-    server: ElasticsearchSpec,
-) -> None:
-    """Send the passages of the missing ranges, in requests of `bulk_bytes`, `bulk_threads` at a time."""
-    progress = Progress(f"load {target.name}", target.passages, "passages")
-    progress.skip(there)
-    with ThreadPoolExecutor(server.bulk_threads) as pool:
-        waiting: set[Future[int]] = set()
-        try:
-            for chunk in _chunks(parts, missing, server.bulk_bytes):
-                waiting.add(pool.submit(_send, client, target.name, chunk, server))
-                while len(waiting) > server.bulk_threads:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    progress.add(sum(future.result() for future in done))
-            progress.add(sum(future.result() for future in waiting))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    progress.finish()
-
-
-def _chunks(parts: Parts, missing: list[bool], size: int) -> Iterator[list[bytes]]:
-    """Requests of at most `size` bytes (one passage may be longer): two lines a passage, what to do and the text."""
-    lines: list[bytes] = []
-    held = 0
-    for number, texts in block_texts(parts, missing, RANGE):
-        for ordinal, text in enumerate(texts.to_pylist(), number * RANGE):
-            action = b'{"create":{"_id":"%d"}}' % ordinal
-            source = f'{{"passage":{ordinal},"text":{json.dumps(text, ensure_ascii=False)}}}'.encode()
-            if lines and held + len(action) + len(source) + 2 > size:
-                yield lines
-                lines, held = [], 0
-            lines += [action, source]
-            held += len(action) + len(source) + 2
-    if lines:
-        yield lines
-
-
-def _send(client: Elasticsearch, name: str, lines: list[bytes], server: ElasticsearchSpec) -> int:
-    """Create the passages of one request, those that the server refuses for load again; how many there were.
-
-    One that is there already (409) was created by an earlier run, or by a request whose answer was lost.
-    """
-    what = f"loading {name}"
-    left = lines
-    for attempt in count(1):
-        answer = patiently(what, server, lambda: _bulk(client, name, left))  # noqa: B023
-        refused: list[bytes] = []
-        trouble = ""
-        items = answer["items"]
-        for place, item in enumerate(items):
-            status, error = item["create"]["status"], item["create"].get("error", {})
-            if status in (200, 201, 409):
-                continue
-            if is_blocked(error):
-                raise TlmError(blocked(what, error))
-            if status not in TRANSIENT:
-                raise TlmError(f"{what}: passage {left[2 * place].decode()} is refused ({reason(error)})")
-            refused += left[2 * place : 2 * place + 2]
-            trouble = f"{status} {reason(error)}"
-        if not refused:
-            return len(lines) // 2
-        server_client.wait(what, server, attempt, trouble)
-        left = refused
-    raise AssertionError
-
-
-def _bulk(client: Elasticsearch, name: str, lines: list[bytes]) -> Mapping[str, Any]:
-    kept = "items.create.status,items.create.error"
-    return client.bulk(index=name, operations=lines, filter_path=kept).body  # type: ignore[arg-type]
 
 
 def _merge(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> None:

@@ -24,7 +24,7 @@ from tlm.config.retrieval import IndexSpec
 from tlm.errors import TlmError
 from tlm.progress import Progress
 from tlm.retrieval.analyser import Analysed, Texts, analyse_with, distinct_terms
-from tlm.retrieval.elastic.client import TRANSIENT, connect, patiently, reason, wait
+from tlm.retrieval.elastic.client import TRANSIENT, connect, patiently, pause, reason
 from tlm.retrieval.elastic.index import held_meta
 from tlm.retrieval.queries import QueryFailed
 from tlm.retrieval.search import TopK
@@ -112,15 +112,11 @@ class ElasticIndex:
 
     def counts(self, texts: Texts, terms: int | None) -> dict[str, int]:
         """How many of these queries are cut to the server's clause limit, and that limit if any is."""
-        sizes = self._sizes(texts)
-        most = int(sizes.max(initial=0)) if terms is None else min(terms, int(sizes.max(initial=0)))
-        limit = self._clauses(most)
-        cut = int(np.count_nonzero(sizes > limit)) if most > limit else 0
+        sizes = np.diff(distinct_terms(analyse_with(texts, self.spec))[2])
+        wanted = sizes if terms is None else np.minimum(sizes, terms)
+        limit = self._clauses(int(wanted.max(initial=0)))
+        cut = int(np.count_nonzero(wanted > limit))
         return {"queries_cut_to_clause_limit": cut, **({"clause_limit": limit} if cut else {})}
-
-    def _sizes(self, texts: Texts) -> np.ndarray:
-        """Distinct terms of every text."""
-        return np.diff(distinct_terms(analyse_with(texts, self.spec))[2])
 
     def _queries(self, analysed: Analysed, keep: int | None) -> Iterator[Search]:
         """Every text as a query: its distinct terms, each as often as it occurs, at most `keep` of them."""
@@ -219,7 +215,7 @@ class ElasticIndex:
             if not left:
                 return [answers[i] for i in range(len(searches))]
             try:
-                wait(what, self.server, attempt, trouble)
+                pause(what, self.server, attempt, trouble)
             except TlmError as error:
                 raise QueryFailed(first + left[0], str(error)) from None
         raise AssertionError
