@@ -31,6 +31,6 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand("results/{table}.csv", table=[*PROJECT.experiments.tables, *TABLES]),
+        expand("results/{table}.csv", table=[*ASK.tables, *TABLES]),
         expand("results/{figure}.pdf", figure=PROJECT.experiments.figures),
         "results/attention.csv",

@@ -13,6 +13,7 @@ def main() -> None:
     parser.add_argument("--run", nargs=4, required=True, metavar=("SCALE", "TASK", "VARIANT", "SEED"))
     parser.add_argument("--task", type=Path, required=True, help="folder of the task artifact")
     parser.add_argument("--stage1", type=Path, help="folder of stage 1; leave out for a Hub checkpoint")
+    parser.add_argument("--pretraining", type=Path, help="folder of the stage 1 that stage 1 went on from")
     parser.add_argument("--stage2", type=Path, help="folder of stage 2; leave out to evaluate stage 1")
     parser.add_argument(
         "--data", type=Path, help="selection or corpus that stage 1 read; none: task data only"
@@ -26,6 +27,7 @@ def main() -> None:
         task_dir=options.task,
         destination=options.output,
         stage1_dir=options.stage1,
+        pretraining_dir=options.pretraining,
         stage2_dir=options.stage2,
         data_dir=options.data,
         threads=options.threads,

@@ -6,7 +6,7 @@ from pathlib import Path
 from tlm.artifacts import write_text
 from tlm.cli import run_script
 from tlm.config.base import parse_json
-from tlm.config.experiments import TableSpec
+from tlm.config.experiments import Table
 from tlm.results.cells import read_cell
 from tlm.results.reported import load_reported
 from tlm.results.tables import assemble_table
@@ -14,18 +14,14 @@ from tlm.results.tables import assemble_table
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="the table's key in config/experiments.yaml")
-    parser.add_argument("--spec", required=True, help="TableSpec as JSON, or @file")
-    parser.add_argument("--tasks", nargs="+", required=True, help="the scale's tasks, in order")
+    parser.add_argument("--spec", required=True, help="Table as JSON, or @file")
     parser.add_argument("--cells", type=Path, nargs="*", default=[], help="its cells, in any order")
     parser.add_argument("--reported", type=Path, default=Path("config/reported.yaml"))
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     options = parser.parse_args()
     rendered = assemble_table(
-        options.name,
-        parse_json(TableSpec, options.spec, "--spec"),
-        options.tasks,
+        parse_json(Table, options.spec, "--spec"),
         [read_cell(path) for path in options.cells],
         load_reported(options.reported),
     )

@@ -11,7 +11,7 @@ from tlm.training.tokenizer import build_tokenizer
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True, type=Path, help="corpus artifact to learn from")
+    parser.add_argument("--corpus", type=Path, help="corpus artifact to learn from (none: pretrained)")
     parser.add_argument("--spec", required=True, help="tokenizer specification as JSON, or @file")
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()

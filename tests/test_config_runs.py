@@ -8,7 +8,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlm.config import runs
+from tlm.config import rows, runs, shared
 from tlm.config.project import Project, load_project
 from tlm.config.selections import SHARED, Selection
 from tlm.errors import TlmError
@@ -33,7 +33,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("scale", sorted(path.stem for path in (CONFIG / "scales").glob("*.yaml")))
 def test_every_shipped_scale_resolves_every_cell(scale):
-    runs.check(project(scale=scale))
+    rows.check(project(scale=scale))
 
 
 def test_a_tlm_run_is_made_of_its_own_selection_and_both_stages():
@@ -70,6 +70,37 @@ def test_overrides_come_last_and_reach_every_run():
 def test_overrides_given_as_text_keep_their_types():
     # Snakemake parses `--config 'overrides={"k": 7}'` into text.
     assert project(overrides={"k": "7", "stage2": "null"}).settings.overrides == {"k": 7, "stage2": None}
+
+
+def test_runs_that_come_to_the_same_are_built_once():
+    shipped = project(scale="demo")
+    names = {
+        name: runs.resolve(shipped, "bbc-news", name, 1)
+        for name in ("tlm", "k10", "rho1-3", "rho2-20", "k50")
+    }
+    assert {name: run.variant for name, run in names.items()} == {
+        **dict.fromkeys(("tlm", "k10", "rho1-3", "rho2-20"), "tlm"),
+        "k50": "k50",
+    }
+    alone = runs.resolve(shipped, "bbc-news", "no-stage2", 1)
+    assert alone.evaluation == "runs/demo/bbc-news/no-stage2/seed1/evaluation"
+    assert alone.model == alone.stage1 == names["tlm"].stage1
+
+
+def test_an_override_leaves_the_value_that_a_row_is_about():
+    changed = project(scale="demo", overrides={"stage1": {"rho2": 100}, "k": 7})
+    made = {
+        name: runs.resolve(changed, "bbc-news", name, 1) for name in ("tlm", "rho2-20", "rho2-100", "k50")
+    }
+    rho2 = {name: run.spec.stage1.rho2 for name, run in made.items()}
+    assert rho2 == {"tlm": 100, "rho2-20": 20, "rho2-100": 100, "k50": 100}
+    assert made["rho2-100"].variant == "tlm"
+    assert {name: run.selection.size for name, run in made.items()}["k50"] == 50
+
+
+def test_one_retrieval_serves_every_scale_and_table():
+    depths = {scale: shared.largest_k(project(scale=scale), "demo", "bbc-news") for scale in ("demo", "mini")}
+    assert depths == {"demo": 500, "mini": 500}
 
 
 values = st.recursive(
@@ -115,7 +146,7 @@ def test_a_smaller_k_is_made_from_the_largest_retrieval():
 )
 def test_mistakes_are_named(change, message):
     with pytest.raises(TlmError, match=message):
-        runs.check(project(**{"scale": "smoke", **change}))
+        rows.check(project(**{"scale": "smoke", **change}))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +155,9 @@ def test_mistakes_are_named(change, message):
         ("scales/smoke.yaml", "corpus: toy", "corpus: tay", "no corpus 'tay'"),
         ("scales/smoke.yaml", "tasks: [toy]", "tasks: [tay]", "no task 'tay'"),
         ("scales/smoke.yaml", "k: 20\n", "", "k: missing key"),
-        ("experiments.yaml", "variant: plm}", "variant: plmm}", "no variant 'plmm'"),
+        ("experiments.yaml", "variant: no-stage2}", "variant: no-stage3}", "no variant 'no-stage3'"),
+        ("scales/smoke.yaml", "plm: {", "baselines: [plmm]\nplm: {", "no variant 'plmm'"),
+        ("scales/smoke.yaml", "task-only, 5", "ext-only, 5", "'ext-only' is no value of k"),
         ("experiments.yaml", "method: plm", "method: pml", "method"),
         ("tasks.yaml", "source: toy", "source: tay", "no source 'tay'"),
     ],
@@ -134,7 +167,7 @@ def test_mistakes_in_files_name_the_file(copy, file, old, new, message):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(TlmError, match=message) as caught:
-        runs.check(project(copy, scale="smoke"))
+        rows.check(project(copy, scale="smoke"))
     assert Path(file).name in str(caught.value) or "experiments.yaml" in str(caught.value)
 
 

@@ -49,6 +49,7 @@ def make_stages(folder, *, rho2=20, labels=LABELS):
     """stage1 and stage2 in the form that training writes, with a random model in them."""
     tokenizer = save_tokenizer(folder / "tokenizer")
     spec = {
+        "model": {"pretrained": None},
         "stage1": {"internal_length": 24, "mlm_probability": 0.15, "rho2": rho2},
         "stage2": {"length": 20},
     }

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tlm.artifacts import write_json, write_manifest
-from tlm.config.base import parse
-from tlm.config.experiments import TableSpec, cell_specs, columns_of
+from tlm.config.base import load_yaml, parse
+from tlm.config.experiments import CellSpec, Row, Table, TableSpec
+from tlm.config.rows import columns_of
+from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
 from tlm.results.cells import build_cell
 from tlm.results.reported import load_reported
@@ -19,10 +21,14 @@ from tlm.results.tables import assemble_table
 ROOT = Path(__file__).parent.parent
 REPORTED = load_reported(ROOT / "config" / "reported.yaml")
 TASKS = ["news", "trials"]
-TABLE = parse(
+SCALE = parse(ScaleSpec, load_yaml(ROOT / "config/scales/smoke.yaml"), "smoke").model_copy(
+    update={"tasks": TASKS}
+)
+SPEC = parse(
     TableSpec,
     {
         "title": "Main results",
+        "reported": "table2",
         "columns": [
             {"id": "parameters", "fact": "parameters"},
             {"id": "flops", "fact": "flops"},
@@ -36,12 +42,37 @@ TABLE = parse(
         "rows": [
             {"id": "tlm", "label": "TLM", "variant": "tlm"},
             {"id": "tfidf", "label": "TF-IDF + logistic regression", "variant": "tfidf"},
-            {"id": "reported-bert-base", "reported": "table2/bert-base"},
         ],
         "notes": ["A note of this table."],
     },
     "test",
 )
+
+
+def resolved(spec, tasks, name="table2", reported="", **changes):
+    """The table that `tlm.config.rows` would make of a declaration of plain rows."""
+    rows = tuple(
+        Row(
+            id=row.id,
+            label=row.label or row.id,
+            variant=row.variant,
+            scale="smoke",
+            reported=reported or row.id,
+            texts=row.texts,
+        )
+        for row in spec.rows
+    )
+    columns = tuple(columns_of(spec, SCALE.model_copy(update={"tasks": tasks})))
+    values = {
+        "title": spec.title,
+        "reported": spec.reported,
+        "notes": spec.notes,
+        "transpose": spec.transpose,
+    }
+    return Table(**{"name": name, "columns": columns, "rows": rows, **values, **changes})
+
+
+TABLE = resolved(SPEC, TASKS, reported="bert-base")
 SCORES = {("news", 0): 0.80, ("news", 1): 0.84, ("trials", 0): 0.60, ("trials", 1): 0.70}
 
 
@@ -81,18 +112,24 @@ def runs(tmp_path, monkeypatch):
     return found
 
 
-def specs():
-    return cell_specs(
-        "table2",
-        TABLE,
-        scale="smoke",
-        tasks=TASKS,
-        seeds_of=lambda variant: [0] if variant == "tfidf" else [0, 1],
-    )
+def specs(table=TABLE, seeds=(0, 1)):
+    return {
+        (row.id, column.id): CellSpec(
+            table=table.name,
+            row=row.id,
+            scale="smoke",
+            variants=dict.fromkeys(column.tasks, row.variant),
+            seeds=(0,) if row.variant == "tfidf" else seeds,
+            column=column,
+        )
+        for row in table.rows
+        for column in table.columns
+        if column.kind != "text"
+    }
 
 
 def needed(spec, runs):
-    return [runs[spec.variant][task, seed] for task in spec.column.tasks for seed in spec.seeds]
+    return [runs[spec.variants[task]][task, seed] for task in spec.column.tasks for seed in spec.seeds]
 
 
 def all_cells(runs):
@@ -100,7 +137,7 @@ def all_cells(runs):
 
 
 def test_columns_follow_the_tasks_of_the_scale():
-    columns = columns_of(TABLE, TASKS)
+    columns = columns_of(SPEC, SCALE)
     assert [column.id for column in columns] == [
         "parameters",
         "flops",
@@ -159,13 +196,6 @@ def test_cells_do_not_depend_on_the_order_of_the_runs(runs):
     assert build_cell(spec, needed(spec, runs)) == build_cell(spec, needed(spec, runs)[::-1])
 
 
-def test_titles_and_labels_are_no_part_of_a_cell():
-    changed = TABLE.model_copy(update={"title": "Another", "notes": ()})
-    other = cell_specs("table2", changed, scale="smoke", tasks=TASKS, seeds_of=lambda _: [0, 1])
-    same = cell_specs("table2", TABLE, scale="smoke", tasks=TASKS, seeds_of=lambda _: [0, 1])
-    assert other == same
-
-
 def test_wrong_runs_are_named(runs, tmp_path):
     spec = specs()["tlm", "trials"]
     good = needed(spec, runs)
@@ -186,9 +216,15 @@ def test_wrong_runs_are_named(runs, tmp_path):
 
 
 def test_table_as_csv(runs):
-    rendered = assemble_table("table2", TABLE, TASKS, list(all_cells(runs).values()), REPORTED)
+    rendered = assemble_table(TABLE, list(all_cells(runs).values()), REPORTED)
     rows = {row["row"]: row for row in csv.DictReader(io.StringIO(rendered.csv))}
-    assert list(rows) == ["tlm", "tfidf", "reported-bert-base"]
+    theirs = [f"reported-{name}" for name in REPORTED.tables["table2"].rows]
+    assert list(rows) == [
+        "tlm",
+        "reported-bert-base",
+        "tfidf",
+        *(n for n in theirs if n != "reported-bert-base"),
+    ]
     assert rows["tlm"]["source"] == "measured"
     assert (rows["tlm"]["trials"], rows["tlm"]["trials_sd"]) == ("65.0000", "7.0711")
     assert (rows["tlm"]["flops"], rows["tlm"]["data"]) == ("3.0000e+13", "3000000")
@@ -201,7 +237,7 @@ def test_table_as_csv(runs):
 
 
 def test_table_as_markdown(runs):
-    rendered = assemble_table("table2", TABLE, TASKS, list(all_cells(runs).values()), REPORTED)
+    rendered = assemble_table(TABLE, list(all_cells(runs).values()), REPORTED)
     ours, _, theirs = rendered.markdown.partition("## Reported by the paper (arXiv:2111.04130v2)")
     lines = [line for line in ours.splitlines() if line.startswith("| TLM |")]
     assert lines == [
@@ -223,30 +259,31 @@ def test_reported_rows_share_the_block_where_the_columns_are_the_papers(tmp_path
         TableSpec,
         {
             "title": "Two stages",
+            "reported": "table7",
             "columns": [{"tasks": "all", "split": "dev"}],
-            "rows": [
-                {"id": "two", "label": "two-stage", "variant": "tlm"},
-                {"id": "reported-two", "reported": "table7/two-stage"},
-            ],
+            "rows": [{"id": "two-stage", "label": "two-stage", "variant": "tlm"}],
         },
         "test",
     )
     tasks = ["agnews", "imdb", "chemprot", "acl-arc"]
-    plan = cell_specs("table7", table, scale="smoke", tasks=tasks, seeds_of=lambda _: [0])
+    table = resolved(table, tasks, "table7")
+    plan = specs(table, seeds=(0,))
     cells = [build_cell(spec, [make_run(Path(), spec.column.id, "tlm", 0, 0.9)]) for spec in plan.values()]
-    rendered = assemble_table("table7", table, tasks, cells, REPORTED)
+    rendered = assemble_table(table, cells, REPORTED)
     assert "## Reported" not in rendered.markdown
     assert "| two-stage | 80.00 | 80.00 | 80.00 | 80.00 |" in rendered.markdown
-    assert "| two-stage (reported) | 94.51 | 94.40 | 83.64 | 76.37 |" in rendered.markdown
+    lines = [line for line in rendered.markdown.splitlines() if line.startswith("| ") and "9" in line]
+    assert lines[0] == "| two-stage (reported) | 94.51 | 94.40 | 83.64 | 76.37 |"
+    assert lines[1].startswith("| without stage 2 (reported) |")
 
 
 def test_missing_and_strange_cells_are_named(runs):
     cells = list(all_cells(runs).values())
     with pytest.raises(TlmError, match=r"cell results/cells/table2/tlm/parameters\.json is missing"):
-        assemble_table("table2", TABLE, TASKS, cells[1:], REPORTED)
+        assemble_table(TABLE, cells[1:], REPORTED)
     strange = dict(cells[0], row="plm")
     with pytest.raises(TlmError, match="no cell table2/plm/parameters"):
-        assemble_table("table2", TABLE, TASKS, [*cells, strange], REPORTED)
+        assemble_table(TABLE, [*cells, strange], REPORTED)
 
 
 @pytest.mark.parametrize(
@@ -256,37 +293,71 @@ def test_missing_and_strange_cells_are_named(runs):
         ({"columns": [{"fact": "flops"}]}, "needs an id"),
         (
             {"columns": [{"id": "f", "fact": "flops", "tasks": "all"}]},
-            "exactly one of fact, tasks and average",
+            "exactly one of fact, tasks, average and text",
         ),
         ({"columns": [{"id": "f", "fact": "flop"}]}, "fact"),
         ({"columns": [{"tasks": "all", "metric": "mlm_loss"}]}, "set split: dev"),
         ({"columns": [{"id": "x", "tasks": "all"}]}, "leave out id"),
         ({"columns": [{"id": "x", "fact": "data", "split": "dev"}]}, "belong to columns of tasks"),
         ({"rows": [{"id": "a", "label": "A", "variant": "tlm"}] * 2}, "declared twice"),
-        ({"rows": [{"id": "a", "label": "A"}]}, "exactly one of variant and reported"),
-        ({"rows": [{"id": "a", "variant": "tlm"}]}, "needs a label"),
+        ({"rows": [{"id": "a", "label": "A"}]}, "exactly one of variant, sweep and baselines"),
+        ({"rows": [{"variant": "tlm"}]}, "needs an id"),
+        ({"rows": [{"id": "a", "sweep": "k"}]}, "leave out id"),
+        ({"columns": [{"id": "x", "text": "X"}]}, "texts and the columns of texts differ in 'x'"),
         ({"rows": [{"id": "A/b", "label": "A", "variant": "tlm"}]}, "pattern"),
         ({"colums": []}, "did you mean 'columns'"),
     ],
 )
 def test_wrong_declarations_are_one_line(change, message):
-    values = TABLE.model_dump(exclude_unset=True)
+    values = SPEC.model_dump(exclude_unset=True)
     with pytest.raises(TlmError, match=message):
         parse(TableSpec, {**values, **change}, "config/experiments.yaml")
 
 
-def test_columns_of_unknown_or_doubled_tasks_are_refused():
-    rows = [{"id": "a", "label": "A", "variant": "tlm"}]
-    table = parse(TableSpec, {"title": "T", "columns": [{"tasks": ["imdb"]}], "rows": rows}, "test")
-    with pytest.raises(TlmError, match="column of task 'imdb', which the scale does not have"):
-        columns_of(table, TASKS)
-    double = parse(
-        TableSpec,
-        {"title": "T", "columns": [{"tasks": "all"}, {"tasks": "all", "split": "dev"}], "rows": rows},
-        "t",
-    )
+def test_doubled_columns_are_refused():
+    double = SPEC.model_copy(update={"columns": [*SPEC.columns, SPEC.columns[4]]})
     with pytest.raises(TlmError, match="two columns are called 'news'"):
-        columns_of(double, TASKS)
+        columns_of(double, SCALE)
+
+
+def test_a_task_of_two_metrics_counts_once_in_the_average(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    columns = [{"tasks": ["news"]}, {"tasks": ["trials"], "metric": ["macro_f1", "accuracy"]}]
+    columns.append({"id": "average", "average": True})
+    rows = [{"id": "a", "label": "A", "variant": "tlm"}]
+    spec = parse(TableSpec, {"title": "GLUE", "columns": columns, "rows": rows}, "test")
+    table = resolved(spec, TASKS, "table10")
+    assert [column.id for column in table.columns] == [
+        "news",
+        "trials.macro_f1",
+        "trials.accuracy",
+        "average",
+    ]
+    made = {task: make_run(Path(), task, "tlm", 0, 0.7) for task in TASKS}
+    plan = specs(table, seeds=(0,))["a", "average"]
+    cell = build_cell(plan, [made[task] for task in plan.column.tasks])
+    assert cell["mean"] == pytest.approx((70 + (70 + 90) / 2) / 2)  # accuracy is 0.9
+    assert cell["metrics"] == {"news": "macro_f1", "trials": "macro_f1, accuracy"}
+
+
+def test_texts_and_the_cost_of_a_checkpoint_stand_where_they_belong(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    columns = [{"id": "loss", "text": "Loss"}, {"id": "flops", "fact": "flops"}, {"tasks": "all"}]
+    rows = [{"id": "bert-base", "label": "BERT", "variant": "bert-base", "texts": {"loss": "L_mlm"}}]
+    spec = parse(TableSpec, {"title": "T", "columns": columns, "rows": rows, "reported": "table2"}, "test")
+    table = resolved(spec, ["agnews"])
+    table = table.model_copy(
+        update={"rows": tuple(row.model_copy(update={"pretrained": True}) for row in table.rows)}
+    )
+    run = make_run(Path(), "agnews", "bert-base", 0, 0.7, stage1=False)
+    cells = [build_cell(spec, [run]) for spec in specs(table, seeds=(0,)).values()]
+    rendered = assemble_table(table, cells, REPORTED)
+    ours = next(iter(csv.DictReader(io.StringIO(rendered.csv))))
+    assert (ours["loss"], ours["flops"], ours["agnews"]) == ("L_mlm", "2.7900e+19", "70.0000")
+    assert ours["source"] == "measured (flops: reported (table2/bert-base))"
+    assert "| BERT | L_mlm | 2.79E19 (reported) | 70.00 |" in rendered.markdown
+    turned = assemble_table(table.model_copy(update={"transpose": True}), cells, REPORTED).markdown
+    assert "| Loss | L_mlm |" in turned
 
 
 def test_scripts(runs, tmp_path):
@@ -312,13 +383,11 @@ def test_scripts(runs, tmp_path):
         ]
     )
     assert target.read_bytes() == before
-    arguments = [str(ROOT / "scripts/table.py"), "--name", "table2", "--spec", TABLE.model_dump_json()]
-    arguments += ["--tasks", *TASKS, "--reported", str(ROOT / "config/reported.yaml")]
+    arguments = [str(ROOT / "scripts/table.py"), "--spec", TABLE.model_dump_json()]
+    arguments += ["--reported", str(ROOT / "config/reported.yaml")]
     arguments += ["--csv", "results/table2.csv", "--markdown", "results/table2.md", "--cells", *cells]
     script(arguments)
-    expected = assemble_table(
-        "table2", TABLE, TASKS, [json.loads(Path(c).read_text()) for c in cells], REPORTED
-    )
+    expected = assemble_table(TABLE, [json.loads(Path(c).read_text()) for c in cells], REPORTED)
     assert Path("results/table2.csv").read_text() == expected.csv
     assert Path("results/table2.md").read_text() == expected.markdown
     failed = script(arguments[:-1], code=2)

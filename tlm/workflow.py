@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from tlm.artifacts import canonical_json
-from tlm.config import runs, shown
-from tlm.config.base import Strict, load_yaml, parse
+from tlm.config import rows, runs, shared, shown
+from tlm.config.base import Strict
 from tlm.config.elasticsearch import SETTINGS
 from tlm.config.experiments import CellSpec
 from tlm.config.project import Project
 from tlm.config.runs import Run, manifest
 from tlm.config.scale import ScaleSpec
 from tlm.config.selections import SHARED, Selection
+from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.results import hyperparameters
 from tlm.results.hyperparameters import Name
@@ -130,7 +131,8 @@ class Workflow:
 
     def _made_from(self, wildcards: Any) -> dict[str, str | None]:
         selection = self.selection(wildcards)
-        largest = runs.largest_k(self.project, wildcards.task) if selection.selector == "bm25" else 0
+        bm25 = selection.selector == "bm25"
+        largest = shared.largest_k(self.project, selection.corpus, selection.owner) if bm25 else 0
         return dict(selection.made_from(largest))
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str]:
@@ -143,21 +145,59 @@ class Workflow:
 
     def run(self, wildcards: Any) -> Run:
         """The run that `scale / task / variant / seed` names."""
+        project = self.project.at(wildcards.scale)
         if wildcards.task == SHARED:
-            return runs.resolve_pretraining(self.project, wildcards.variant)
-        return runs.resolve(self.project, wildcards.task, wildcards.variant, int(wildcards.seed))
+            return runs.resolve_pretraining(project, wildcards.variant)
+        return runs.resolve(project, wildcards.task, wildcards.variant, int(wildcards.seed))
+
+    @property
+    def scales(self) -> str:
+        """A pattern of the scales of which runs are built."""
+        return "|".join(map(re.escape, self.project.built))
+
+    def threads(self, wildcards: Any) -> int:
+        """Threads of one training job at the run's scale."""
+        return self.project.at(wildcards.scale).scale.threads
 
     def tokenizer(self, wildcards: Any) -> str:
         """The run's tokenizer."""
         return manifest(f"data/tokenizers/{self.run(wildcards).tokenizer}")
 
+    @cached_property
+    def _tokenizers(self) -> dict[str, tuple[TokenizerSpec, str]]:
+        return shared.tokenizers(self.project)
+
+    def _tokenizer(self, wildcards: Any) -> tuple[TokenizerSpec, str]:
+        if wildcards.tokenizer not in self._tokenizers:
+            raise TlmError(f"no tokenizer {wildcards.tokenizer!r}; there are {', '.join(self._tokenizers)}")
+        return self._tokenizers[wildcards.tokenizer]
+
+    def tokenizer_spec(self, wildcards: Any) -> str:
+        """What a tokenizer is told."""
+        return as_json(self._tokenizer(wildcards)[0])
+
+    def tokenizer_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The corpus that it is trained on; nothing for one that others have trained."""
+        spec, corpus = self._tokenizer(wildcards)
+        return _manifests({"corpus": None if spec.pretrained else f"data/corpora/{corpus}"})
+
+    def tokenizer_flags(self, wildcards: Any) -> str:
+        """The same as flags of its script."""
+        spec, corpus = self._tokenizer(wildcards)
+        return _flags({"corpus": None if spec.pretrained else f"data/corpora/{corpus}"})
+
+    @cached_property
+    def stored_length(self) -> int:
+        """Tokens of a text that are stored."""
+        return shared.stored_length(self.project)
+
     def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
         run = self.run(wildcards)
         internal = None if run.task == SHARED else run.internal_tokens
-        return {"task_tokens": internal, "external_tokens": run.external_tokens}
+        return {"task_tokens": internal, "external_tokens": run.external_tokens, "start": run.start}
 
     def stage1_inputs(self, wildcards: Any) -> dict[str, str]:
-        """Internal tokens unless the run is a pretraining, external tokens unless it is task-only."""
+        """Internal tokens unless it is a pretraining, external ones unless it reads none; the model it goes on from."""
         return _manifests(self._stage1_tokens(wildcards))
 
     def stage1_flags(self, wildcards: Any) -> str:
@@ -185,9 +225,13 @@ class Workflow:
         return 10 if wildcards.task == SHARED else 0
 
     def stage2_inputs(self, wildcards: Any) -> dict[str, str]:
-        """Stage 1's model and the task's tokens."""
+        """Stage 1's model, unless a checkpoint stands for it, and the task's tokens."""
         run = self.run(wildcards)
         return _manifests({"stage1": run.stage1, "tokens": run.internal_tokens})
+
+    def stage2_flags(self, wildcards: Any) -> str:
+        """The model as a flag of its script."""
+        return _flags({"stage1": self.run(wildcards).stage1})
 
     def stage2_spec(self, wildcards: Any) -> str:
         """The whole run."""
@@ -201,6 +245,7 @@ class Workflow:
         selection = (run.pretraining or run).selection
         return {
             "stage1": run.stage1,
+            "pretraining": run.start,
             "stage2": run.model if run.spec.stage2 else None,
             "data": selection.folder if selection else None,
         }
@@ -222,23 +267,23 @@ class Workflow:
     @cached_property
     def cells(self) -> dict[tuple[str, str, str], CellSpec]:
         """(table, row, column) → cell; made once, since every cell's rule asks."""
-        return runs.cells(self.project)
+        return rows.cells(self.project)
 
     def cell(self, wildcards: Any) -> CellSpec:
         """The cell of that table, row and column. Raises TlmError listing the cells that there are."""
-        cells = self.cells
+        rows.table(self.project, wildcards.table)
         key = (wildcards.table, wildcards.row, wildcards.column)
-        if key not in cells:
-            known = ", ".join("/".join(each[1:]) for each in cells if each[0] == wildcards.table)
+        if key not in self.cells:
+            known = ", ".join("/".join(each[1:]) for each in self.cells if each[0] == wildcards.table)
             raise TlmError(f"no cell {'/'.join(key)}; {wildcards.table} has: {known or 'none'}")
-        return cells[key]
+        return self.cells[key]
 
     def cell_runs(self, wildcards: Any) -> list[str]:
         """The evaluations that a cell is made from: its column's tasks, its row's seeds."""
         cell = self.cell(wildcards)
         return [
-            manifest(runs.resolve(self.project, task, cell.variant, seed).evaluation)
-            for task in cell.column.tasks
+            manifest(f"runs/{cell.scale}/{task}/{variant}/seed{seed}/evaluation")
+            for task, variant in cell.variants.items()
             for seed in cell.seeds
         ]
 
@@ -246,8 +291,14 @@ class Workflow:
         """What a cell's script is told."""
         return as_json(self.cell(wildcards))
 
+    @property
+    def tables(self) -> list[str]:
+        """The tables that the scale can have."""
+        return rows.available(self.project)
+
     def table_cells(self, wildcards: Any) -> list[str]:
-        """The cells of a table's measured rows."""
+        """The cells of a table. Raises TlmError if the scale cannot have it."""
+        rows.table(self.project, wildcards.table)
         keys = [key for key in self.cells if key[0] == wildcards.table]
         return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
 
@@ -262,11 +313,9 @@ class Workflow:
     @cached_property
     def _scales(self) -> dict[str, ScaleSpec]:
         """Every scale of config/scales/, the paper's first."""
-        folder = self.project.folder
         paper = list(self._reported.hyperparameters)
-        files = {path.stem: path for path in sorted((folder / "scales").glob("*.yaml"))}
-        order = sorted(files, key=lambda name: [*paper, name].index(name))
-        return {name: parse(ScaleSpec, load_yaml(files[name]), str(files[name])) for name in order}
+        order = sorted(self.project.scales, key=lambda name: [*paper, name].index(name))
+        return {name: self.project.scales[name] for name in order}
 
     @cached_property
     def settings(self) -> list[tuple[Name, str, str]]:
@@ -284,8 +333,7 @@ class Workflow:
         if (table, name, task) not in self.settings:
             known = ", ".join("/".join(each[1:]) for each in self.settings if each[0] == table)
             raise TlmError(f"no cell {table}/{name}/{task}; {table} has: {known}")
-        settings = self.project.settings.model_copy(update={"scale": name})
-        view = self.project.model_copy(update={"settings": settings, "scale": self._scales[name]})
+        view = self.project.at(name)
         run = runs.resolve(view, task, "tlm", view.seeds[0])
         return as_json(hyperparameters.setting(table, run, self._reported))
 
@@ -305,7 +353,7 @@ class Workflow:
 
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""
-        return as_json(self.project.table(wildcards.table))
+        return as_json(rows.table(self.project, wildcards.table))
 
     def _read_heads(self, wildcards: Any) -> dict[str, str | None]:
         run = self.run(wildcards)

@@ -1,19 +1,19 @@
-"""Tables as data (`tables:` in config/experiments.yaml): rows are variants; columns tasks, metrics, facts.
+"""Tables as data (`tables:` in config/experiments.yaml): rows are variants; columns tasks, metrics, facts, texts.
 
-Adding a row to an ablation is a line of YAML. `columns_of` resolves what a table declares against the tasks
-of a scale, and `CellSpec` is everything that one cell is made of: it carries no title and no label, so that
-a changed caption rebuilds the table and none of its cells.
+Adding a row to an ablation is a line of YAML. What stands here is what a person declares (`TableSpec`) and what it
+comes to for one scale (`Column`, `Row`, `Table`); `tlm.config.rows` leads from the one to the other. A `CellSpec` is
+everything that one cell is made of: it carries no title and no label, so that a changed caption rebuilds the table
+and none of its cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from tlm.config.base import Strict
-from tlm.errors import TlmError
+from tlm.config.variants import Swept
 
 Split = Literal["dev", "test"]
 Fact = Literal["parameters", "flops", "matmul_flops", "stage2_matmul_flops", "tokens", "data", "seconds"]
@@ -23,92 +23,179 @@ MLM_LOSS = "mlm_loss"
 
 
 class ColumnSpec(Strict):
-    """One entry of `columns:`; exactly one of `fact`, `tasks` and `average`.
+    """One entry of `columns:`; exactly one of `fact`, `tasks`, `average` and `text`.
 
-    - `fact`: what a run costs, as the mean over the scale's tasks: `parameters`; `flops` (paper's formula,
+    - `fact`: what a run costs, as the mean over the table's tasks: `parameters`; `flops` (paper's formula,
       stage 1), `matmul_flops` (as computed, stage 1), `stage2_matmul_flops`; `tokens` (of stage 1); `data`
       (bytes of external text); `seconds` (wall clock of stages 1 and 2 on the machine that ran them).
-    - `tasks`: `all` or names; one column per task, with `metric` and `split`.
-    - `average`: the mean of the columns of the last `tasks` entry before it.
+    - `tasks`: `all` or names; a column per task and metric.
+    - `average`: the mean of the columns of tasks before it, back to another average. A task of several columns
+      counts once, with their mean (as in BERT's and GLUE's tables).
+    - `text`: its heading; the rows say what stands in it (`texts:`).
     """
 
     id: str | None = None
     fact: Fact | None = None
     tasks: Literal["all"] | list[str] | None = None
-    metric: str | None = None
-    """`primary` (where left out) is the task's own; else one of `tlm.metrics`, or `mlm_loss` (held-out)."""
+    otherwise: Literal["all"] | None = None
+    """The tasks to show where the scale has none of `tasks`; without it the table does not exist there."""
+    metric: str | list[str] | None = None
+    """`primary` (where left out) is the task's own; else one or more of `tlm.metrics`, or `mlm_loss` (held-out)."""
     split: Split | None = None
     """`test` where left out."""
+    called: str | None = None
+    """The column's name behind the task's, where it is not the metric: `mnli.matched`."""
     average: bool = False
+    text: str | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> ColumnSpec:
-        if (self.fact is not None) + (self.tasks is not None) + self.average != 1:
-            raise ValueError("a column gives exactly one of fact, tasks and average")
+        kinds = (self.fact is not None, self.tasks is not None, self.average, self.text is not None)
+        if sum(kinds) != 1:
+            raise ValueError("a column gives exactly one of fact, tasks, average and text")
         if self.tasks is None and self.id is None:
-            raise ValueError("a column of a fact or an average needs an id")
+            raise ValueError("a column of a fact, an average or a text needs an id")
         if self.tasks is not None and self.id is not None:
             raise ValueError("columns of tasks are named after the tasks: leave out id")
-        if self.tasks is None and (self.metric or self.split):
-            raise ValueError("metric and split belong to columns of tasks")
-        if self.metric == MLM_LOSS and self.split != "dev":
+        if self.tasks is None and (self.metric or self.split or self.otherwise or self.called):
+            raise ValueError("metric, split, otherwise and called belong to columns of tasks")
+        if self.called is not None and len(self.metrics) > 1:
+            raise ValueError(f"several metrics cannot all be called {self.called!r}")
+        if MLM_LOSS in self.metrics and self.split != "dev":
             raise ValueError("mlm_loss is measured on dev texts: set split: dev")
         return self
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics to show of each task."""
+        return tuple([self.metric] if isinstance(self.metric, str) else self.metric or [PRIMARY])
+
 
 class RowSpec(Strict):
-    """One entry of `rows:`: a variant that is run, or a row of the paper (`reported: table2/bert-base`)."""
+    """One entry of `rows:`: a variant, a sweep (a row for each value), or the scale's pretrained baselines."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    id: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    """Rows of a sweep and of all baselines are named after their variants."""
     label: str | None = None
+    """May name `{corpus}`, `{scale}` and `{baseline}`; the variant's label where left out."""
     variant: str | None = None
-    reported: str | None = Field(None, pattern=r"^[^/]+/[^/]+$")
+    sweep: Swept | None = None
+    baselines: Literal["all", "first"] | None = None
+    beside: bool = False
+    """Once more for each scale of `beside:` in config.yaml."""
+    reported: str | None = None
+    """The paper's row of the same thing, in the table's `reported`; may name `{scale}` and `{corpus}`. It stands
+    beneath ours. By default the row that has our id."""
+    texts: dict[str, str] = {}
+    """Column id → text, for columns of texts."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> RowSpec:
-        if (self.variant is None) == (self.reported is None):
-            raise ValueError(f"row {self.id}: give exactly one of variant and reported")
-        if self.variant is not None and self.label is None:
-            raise ValueError(f"row {self.id}: a row of a variant needs a label")
+        kinds = (self.variant, self.sweep, self.baselines)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError(f"row {self.id}: give exactly one of variant, sweep and baselines")
+        many = self.sweep is not None or self.baselines == "all"
+        if many == (self.id is not None):
+            needs = "is named after its variants: leave out id" if many else "needs an id"
+            raise ValueError(f"row {self.id or self.variant or self.sweep or self.baselines}: {needs}")
         return self
 
 
 class TableSpec(Strict):
-    """One table of results."""
+    """One table of results, as declared."""
 
     title: str
     columns: list[ColumnSpec] = Field(min_length=1)
     rows: list[RowSpec] = Field(min_length=1)
+    reported: str | None = None
+    """The paper's table of the same, in config/reported.yaml: all its rows are shown."""
     notes: tuple[str, ...] = ()
     """Footnotes: what a reader must know to compare these numbers."""
+    transpose: bool = False
+    """Rows side by side, as Table 1 has them."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TableSpec:
-        names = [row.id for row in self.rows]
+        names = [row.id for row in self.rows if row.id is not None]
         if double := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"row {double[0]!r} is declared twice")
-        before: ColumnSpec | None = None
+        before = False
         for column in self.columns:
-            if column.average and before is None:
+            if column.average and not before:
                 raise ValueError(f"column {column.id!r}: no tasks stand before this average")
-            before = column if column.tasks is not None else before
+            before = before or column.tasks is not None
+        texts = {str(column.id) for column in self.columns if column.text is not None}
+        for row in self.rows:
+            if wrong := sorted(texts ^ set(row.texts)):
+                raise ValueError(f"row {row.id}: texts and the columns of texts differ in {wrong[0]!r}")
         return self
 
-    @property
-    def measured_rows(self) -> list[RowSpec]:
-        """Rows that are run, in order."""
-        return [row for row in self.rows if row.variant is not None]
+
+class ExamplesSpec(Strict):
+    """A table of training texts and what they retrieved (Table 9)."""
+
+    title: str
+    queries: PositiveInt = 2
+    """Training texts per task."""
+    passages: PositiveInt = 2
+    """Best-ranked passages of each."""
+    notes: tuple[str, ...] = ()
+
+
+class Score(Strict):
+    """One metric of one task."""
+
+    task: str
+    metric: str
+    split: Split
 
 
 class Column(Strict):
     """A resolved column: which number of which runs it shows. `tasks` is what a cell in it depends on."""
 
     id: str
-    kind: Literal["score", "fact", "average"]
-    tasks: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["score", "fact", "average", "text"]
+    tasks: tuple[str, ...] = ()
     fact: Fact | None = None
-    metric: str | None = None
-    split: Split | None = None
+    scores: tuple[Score, ...] = ()
+    heading: str | None = None
+
+    @property
+    def metric(self) -> str | None:
+        """The metric, if all scores of the column share it."""
+        found = {score.metric for score in self.scores}
+        return found.pop() if len(found) == 1 else None
+
+    @property
+    def split(self) -> Split | None:
+        """The split of its scores."""
+        return self.scores[0].split if self.scores else None
+
+
+class Row(Strict):
+    """A resolved row."""
+
+    id: str
+    label: str
+    variant: str
+    scale: str
+    reported: str
+    """The paper's row, if its table has one of this name."""
+    texts: dict[str, str] = {}
+    pretrained: bool = False
+    """Its stage 1 was others' (a checkpoint): what that cost is the reported row's."""
+
+
+class Table(Strict):
+    """A table for one scale."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    reported: str | None = None
+    notes: tuple[str, ...] = ()
+    transpose: bool = False
 
 
 class CellSpec(Strict):
@@ -116,70 +203,8 @@ class CellSpec(Strict):
 
     table: str
     row: str
-    variant: str
     scale: str
+    variants: dict[str, str]
+    """Task → the variant whose runs it reads: runs that are equal are built once, under the first one's name."""
     seeds: tuple[int, ...] = Field(min_length=1)
     column: Column
-
-
-def columns_of(table: TableSpec, tasks: Sequence[str]) -> list[Column]:
-    """The columns of `table` for a scale with `tasks`, in order.
-
-    The column of a task is called after it, `<task>.<metric>` when the metric is not the task's own. Raises
-    TlmError if a column names a task that the scale does not have, or if two columns get the same id.
-    """
-    columns: list[Column] = []
-    before: tuple[tuple[str, ...], str, Split] | None = None
-    for spec in table.columns:
-        if spec.tasks is not None:
-            chosen = tuple(tasks if spec.tasks == "all" else spec.tasks)
-            if unknown := [task for task in chosen if task not in tasks]:
-                raise TlmError(
-                    f"table {table.title!r}: column of task {unknown[0]!r}, which the scale does not have; "
-                    f"it has {', '.join(tasks)}"
-                )
-            metric, split = spec.metric or PRIMARY, spec.split or "test"
-            before = (chosen, metric, split)
-            for task in chosen:
-                name = task if metric == PRIMARY else f"{task}.{metric}"
-                columns.append(Column(id=name, kind="score", tasks=(task,), metric=metric, split=split))
-            continue
-        assert spec.id is not None
-        if spec.average:
-            assert before is not None
-            chosen, metric, split = before
-            columns.append(Column(id=spec.id, kind="average", tasks=chosen, metric=metric, split=split))
-        else:
-            columns.append(Column(id=spec.id, kind="fact", tasks=tuple(tasks), fact=spec.fact))
-    names = [column.id for column in columns]
-    if double := sorted({name for name in names if names.count(name) > 1}):
-        raise TlmError(f"table {table.title!r}: two columns are called {double[0]!r}")
-    return columns
-
-
-def cell_specs(
-    name: str,
-    table: TableSpec,
-    *,
-    scale: str,
-    tasks: Sequence[str],
-    seeds_of: Callable[[str], Sequence[int]],
-) -> dict[tuple[str, str], CellSpec]:
-    """(row id, column id) → cell, for every row that is run.
-
-    `seeds_of` gives the seeds of a variant (a deterministic one needs a single seed). A cell is made from the
-    evaluations of `column.tasks` x `seeds`.
-    """
-    return {
-        (row.id, column.id): CellSpec(
-            table=name,
-            row=row.id,
-            variant=row.variant,
-            scale=scale,
-            seeds=tuple(seeds_of(row.variant)),
-            column=column,
-        )
-        for row in table.rows
-        if row.variant is not None
-        for column in columns_of(table, tasks)
-    }

@@ -1,12 +1,14 @@
 """The whole configuration, typed once: config.yaml, the data files, experiments.yaml and the chosen scale.
 
 The Snakefile hands over its `config` dictionary (config.yaml after `--config` overrides); everything else in the
-project reads parameters from the `Project` returned here and from nowhere else.
+project reads parameters from the `Project` returned here and from nowhere else. All scales are read: retrievals
+serve every scale that has the corpus, and a table that one scale cannot have names those that can.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +18,13 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
-from tlm.config.experiments import TableSpec
+from tlm.config.experiments import ExamplesSpec, TableSpec
 from tlm.config.figures import AttentionSpec, FigureSpec
 from tlm.config.local import with_local_tasks
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec
 from tlm.config.training import Attention, Precision, Tracker
-from tlm.config.variants import VariantSpec
+from tlm.config.variants import SweepSpec, Swept, SweptValue, VariantSpec, swept
 from tlm.errors import TlmError
 
 
@@ -68,8 +70,15 @@ class Settings(Strict):
     """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
     local_tasks: dict[str, str] = {}
     """Task → folder with its train, dev and test files, in place of its source (`tlm.config.local`)."""
+    beside: list[str] = []
+    """Further scales whose TLM runs stand in Table 2: `--config scale=medium 'beside=["small","large"]'`."""
     overrides: dict[str, Any] = {}
     """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
+
+    @field_validator("beside", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return yaml.safe_load(value) if isinstance(value, str) else value
 
     @field_validator("overrides", "local_tasks", mode="before")
     @classmethod
@@ -84,28 +93,63 @@ class Experiments(Strict):
     """config/experiments.yaml."""
 
     variants: dict[str, VariantSpec]
+    sweeps: dict[Swept, SweepSpec] = {}
     tables: dict[str, TableSpec]
+    examples: dict[str, ExamplesSpec] = {}
+    """Tables that show texts instead of numbers (Table 9)."""
     attention: AttentionSpec = AttentionSpec()
     figures: dict[str, FigureSpec] = {}
 
 
 class Project(Strict):
-    """Everything that config/ says, for one scale."""
+    """Everything that config/ says, seen from one scale. Compared by identity, so that what follows can be kept."""
 
     folder: Path
     settings: Settings
     scale: ScaleSpec
+    scales: dict[str, ScaleSpec]
+    """All that config/scales/ holds."""
     data: DataConfig
     experiments: Experiments
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
     @property
     def seeds(self) -> list[int]:
         """Training seeds in force."""
         return self.scale.seeds or self.settings.seeds
 
+    @property
+    def built(self) -> list[str]:
+        """The scales of which runs are built: the chosen one, and those that Table 2 sets beside it."""
+        return list(dict.fromkeys([self.settings.scale, *self.settings.beside]))
+
+    def at(self, scale: str) -> Project:
+        """The same project seen from another scale, one object a scale. Raises TlmError listing the known ones."""
+        return self if scale == self.settings.scale else _seen_from(self, scale)
+
+    @cached_property
+    def variants(self) -> dict[str, VariantSpec]:
+        """Every variant of this scale: those declared, then those of its sweeps, in the order of the file."""
+        found = dict(self.experiments.variants)
+        for name, sweep in self.experiments.sweeps.items():
+            try:
+                rows = swept(name, sweep, self.swept_values(name))
+            except ValueError as error:
+                raise TlmError(f"{self.folder / 'scales' / self.settings.scale}.yaml: {error}") from None
+            found.update({key: spec for key, spec in rows.items() if key not in found})
+        return found
+
+    def swept_values(self, name: Swept) -> list[SweptValue]:
+        """The values of a sweep: the scale's own, or the paper's."""
+        return self.scale.sweeps.get(name) or self.experiments.sweeps[name].values
+
     def variant(self, name: str) -> VariantSpec:
         """The variant of that name. Raises TlmError listing the known ones."""
-        return _lookup(self.experiments.variants, name, "variant", "config/experiments.yaml: variants")
+        return _lookup(self.variants, name, "variant", "config/experiments.yaml: variants")
 
     def table(self, name: str) -> TableSpec:
         """The table of that name. Raises TlmError listing the known ones."""
@@ -114,6 +158,20 @@ class Project(Strict):
     def figure(self, name: str) -> FigureSpec:
         """The figure of that name. Raises TlmError listing the known ones."""
         return _lookup(self.experiments.figures, name, "figure", "config/experiments.yaml: figures")
+
+
+@lru_cache(maxsize=256)
+def _seen_from(project: Project, scale: str) -> Project:
+    spec = _lookup(project.scales, scale, "scale", str(project.folder / "scales"))
+    settings = project.settings.model_copy(update={"scale": scale, "beside": []})
+    return Project(
+        folder=project.folder,
+        settings=settings,
+        scale=spec,
+        scales=project.scales,
+        data=project.data,
+        experiments=project.experiments,
+    )
 
 
 def _lookup(among: Mapping[str, Any], name: str, what: str, where: str) -> Any:
@@ -128,16 +186,36 @@ def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Pr
     Raises TlmError naming the file and the key of the first thing that is wrong.
     """
     settings = parse(Settings, dict(config), str(folder / "config.yaml"))
-    scale_file = folder / "scales" / f"{settings.scale}.yaml"
-    if not scale_file.is_file():
-        known = ", ".join(sorted(path.stem for path in (folder / "scales").glob("*.yaml")))
-        raise TlmError(f"no scale {settings.scale!r}: there is no {scale_file}; there are {known}")
-    scale = parse(ScaleSpec, load_yaml(scale_file), str(scale_file))
+    files = {path.stem: path for path in sorted((folder / "scales").glob("*.yaml"))}
+    for name in (settings.scale, *settings.beside):
+        if name not in files:
+            wanted = folder / "scales" / f"{name}.yaml"
+            raise TlmError(f"no scale {name!r}: there is no {wanted}; there are {', '.join(files)}")
     data = with_local_tasks(load_data_config(folder), settings.local_tasks)
     experiments = parse(Experiments, load_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
+    scales = {name: _scale(path, data, experiments) for name, path in files.items()}
+    return Project(
+        folder=folder,
+        settings=settings,
+        scale=scales[settings.scale],
+        scales=scales,
+        data=data,
+        experiments=experiments,
+    )
+
+
+def _scale(file: Path, data: DataConfig, experiments: Experiments) -> ScaleSpec:
+    """One scale, with every name that it uses looked up."""
+    scale = parse(ScaleSpec, load_yaml(file), str(file))
     for task in scale.all_tasks:
         if task not in data.tasks:
-            raise TlmError(f"{scale_file}: tasks: no task {task!r} in {folder / 'tasks.yaml'}")
-    if scale.corpus not in data.corpora:
-        raise TlmError(f"{scale_file}: corpus: no corpus {scale.corpus!r} in {folder / 'corpora.yaml'}")
-    return Project(folder=folder, settings=settings, scale=scale, data=data, experiments=experiments)
+            raise TlmError(f"{file}: tasks: no task {task!r} in {file.parents[1] / 'tasks.yaml'}")
+    for corpus in (scale.corpus, scale.other_corpus):
+        if corpus is not None and corpus not in data.corpora:
+            raise TlmError(f"{file}: corpus: no corpus {corpus!r} in {file.parents[1] / 'corpora.yaml'}")
+    for name in scale.baselines:
+        if name not in experiments.variants:
+            raise TlmError(
+                f"{file}: baselines: no variant {name!r} in {file.parents[1] / 'experiments.yaml'}"
+            )
+    return scale

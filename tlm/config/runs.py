@@ -2,22 +2,28 @@
 
 The only place that merges scale, task and variant, and the only place that knows paths. The Snakefile's input
 functions call it, through `tlm.workflow`.
+
+Runs that come to the same are built once: `resolve` names the first variant of config/experiments.yaml that has the
+same settings for the task (`Run.variant`), and the first with the same stage 1 (`Run.stage1_variant`). So K = 10 of
+Table 4 is the TLM run itself at a scale with K = 10, and "without stage 2" trains nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tlm.artifacts import canonical_json
 from tlm.config.base import parse
-from tlm.config.experiments import CellSpec, cell_specs
 from tlm.config.project import Project
 from tlm.config.retrieval import RetrievalSpec
 from tlm.config.selections import SHARED, Selection
 from tlm.config.training import INFINITE, EmbeddingInitSpec, RunSpec
+from tlm.config.variants import Swept, VariantSpec, swept
 from tlm.errors import TlmError
 
 _MERGED = ("model", "embedding_init", "stage1", "stage2")
@@ -41,30 +47,43 @@ class Run:
 
     scale: str
     task: str
-    variant: str
+    variant: str  # the first of equal ones
     seed: int
     method: str
     corpus: str
     tokenizer: str
     selection: Selection | None
     spec: RunSpec | None  # None for tfidf, which trains no encoder
-    pretraining: Run | None = None  # the shared stage 1 of a PLM
+    pretraining: Run | None = None  # the shared stage 1 of a PLM: it is the run's own, or what the run adapts
+    stage1_variant: str | None = None  # whose stage 1 this is; None where it is a pretraining or a checkpoint
 
     @property
     def folder(self) -> str:
         """`runs/<scale>/<task>/<variant>/seed<seed>`."""
-        return f"runs/{self.scale}/{self.task}/{self.variant}/seed{self.seed}"
+        return self._folder(self.variant)
+
+    def _folder(self, variant: str) -> str:
+        return f"runs/{self.scale}/{self.task}/{variant}/seed{self.seed}"
 
     @property
-    def stage1(self) -> str:
-        """Folder of the stage-1 model that this run starts stage 2 from."""
-        return f"{(self.pretraining or self).folder}/stage1"
+    def stage1(self) -> str | None:
+        """Folder of the stage-1 model that this run starts stage 2 from; None for a checkpoint."""
+        if self.stage1_variant is not None:
+            return f"{self._folder(self.stage1_variant)}/stage1"
+        return f"{self.pretraining.folder}/stage1" if self.pretraining else None
+
+    @property
+    def start(self) -> str | None:
+        """Folder of the pretraining that this run's own stage 1 goes on from; None for random weights."""
+        return f"{self.pretraining.folder}/stage1" if self.stage1_variant and self.pretraining else None
 
     @property
     def model(self) -> str:
         """Folder of the model that is evaluated."""
         assert self.spec is not None
-        return f"{self.folder}/stage2" if self.spec.stage2 else self.stage1
+        model = f"{self.folder}/stage2" if self.spec.stage2 else self.stage1
+        assert model is not None
+        return model
 
     @property
     def evaluation(self) -> str:
@@ -82,7 +101,7 @@ class Run:
         if self.selection is None:
             return None
         selection = self.selection
-        return f"data/tokens/{self.tokenizer}/external/{self.corpus}/{selection.owner}/{selection.name}"
+        return f"data/tokens/{self.tokenizer}/external/{selection.corpus}/{selection.owner}/{selection.name}"
 
 
 def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
@@ -90,42 +109,98 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
 
     Raises TlmError naming the scale, task and variant whose merged settings are not valid.
     """
+    run = _resolve(project, task, variant)
+    first, first_stage1 = _firsts(project, task)[variant]
+    spec = run.spec and run.spec.model_copy(update={"seed": seed})
+    return replace(
+        run, variant=first, seed=seed, spec=spec, stage1_variant=run.stage1_variant and first_stage1
+    )
+
+
+@lru_cache(maxsize=8192)
+def _firsts(project: Project, task: str) -> dict[str, tuple[str, str]]:
+    """variant → (the first variant with equal runs, the first with equal stage 1)."""
+    whole: dict[str, str] = {}
+    stage1: dict[str, str] = {}
+    found = {}
+    for name, variant in project.variants.items():
+        if not possible(project, variant):
+            continue
+        run = _resolve(project, task, name)
+        start = run.pretraining.folder if run.pretraining else ""
+        made_of = f"{run.tokenizer} {run.external_tokens} {start} {run.stage1_variant is None}"
+        spec = run.spec and run.spec.model_dump(mode="json")
+        key = f"{made_of} {canonical_json(spec)}"
+        key1 = f"{made_of} {canonical_json(spec and {**spec, 'stage2': None})}"
+        found[name] = (whole.setdefault(key, name), stage1.setdefault(key1, name))
+    return found
+
+
+def possible(project: Project, variant: VariantSpec) -> bool:
+    """Whether the scale has the corpus that a variant needs."""
+    return variant.corpus == "own" or project.scale.other_corpus is not None
+
+
+@lru_cache(maxsize=8192)
+def _resolve(project: Project, task: str, variant: str) -> Run:
+    """The run as its variant names it, with the first seed."""
     change = project.variant(variant)
-    base = _merged(project, task, variant)
+    where = f"scale {project.settings.scale}, task {task}, variant {variant}"
+    if not possible(project, change):
+        raise TlmError(f"{where}: the scale has no other_corpus")
     common: dict[str, Any] = {
         "scale": project.settings.scale,
         "task": task,
         "variant": variant,
-        "seed": seed,
+        "seed": project.seeds[0],
         "method": change.method,
-        "corpus": project.scale.corpus,
-        "tokenizer": tokenizer_name(project),
+        "corpus": corpus_of(project, change),
     }
     if change.method == "tfidf":
-        return Run(**common, selection=None, spec=None)
-    where = f"scale {project.settings.scale}, task {task}, variant {variant}"
-    values = {key: base[key] for key in _MERGED if base.get(key) is not None}
-    spec = parse(RunSpec, {"seed": seed, **_execution(project), **values}, where)
-    if spec.stage2 is None and change.method == "plm":
-        raise TlmError(f"{where}: a PLM needs stage 2, its stage 1 has seen no labels")
+        return Run(**common, tokenizer=tokenizer_name(project), selection=None, spec=None)
+    base = merged(project, task, variant)
+    if change.method == "adapted":
+        return _adapted(project, task, base, common, where)
+    if change.method == "checkpoint":
+        # Of the scale it has stage 2 alone: not the shape of its model, nor a task's stage 1, which it does not run.
+        base = {**base, "model": change.model, "stage1": project.scale.stage1}
+    spec = _spec(project, base, where)
     if change.method == "plm":
+        if spec.stage2 is None:
+            raise TlmError(f"{where}: a PLM needs stage 2, its stage 1 has seen no labels")
         pretraining = resolve_pretraining(project, variant)
         assert pretraining.spec is not None
         # The stage 1 that it had: nothing of the task's own stage 1 reaches a PLM.
         spec = spec.model_copy(update={"stage1": pretraining.spec.stage1})
-        return Run(**common, selection=None, spec=spec, pretraining=pretraining)
-    k = base["k"]
-    selection = {
-        "bm25": Selection("bm25", k, project.scale.corpus, task),
-        "random": Selection("random", k, project.scale.corpus, task),
-        "dsir": Selection("dsir", k, project.scale.corpus, task),
-        "task-only": None,
-    }[change.selector]
-    if selection is None and spec.stage1.rho1 != 0:
-        raise TlmError(f"{where}: no external data, but rho1 is {spec.stage1.rho1}; set stage1.rho1 to 0")
-    if selection is not None and spec.stage1.rho1 == 0:
+        return Run(
+            **common, tokenizer=tokenizer_name(project), selection=None, spec=spec, pretraining=pretraining
+        )
+    if change.method == "checkpoint":
+        if spec.stage2 is None:
+            raise TlmError(f"{where}: a checkpoint needs stage 2, it has seen no labels")
+        return Run(**common, tokenizer=tokenizer_name(project, spec), selection=None, spec=spec)
+    return Run(
+        **common,
+        tokenizer=tokenizer_name(project),
+        selection=_selection(project, task, change, base, spec, where),
+        spec=spec,
+        stage1_variant=variant,
+    )
+
+
+def _selection(
+    project: Project, task: str, change: VariantSpec, base: Mapping[str, Any], spec: RunSpec, where: str
+) -> Selection | None:
+    rho1 = spec.stage1.rho1
+    if rho1 == INFINITE and spec.stage2 is None:
+        raise TlmError(f"{where}: rho1 is inf and there is no stage 2, so nothing would learn the task")
+    if change.selector == "task-only":
+        if rho1 != 0:
+            raise TlmError(f"{where}: no external data, but rho1 is {rho1}; set stage1.rho1 to 0")
+        return None
+    if rho1 == 0:
         raise TlmError(f"{where}: rho1 is 0, which reads no external data; use selector task-only")
-    return Run(**common, selection=selection, spec=spec)
+    return Selection(change.selector, base["k"], corpus_of(project, change), task)
 
 
 def _execution(project: Project) -> dict[str, Any]:
@@ -138,7 +213,37 @@ def _execution(project: Project) -> dict[str, Any]:
     }
 
 
-def _merged(project: Project, task: str, variant: str) -> dict[str, Any]:
+def _adapted(project: Project, task: str, base: dict[str, Any], common: dict[str, Any], where: str) -> Run:
+    """A baseline's further stage 1 on the task's data (Tables 8 and A.2)."""
+    name = project.scale.baselines[0]
+    baseline = project.variant(name)
+    own = _resolve(project, task, "tlm").spec
+    assert own is not None
+    budget = {
+        unit: math.ceil(project.scale.plm.adaptation * amount)
+        for unit, amount in own.stage1.budget.model_dump(exclude_none=True).items()
+    }
+    base = merge(base, {"stage1": {"rho1": 0, "budget": budget}})
+    if baseline.method == "checkpoint":
+        base["model"] = baseline.model
+    spec = _spec(project, base, where)
+    return Run(
+        **common,
+        tokenizer=tokenizer_name(project, spec),
+        selection=None,
+        spec=spec,
+        pretraining=resolve_pretraining(project, name) if baseline.method == "plm" else None,
+        stage1_variant=common["variant"],
+    )
+
+
+def _spec(project: Project, base: Mapping[str, Any], where: str) -> RunSpec:
+    values = {key: base[key] for key in _MERGED if base.get(key) is not None}
+    return parse(RunSpec, {"seed": project.seeds[0], **_execution(project), **values}, where)
+
+
+def merged(project: Project, task: str, variant: str) -> dict[str, Any]:
+    """K, model, stage1 and stage2 of a run, as plain values, not yet validated."""
     change = project.variant(variant)
     scale = project.scale
     base: dict[str, Any] = {
@@ -148,31 +253,35 @@ def _merged(project: Project, task: str, variant: str) -> dict[str, Any]:
         "stage1": scale.stage1,
         "stage2": scale.stage2,
     }
-    base = merge(base, scale.per_task.get(task, {}))
-    base = merge(base, {"k": change.k} if change.k else {})
-    base = merge(
-        base, {"model": change.model, "embedding_init": change.embedding_init, "stage1": change.stage1}
-    )
-    base["stage2"] = None if change.stage2 is None else merge(base["stage2"], change.stage2)
+    changes = {"model": change.model, "embedding_init": change.embedding_init, "stage1": change.stage1}
+    for each in (
+        scale.per_task.get(task, {}),
+        {"k": change.k} if change.k else {},
+        changes,
+        {"stage2": change.stage2} if change.stage2 else {},
+        change.per_task.get(task, {}),
+    ):
+        base = merge(base, each)
     unknown = sorted(set(project.settings.overrides) - set(base))
     if unknown:
         raise TlmError(f"overrides: unknown key {unknown[0]!r}; there are {', '.join(sorted(base))}")
-    return merge(base, project.settings.overrides)
+    base = merge(merge(base, project.settings.overrides), change.pinned)
+    return {**base, "stage2": None} if change.stage2 is None else base
 
 
+@lru_cache(maxsize=8192)
 def resolve_pretraining(project: Project, variant: str) -> Run:
     """The stage 1 that all tasks and seeds of a PLM variant share: MLM on the whole corpus in random order."""
     scale = project.scale
     seed = project.seeds[0]  # trained once: the seeds of its row are those of stage 2
-    base = _merged(project, SHARED, variant)
-    budgets = [_token_budget(resolve(project, task, "tlm", seed)) for task in scale.tasks]
+    base = merged(project, SHARED, variant)
+    budgets = [_token_budget(_resolve(project, task, "tlm")) for task in scale.tasks]
     tokens = math.ceil(scale.plm.compute * sum(budgets) / len(budgets))
     stage1 = merge(base["stage1"], {"rho1": INFINITE, "rho2": 0, "budget": {"tokens": tokens}})
     init = EmbeddingInitSpec(**base["embedding_init"])
     # A word is at least one token: so many words hold at least the tokens that training and the start will read.
     words = max(tokens, init.tokens if base["model"].get("embedding_init") == "cooccurrence" else 0)
     where = f"scale {project.settings.scale}, variant {variant} (pretraining)"
-    values = {"model": base["model"], "embedding_init": base["embedding_init"], "stage1": stage1}
     return Run(
         scale=project.settings.scale,
         task=SHARED,
@@ -182,7 +291,8 @@ def resolve_pretraining(project: Project, variant: str) -> Run:
         corpus=scale.corpus,
         tokenizer=tokenizer_name(project),
         selection=Selection("whole", words, scale.corpus, SHARED),
-        spec=parse(RunSpec, {"seed": seed, **_execution(project), **values}, where),
+        spec=_spec(project, {**base, "stage1": stage1, "stage2": None}, where),
+        stage1_variant=variant,
     )
 
 
@@ -196,64 +306,29 @@ def _token_budget(run: Run) -> int:
     return stage1.budget.steps * stage1.batch_size * stage1.accumulation * stage1.external_length
 
 
-def stored_length(project: Project) -> int:
-    """Tokens of a text that are stored: no run reads more, and 512 is the longest that the paper trains on."""
-    lengths = [
-        merge(project.scale.model, each.get("model", {})).get("max_length", 0) for each in _changes(project)
-    ]
-    return max(512, *lengths)
+def corpus_of(project: Project, variant: VariantSpec) -> str:
+    """The corpus that a variant retrieves from."""
+    return (variant.corpus == "other" and project.scale.other_corpus) or project.scale.corpus
 
 
-def _changes(project: Project) -> list[dict[str, Any]]:
-    return [{}, *project.scale.per_task.values(), project.settings.overrides]
+def swept_variants(project: Project, name: Swept) -> list[str]:
+    """The variants of a sweep's values at this scale, in order."""
+    return list(swept(name, project.experiments.sweeps[name], project.swept_values(name)))
 
 
-def tokenizer_name(project: Project) -> str:
-    """Name of the scale's tokenizer: what it was trained on, its kind and size."""
-    spec = project.scale.tokenizer
-    if spec.pretrained:
-        return spec.pretrained.replace("/", "--")
-    return f"{project.scale.corpus}-{spec.kind}-{spec.vocabulary}"
-
-
-def largest_k(project: Project, task: str) -> int:
-    """The largest K that any variant needs of this task: one retrieval serves all, smaller K are its prefixes."""
-    names = [name for name, spec in project.experiments.variants.items() if spec.method == "tlm"]
-    runs = (resolve(project, task, name, project.seeds[0]) for name in names)
-    return max((run.selection.size for run in runs if run.selection is not None), default=project.scale.k)
+def tokenizer_name(project: Project, spec: RunSpec | None = None) -> str:
+    """Name of the tokenizer: a checkpoint's own, or the scale's by what it was trained on, its kind and size."""
+    own = spec.model.pretrained if spec else None
+    if name := own or project.scale.tokenizer.pretrained:
+        return name.strip("./").replace("/", "--")
+    tokenizer = project.scale.tokenizer
+    return f"{project.scale.corpus}-{tokenizer.kind}-{tokenizer.vocabulary}"
 
 
 def retrieval_spec(project: Project, k: int) -> RetrievalSpec:
     """What a retrieval of top-k passages is told."""
     settings = project.settings.retrieval
     return RetrievalSpec(k=k, index=settings.index, query=settings.query)
-
-
-def cells(project: Project) -> dict[tuple[str, str, str], CellSpec]:
-    """(table, row, column) → cell, for every measured row of every table.
-
-    TF-IDF draws nothing at random: its row has one seed. Raises TlmError if a row names an unknown variant.
-    """
-
-    def seeds_of(variant: str) -> list[int]:
-        return project.seeds[:1] if project.variant(variant).method == "tfidf" else project.seeds
-
-    found = {}
-    for name, table in project.experiments.tables.items():
-        specs = cell_specs(
-            name, table, scale=project.settings.scale, tasks=project.scale.tasks, seeds_of=seeds_of
-        )
-        found.update({(name, row, column): spec for (row, column), spec in specs.items()})
-    return found
-
-
-def check(project: Project) -> None:
-    """Resolve every run that any table needs. Raises TlmError at the first that is not valid."""
-    needed = {
-        (task, cell.variant): cell.seeds[0] for cell in cells(project).values() for task in cell.column.tasks
-    }
-    for (task, variant), seed in needed.items():
-        resolve(project, task, variant, seed)
 
 
 def manifest(folder: str | Path) -> str:

@@ -18,6 +18,7 @@ from tlm.config.figures import (
     ShownRow,
 )
 from tlm.config.project import Project
+from tlm.config.rows import table
 from tlm.config.runs import resolve
 from tlm.errors import TlmError
 
@@ -85,8 +86,7 @@ def performance_cells(project: Project, name: str) -> list[str]:
 
 
 def _points(project: Project, figure: PerformanceFigure) -> tuple[ShownRow, ...]:
-    rows = project.table(figure.table).measured_rows
-    return tuple(ShownRow(row=row.id, series=str(row.label)) for row in rows)
+    return tuple(ShownRow(row=row.id, series=row.label) for row in table(project, figure.table).rows)
 
 
 def check_figures(project: Project) -> None:

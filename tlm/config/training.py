@@ -6,7 +6,7 @@ hands them to its script as JSON, so that a run reruns exactly when a number it 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -107,7 +107,8 @@ class Stage1Spec(Strict):
     """
 
     rho1: int | Literal["inf"]
-    rho2: float = Field(ge=0)
+    rho2: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["inf"]
+    """"inf": masked language modelling alone, also on internal data (TAPT, Table A.2)."""
     budget: Budget
     batch_size: PositiveInt
     accumulation: PositiveInt = 1

@@ -27,8 +27,9 @@ _KEPT = 2  # checkpoints at a time
 
 def run_of(facts: Facts, job: Job) -> Run:
     """The run that `runs/<scale>/<task>/<variant>/seed<seed>/…` names."""
-    task, variant, seed = job.parts[2], job.parts[3], job.parts[4].removeprefix("seed")
-    return facts.workflow.run(SimpleNamespace(task=task, variant=variant, seed=seed))
+    _, scale, task, variant, seed = job.parts[:5]
+    names = SimpleNamespace(scale=scale, task=task, variant=variant, seed=seed.removeprefix("seed"))
+    return facts.workflow.run(names)
 
 
 def stage1(facts: Facts, run: Run, rate_of: RateOf) -> Part:

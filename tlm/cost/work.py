@@ -60,7 +60,7 @@ def stage1(facts: Facts, run: Run) -> Cost:
         tokens = nominal_tokens(spec)
     read = steps * rows * per_row
     masked = spec.mlm_probability * steps * rows
-    masked *= per_row if spec.rho2 > 0 else (1 - share) * external
+    masked *= per_row if spec.rho2 != 0 else (1 - share) * external
     work = Work(
         padded_tokens=round(read),
         padded_squares=round(steps * rows * (share * internal**2 + (1 - share) * external**2)),

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from tlm.artifacts import Manifest, read_manifest
+from tlm.config.training import INFINITE
 from tlm.errors import TlmError
 from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, shape_of
 from tlm.evaluation.heldout import held_out_loss
@@ -39,6 +40,7 @@ def evaluate_run(
     task_dir: Path,
     destination: Path,
     stage1_dir: Path | None,
+    pretraining_dir: Path | None = None,
     stage2_dir: Path | None = None,
     data_dir: Path | None = None,
     threads: int = 1,
@@ -46,7 +48,8 @@ def evaluate_run(
     """Predict dev and test with the run's model and write its evaluation artifact to `destination`.
 
     The model is that of stage 2, or the classifier of stage 1 where there is no stage 2. `stage1_dir` is None
-    for a checkpoint that others pretrained: then neither FLOPs nor held-out loss are known. `data_dir` is the
+    for a checkpoint that others pretrained: then neither FLOPs nor held-out loss are known. `pretraining_dir` is the
+    stage 1 that `stage1_dir` went on from; its cost is counted too. `data_dir` is the
     selection (or corpus) that stage 1 read, None where it read none. Inputs are cut to the length of the last
     stage. Raises TlmError for a model whose classes are not the task's, or artifacts of the wrong kind.
     """
@@ -56,6 +59,7 @@ def evaluate_run(
     task = read_task(task_dir)
     manifests = {
         "stage1": None if stage1_dir is None else read_manifest(stage1_dir, "stage1"),
+        "pretraining": None if pretraining_dir is None else read_manifest(pretraining_dir, "stage1"),
         "stage2": None if stage2_dir is None else read_manifest(stage2_dir, "stage2"),
         "data": None if data_dir is None else read_manifest(data_dir),
     }
@@ -72,10 +76,18 @@ def evaluate_run(
     first, second = _record(stage1_dir), _record(stage2_dir)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     shape = shape_of(model.config.to_dict())
+    costs = [
+        _stage1_cost(record, manifest, shape, parameters)
+        for record, manifest in (
+            (_record(pretraining_dir), manifests["pretraining"]),
+            (first, manifests["stage1"]),
+        )
+        if record is not None and manifest is not None
+    ]
     flops = {
         "parameters": parameters,
         "data": _external(manifests["data"]),
-        "stage1": _stage1_cost(first, manifests["stage1"], shape, parameters),
+        "stage1": None if _adapts_checkpoint(manifests["stage1"]) else _sum(costs),
         "stage2": _stage2_cost(second, shape),
     }
     loss = None
@@ -89,7 +101,8 @@ def evaluate_run(
             length=spec["internal_length"],
             probability=spec["mlm_probability"],
         )
-    seconds = [_seconds(folder) for folder in (stage1_dir, stage2_dir) if folder is not None]
+    stages = (pretraining_dir, stage1_dir, stage2_dir)
+    seconds = [_seconds(folder) for folder in stages if folder is not None]
     return write_evaluation(
         destination,
         run=run,
@@ -156,20 +169,16 @@ def _external(manifest: Manifest | None) -> dict[str, int]:
 
 
 def _stage1_cost(
-    record: Mapping[str, Any] | None, manifest: Manifest | None, shape: Shape, parameters: int
-) -> dict[str, Any] | None:
-    """Tokens, the paper's FLOPs and the matmul count of stage 1, the start of its embeddings included."""
-    if record is None or manifest is None:
-        return None
+    record: Mapping[str, Any], manifest: Manifest, shape: Shape, parameters: int
+) -> dict[str, Any]:
+    """Tokens, the paper's FLOPs and the matmul count of a stage 1, the start of its embeddings included."""
     work = record["work"]
     # With rho2 = 0 the language-model head is not computed for internal batches, though they are masked.
-    positions = work["external"]["masked_positions"]
-    if manifest.parameters["stage1"]["rho2"] > 0:
+    positions, rho2 = work["external"]["masked_positions"], manifest.parameters["stage1"]["rho2"]
+    if rho2 != 0:
         positions += work["internal"]["masked_positions"]
-    matmul = matmul_flops(
-        shape,
-        Work(work["padded_tokens"], work["squared_lengths"], positions, work["internal"]["rows"]),
-    )
+    classified = 0 if rho2 == INFINITE else work["internal"]["rows"]
+    matmul = matmul_flops(shape, Work(work["padded_tokens"], work["squared_lengths"], positions, classified))
     start = int(record["embedding_init"].get("flops", 0))
     return {
         "tokens": _tokens(work),
@@ -177,6 +186,24 @@ def _stage1_cost(
         "paper": paper_flops(work["real_tokens"], parameters),
         "matmul": {**matmul.as_dict(), "embedding_init": start, "total": matmul.total + start},
     }
+
+
+def _adapts_checkpoint(manifest: Manifest | None) -> bool:
+    """Whether a stage 1 went on from a model that others pretrained: what that cost is not known here."""
+    return manifest is not None and manifest.parameters["model"]["pretrained"] is not None
+
+
+def _sum(costs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Costs of the same form, added number by number; None of none."""
+    if not costs:
+        return None
+    total = costs[0]
+    for cost in costs[1:]:
+        total = {
+            key: _sum([value, cost[key]]) if isinstance(value, dict) else value + cost[key]
+            for key, value in total.items()
+        }
+    return total
 
 
 def _stage2_cost(record: Mapping[str, Any] | None, shape: Shape) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.artifacts import MANIFEST, read_manifest
-from tlm.config.experiments import MLM_LOSS, PRIMARY, CellSpec, Column
+from tlm.config.experiments import MLM_LOSS, PRIMARY, CellSpec, Column, Score
 from tlm.errors import TlmError
 
 UNITS = {
@@ -69,7 +69,8 @@ def open_evaluation(path: Path) -> Evaluation:
 def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
     """The cell that `spec` describes, from the evaluations in `runs` (any order; others are not allowed).
 
-    The value of a seed is the mean over the column's tasks; mean and standard deviation are over seeds. Where
+    The value of a seed is the mean over the column's tasks, and of a task over its scores in the column; mean and
+    standard deviation are over seeds. Where
     no run of the row has such a number (the FLOPs of TF-IDF), the cell's mean is null. Raises TlmError naming
     the run that is missing, that is not of this row, or that alone lacks the number.
     """
@@ -101,7 +102,7 @@ def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
         "unit": unit_of(spec.column),
         "source": "measured",
         "scale": spec.scale,
-        "variant": spec.variant,
+        "variants": spec.variants,
         "metrics": {one.task: _metric(spec.column, one) for one in found.values()},
         "split": spec.column.split,
         "made_from": [
@@ -139,7 +140,7 @@ def _match(spec: CellSpec, opened: Sequence[Evaluation]) -> dict[tuple[str, int]
     given: dict[tuple[str, int], Evaluation] = {}
     for one in opened:
         key = (one.task, one.seed)
-        if (one.scale, one.variant) != (spec.scale, spec.variant) or key not in wanted:
+        if key not in wanted or (one.scale, one.variant) != (spec.scale, spec.variants[one.task]):
             raise TlmError(
                 f"{one.folder}: is {one.scale}/{one.task}/{one.variant}/seed{one.seed}, which is not part of "
                 f"cell {spec.table}/{spec.row}/{spec.column.id}"
@@ -157,36 +158,42 @@ def _match(spec: CellSpec, opened: Sequence[Evaluation]) -> dict[tuple[str, int]
 
 
 def _run(spec: CellSpec, task: str, seed: int) -> str:
-    return f"{spec.scale}/{task}/{spec.variant}/seed{seed}"
+    return f"{spec.scale}/{task}/{spec.variants[task]}/seed{seed}"
 
 
 def _reader(column: Column) -> Callable[[Evaluation], float | None]:
     if column.fact is not None:
         fact = column.fact
         return lambda one: _fact(one, fact)
-    return lambda one: _score(one, column)
+    return lambda one: _mean([_score(one, score) for score in column.scores if score.task == one.task])
 
 
-def _score(one: Evaluation, column: Column) -> float | None:
-    assert column.metric is not None and column.split is not None
-    record = one.metrics.get(column.split)
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return statistics.fmean(known) if len(known) == len(numbers) else None
+
+
+def _score(one: Evaluation, score: Score) -> float | None:
+    record = one.metrics.get(score.split)
     if record is None:
         raise TlmError(
-            f"{one.folder}: task {one.task} has no {column.split} split; let the table show another"
+            f"{one.folder}: task {one.task} has no {score.split} split; let the table show another"
         )
-    if column.metric == MLM_LOSS:
+    if score.metric == MLM_LOSS:
         return record["mlm_loss"]
-    if column.metric == PRIMARY:
+    if score.metric == PRIMARY:
         return 100 * record["primary"]
-    if column.metric not in record["metrics"]:
+    if score.metric not in record["metrics"]:
         raise TlmError(
-            f"{one.folder}: no metric {column.metric!r}; there are {', '.join(record['metrics'])}, {MLM_LOSS}"
+            f"{one.folder}: no metric {score.metric!r}; there are {', '.join(record['metrics'])}, {MLM_LOSS}"
         )
-    return 100 * record["metrics"][column.metric]
+    return 100 * record["metrics"][score.metric]
 
 
 def _metric(column: Column, one: Evaluation) -> str | None:
-    return one.metrics["metric"] if column.metric == PRIMARY else column.metric
+    """The metrics that the column shows of a run's task, by name; None for a fact."""
+    names = [score.metric for score in column.scores if score.task == one.task]
+    return ", ".join(one.metrics["metric"] if name == PRIMARY else name for name in names) or None
 
 
 def _fact(one: Evaluation, fact: str) -> float | None:

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tlm.config.experiments import MLM_LOSS, Column, RowSpec, TableSpec, columns_of
+from tlm.config.experiments import MLM_LOSS, Column, Table
 from tlm.errors import TlmError
 from tlm.progress import duration
 from tlm.results.cells import unit_of
 from tlm.results.reported import Reported, reported_line
 
 Cell = Mapping[str, Any]
+_SINGLE = ("fact", "text")  # columns without a standard deviation
 
 HEADINGS = {
     "parameters": "#Param",
@@ -57,6 +58,7 @@ class Line:
     source: str
     cells: Mapping[str, Cell]
     notes: tuple[str, ...] = ()
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,46 +69,59 @@ class Rendered:
     markdown: str
 
 
-def assemble_table(
-    name: str, table: TableSpec, tasks: Sequence[str], cells: Sequence[Cell], reported: Reported
-) -> Rendered:
-    """The table from the cells of its measured rows and the paper's own rows.
+def assemble_table(table: Table, cells: Sequence[Cell], reported: Reported) -> Rendered:
+    """The table from its cells and the paper's own rows, each beneath the row of ours that is the same thing.
 
-    Raises TlmError naming a cell that is missing or that this table does not have.
+    Raises TlmError naming a cell that is missing or that this table does not have, or a table that the paper has not.
     """
-    columns = columns_of(table, tasks)
-    lines = _lines(name, table, columns, cells, reported)
-    theirs = _their_columns(columns, lines)
+    lines = _lines(table, cells, reported)
+    theirs = _their_columns(table.columns, lines)
     return Rendered(
-        csv=_csv([*columns, *theirs], lines),
-        markdown=_markdown(table, columns, theirs, lines, reported),
+        csv=_csv([*table.columns, *theirs], lines),
+        markdown=_markdown(table, theirs, lines, reported),
     )
 
 
-def _lines(
-    name: str, table: TableSpec, columns: Sequence[Column], cells: Sequence[Cell], reported: Reported
-) -> list[Line]:
+def _lines(table: Table, cells: Sequence[Cell], reported: Reported) -> list[Line]:
     given = {(cell["table"], cell["row"], cell["column"]): cell for cell in cells}
-    wanted = {(name, row.id, column.id) for row in table.measured_rows for column in columns}
+    numbers = [column for column in table.columns if column.kind != "text"]
+    wanted = {(table.name, row.id, column.id) for row in table.rows for column in numbers}
     if missing := sorted(wanted - set(given)):
-        raise TlmError(f"table {name}: cell results/cells/{'/'.join(missing[0])}.json is missing")
+        raise TlmError(f"table {table.name}: cell results/cells/{'/'.join(missing[0])}.json is missing")
     if strange := sorted(set(given) - wanted):
-        raise TlmError(f"table {name}: has no cell {'/'.join(strange[0])}; leave that file out")
-    return [_line(name, row, columns, given, reported) for row in table.rows]
+        raise TlmError(f"table {table.name}: has no cell {'/'.join(strange[0])}; leave that file out")
+    theirs = _reported_lines(table, reported)
+    lines = []
+    for row in table.rows:
+        quoted = theirs.pop(row.reported, None)
+        found: dict[str, Cell] = {column.id: given[table.name, row.id, column.id] for column in numbers}
+        found.update({name: {"text": text} for name, text in row.texts.items()})
+        source = "measured"
+        if row.pretrained and quoted is not None:
+            # A checkpoint's pretraining was others': what it cost is what the paper reports.
+            empty = [
+                name for name, cell in found.items() if name in quoted.cells and cell.get("mean", 0) is None
+            ]
+            found.update({name: quoted.cells[name] for name in empty})
+            source += f" ({', '.join(empty)}: {quoted.source})" if empty else ""
+        lines.append(Line(row.id, row.label, source, found, measured=True))
+        lines += [quoted] if quoted is not None else []
+    return lines + list(theirs.values())
 
 
-def _line(
-    name: str,
-    row: RowSpec,
-    columns: Sequence[Column],
-    given: Mapping[tuple[str, str, str], Cell],
-    reported: Reported,
-) -> Line:
-    if row.reported is None:
-        found = {column.id: given[name, row.id, column.id] for column in columns}
-        return Line(row.id, str(row.label), "measured", found)
-    line = reported_line(reported, row.reported)
-    return Line(row.id, row.label or line.label, f"reported ({row.reported})", line.cells, line.notes)
+def _reported_lines(table: Table, reported: Reported) -> dict[str, Line]:
+    """The paper's rows of this table by their own ids."""
+    if table.reported is None:
+        return {}
+    if table.reported not in reported.tables:
+        known = ", ".join(reported.tables)
+        raise TlmError(f"config/reported.yaml has no table {table.reported!r}; there are {known}")
+    lines = {}
+    for name in reported.tables[table.reported].rows:
+        line = reported_line(reported, f"{table.reported}/{name}")
+        source = f"reported ({line.place})"
+        lines[name] = Line(f"reported-{name}", line.label, source, line.cells, line.notes)
+    return lines
 
 
 def _their_columns(columns: Sequence[Column], lines: Sequence[Line]) -> list[Column]:
@@ -122,7 +137,7 @@ def _csv(columns: Sequence[Column], lines: Sequence[Line]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     header = ["row", "label", "source"]
     for column in columns:
-        header += [column.id] if column.fact else [column.id, f"{column.id}_sd"]
+        header += [column.id] if column.kind in _SINGLE else [column.id, f"{column.id}_sd"]
     writer.writerow(header)
     for line in lines:
         record = [line.id, line.label, line.source]
@@ -130,7 +145,7 @@ def _csv(columns: Sequence[Column], lines: Sequence[Line]) -> str:
             cell = line.cells.get(column.id, {})
             value = cell.get("text") if cell.get("mean") is None else _plain(cell["mean"], unit_of(column))
             record.append(value or "")
-            if column.fact is None:
+            if column.kind not in _SINGLE:
                 sd = cell.get("sd")
                 record.append("" if sd is None else _plain(sd, unit_of(column)))
         writer.writerow(record)
@@ -144,45 +159,49 @@ def _plain(value: float, unit: str) -> str:
     return str(round(value)) if unit in ("parameters", "bytes", "tokens") else f"{value:.4f}"
 
 
-def _markdown(
-    table: TableSpec,
-    columns: Sequence[Column],
-    theirs: Sequence[Column],
-    lines: Sequence[Line],
-    reported: Reported,
-) -> str:
-    measured = [line for line in lines if line.source == "measured"]
-    quoted = [line for line in lines if line.source != "measured"]
+def _markdown(table: Table, theirs: Sequence[Column], lines: Sequence[Line], reported: Reported) -> str:
+    columns = table.columns
+    measured = [line for line in lines if line.measured]
+    quoted = [line for line in lines if not line.measured]
     parts = [f"# {table.title}\n"]
     if theirs and quoted:
         shared = [column for column in columns if any(column.id in line.cells for line in quoted)]
         before = [column for column in shared if column.kind == "fact"]
         after = [column for column in shared if column.kind != "fact"]
-        parts.append(_block(columns, measured))
+        parts.append(_block(columns, measured, table.transpose))
         parts.append(f"\n## Reported by the paper ({reported.paper.version})\n")
-        parts.append(_block([*before, *theirs, *after], quoted))
+        parts.append(_block([*before, *theirs, *after], quoted, table.transpose))
     else:
-        parts.append(_block(columns, lines))
+        parts.append(_block(columns, lines, table.transpose))
     notes = [*_measured_notes(columns, measured), *table.notes]
     notes += dict.fromkeys(f"Reported: {note}" for line in quoted for note in line.notes)
     parts.append("\n" + "\n".join(f"- {note}" for note in notes) + "\n" if notes else "")
     return "\n".join(part for part in parts if part)
 
 
-def _block(columns: Sequence[Column], lines: Sequence[Line]) -> str:
-    """A Markdown table; a reported row says so in its label."""
-    head = ["", *(_heading(column) for column in columns)]
-    rows = [head, ["---", *("---:" for _ in columns)]]
+def _block(columns: Sequence[Column], lines: Sequence[Line], transpose: bool) -> str:
+    """A Markdown table; a reported row, or a reported number in a row of ours, says so."""
+    rows = [["", *(_heading(column) for column in columns)]]
     for line in lines:
-        label = line.label if line.source == "measured" else f"{line.label} (reported)"
-        rows.append([label, *(_pretty(line.cells.get(column.id), unit_of(column)) for column in columns)])
+        label = line.label if line.measured else f"{line.label} (reported)"
+        rows.append([label, *(_shown(line, column) for column in columns)])
+    if transpose:
+        rows = [list(row) for row in zip(*rows, strict=True)]
+    align = "---" if transpose else "---:"
+    rows.insert(1, ["---", *(align for _ in rows[0][1:])])
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _shown(line: Line, column: Column) -> str:
+    cell = line.cells.get(column.id)
+    quoted = line.measured and cell is not None and cell.get("source") == "reported"
+    return _pretty(cell, unit_of(column)) + (" (reported)" if quoted else "")
 
 
 def _heading(column: Column) -> str:
     if column.metric == MLM_LOSS and column.kind == "score":
         return f"MLM loss, {column.tasks[0]}"
-    return HEADINGS.get(column.fact or column.id, column.id)
+    return column.heading or HEADINGS.get(column.fact or column.id, column.id)
 
 
 def _pretty(cell: Cell | None, unit: str) -> str:
@@ -212,10 +231,14 @@ def _three(value: float) -> str:
 def _measured_notes(columns: Sequence[Column], lines: Sequence[Line]) -> list[str]:
     """What the measured numbers are: scale, seeds and metrics, then how each fact is counted."""
     notes = []
-    cells = [line.cells[column.id] for line in lines for column in columns]
+    cells = [cell for line in lines for cell in line.cells.values() if cell.get("source") == "measured"]
     if scales := sorted({cell["scale"] for cell in cells}):
-        counts = "; ".join(f"{line.label}: {_seeds(line)}" for line in lines)
-        notes.append(f"Scale {', '.join(scales)}; mean ± standard deviation over seeds ({counts}).")
+        counts = dict.fromkeys(_seeds(line) for line in lines)
+        if len(counts) > 1:
+            counts = dict.fromkeys(f"{line.label}: {_seeds(line)}" for line in lines)
+        notes.append(
+            f"Scale {', '.join(scales)}; mean ± standard deviation over seeds ({'; '.join(counts)})."
+        )
     scores = [column for column in columns if column.kind == "score" and column.metric != MLM_LOSS]
     shown = [f"{column.id}: {_metric(column, lines)} on {column.split}" for column in scores]
     if lines and shown:
@@ -226,7 +249,7 @@ def _measured_notes(columns: Sequence[Column], lines: Sequence[Line]) -> list[st
 
 
 def _seeds(line: Line) -> str:
-    seeds = sorted({part["seed"] for cell in line.cells.values() for part in cell["made_from"]})
+    seeds = {part["seed"] for cell in line.cells.values() for part in cell.get("made_from", ())}
     return f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
 
 

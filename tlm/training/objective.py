@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional
@@ -30,10 +30,10 @@ class Weights:
     task: float
 
 
-def stage1_weights(internal: bool, rho2: float, batches: Sequence[Batch]) -> Weights:
+def stage1_weights(internal: bool, rho2: float | Literal["inf"], batches: Sequence[Batch]) -> Weights:
     """Weights of a stage 1 step that consists of these micro-batches."""
     masked = max(1, sum(batch.masked for batch in batches))
-    if not internal:
+    if not internal or rho2 == "inf":
         return Weights(1 / masked, 0.0)
     rows = sum(batch.rows for batch in batches)
     return Weights(rho2 / (rho2 + 1) / masked, 1 / (rho2 + 1) / rows)

@@ -77,17 +77,22 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> Vocabulary:
     return Vocabulary(len(tokenizer), pad, cls, sep, mask, specials, between)
 
 
-def build_tokenizer(corpus_dir: Path, destination: Path, spec: TokenizerSpec) -> Manifest:
+def build_tokenizer(corpus_dir: Path | None, destination: Path, spec: TokenizerSpec) -> Manifest:
     """Train (or fetch) the tokenizer that `spec` describes and save it as a `tokenizer` artifact.
 
     Training text is every n-th passage of the `corpus` artifact, n chosen so that about `sample_bytes`
     remain. The result is the same on every run: the trainer's own order of ties is not, see `_train`.
-    Raises TlmError for an empty corpus or for one too small to fill the vocabulary's alphabet.
+    A pretrained one reads no corpus. Raises TlmError for an empty corpus, for one too small to fill the vocabulary's
+    alphabet, or for none where one is needed.
     """
-    corpus = read_manifest(corpus_dir, "corpus")
+    inputs: dict[str, str] = {}
     if spec.pretrained is not None:
         tokenizer, sampled = _fetch(spec.pretrained, spec.revision), {}
+    elif corpus_dir is None:
+        raise TlmError("a tokenizer is trained on a corpus: give --corpus, or set tokenizer.pretrained")
     else:
+        corpus = read_manifest(corpus_dir, "corpus")
+        inputs["corpus"] = corpus.digest
         stride = max(1, -(-int(corpus.counts["bytes"]) // spec.sample_bytes))
         texts = list(_passages(corpus_dir, stride))
         if not texts:
@@ -102,7 +107,7 @@ def build_tokenizer(corpus_dir: Path, destination: Path, spec: TokenizerSpec) ->
             "tokenizer",
             counts={"vocabulary": vocabulary.size, **sampled},
             parameters=spec.model_dump(mode="json"),
-            inputs={"corpus": corpus.digest},
+            inputs=inputs,
         )
 
 

@@ -5,7 +5,7 @@ import re
 import sys
 
 from tlm.artifacts import canonical_json
-from tlm.config import runs, shown
+from tlm.config import rows, shown
 from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
@@ -15,7 +15,7 @@ from tlm.workflow import Workflow, as_json, code
 # A mistake in the configuration is told in one line, without Snakemake's traceback.
 try:
     PROJECT = load_project(config)
-    runs.check(PROJECT)
+    rows.check(PROJECT)
     shown.check_figures(PROJECT)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
@@ -40,7 +40,7 @@ wildcard_constraints:
     job=r"[\w.-]+",
     tokenizer=r"[\w.-]+",
     selection=r"[\w.-]+",
-    scale=PROJECT.settings.scale,
+    scale=ASK.scales,
     variant=r"[\w.-]+",
     seed=r"\d+",
     k=r"\d+",

@@ -18,7 +18,7 @@ rule evaluate:
         variant=rf"(?!(?:{ASK.tfidf_variants})/)[\w.-]+",
     conda:
         "../../environment.yml"
-    threads: PROJECT.scale.threads
+    threads: ASK.threads
     params:
         artifacts=ASK.evaluate_flags,
     shell:

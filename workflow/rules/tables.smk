@@ -43,8 +43,7 @@ rule table:
     threads: 1
     params:
         spec=ASK.table_spec,
-        tasks=PROJECT.scale.tasks,
     shell:
-        "python {input.script} --name {wildcards.table} --spec {params.spec:q} --tasks {params.tasks}"
+        "python {input.script} --spec {params.spec:q}"
         " --cells {input.cells} --reported {input.reported}"
         " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"

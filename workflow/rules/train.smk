@@ -1,28 +1,28 @@
 # Tokenizer, tokens, stage 1 and stage 2 (Section 3.1).
 
-TOKENIZER = runs.tokenizer_name(PROJECT)
 TRAINING_CODE = code("artifacts.py", "metrics.py", "config/training.py", "training")
 
 
 rule tokenizer:
-    """WordPiece, trained on the corpus."""
+    """WordPiece, trained on the corpus; or a checkpoint's own."""
     input:
-        corpus=f"data/corpora/{PROJECT.scale.corpus}/manifest.json",
+        unpack(ASK.tokenizer_inputs),
         script="scripts/tokenizer.py",
         code=code("artifacts.py", "training/tokenizer.py"),
     output:
-        f"data/tokenizers/{TOKENIZER}/manifest.json",
+        "data/tokenizers/{tokenizer}/manifest.json",
     log:
-        f"logs/tokenizer/{TOKENIZER}.log",
+        "logs/tokenizer/{tokenizer}.log",
     benchmark:
-        f"benchmarks/tokenizer/{TOKENIZER}.tsv"
+        "benchmarks/tokenizer/{tokenizer}.tsv"
     conda:
         "../../environment.yml"
     threads: workflow.cores
     params:
-        spec=as_json(PROJECT.scale.tokenizer),
+        spec=ASK.tokenizer_spec,
+        corpus=ASK.tokenizer_flags,
     shell:
-        "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus})"
+        "python {input.script} --spec {params.spec:q} {params.corpus}"
         " --output $(dirname {output}) 2>&1 | tee {log}"
 
 
@@ -43,7 +43,7 @@ rule internal_tokens:
         "../../environment.yml"
     threads: 1
     params:
-        length=runs.stored_length(PROJECT),
+        length=ASK.stored_length,
     shell:
         "python {input.script} --task $(dirname {input.texts}) --tokenizer $(dirname {input.tokenizer})"
         " --length {params.length} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -66,7 +66,7 @@ rule external_tokens:
         "../../environment.yml"
     threads: 1
     params:
-        length=runs.stored_length(PROJECT),
+        length=ASK.stored_length,
     shell:
         "python {input.script} --selection $(dirname {input.texts}) --tokenizer $(dirname {input.tokenizer})"
         " --length {params.length} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -88,7 +88,7 @@ rule stage1:
     priority: ASK.stage1_priority
     conda:
         "../../environment.yml"
-    threads: PROJECT.scale.threads
+    threads: ASK.threads
     params:
         spec=ASK.stage1_spec,
         tokens=ASK.stage1_flags,
@@ -113,10 +113,11 @@ rule stage2:
         "benchmarks/stage2/{scale}-{task}-{variant}-seed{seed}.tsv"
     conda:
         "../../environment.yml"
-    threads: PROJECT.scale.threads
+    threads: ASK.threads
     params:
         spec=ASK.stage2_spec,
+        stage1=ASK.stage2_flags,
     shell:
-        "{ASK.launch} {input.script} --spec {params.spec:q} --stage1 $(dirname {input.stage1})"
+        "{ASK.launch} {input.script} --spec {params.spec:q} {params.stage1}"
         " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer}) {ASK.trackers}"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"

@@ -1,0 +1,62 @@
+"""What several runs and scales share: tokenizers, the length of stored tokens, and one retrieval at the largest K.
+
+Place in the flow: `tlm.config.runs` → here → `tlm.workflow`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from tlm.config import runs
+from tlm.config.project import Project
+from tlm.config.training import TokenizerSpec
+
+
+def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:
+    """Name → its specification and the corpus that it is trained on, for the scales that are built."""
+    found: dict[str, tuple[TokenizerSpec, str]] = {}
+    for scale in project.built:
+        view = project.at(scale)
+        found.setdefault(runs.tokenizer_name(view), (view.scale.tokenizer, view.scale.corpus))
+        for name, variant in view.variants.items():
+            if variant.method == "checkpoint":
+                spec = runs.resolve(view, view.scale.tasks[0], name, view.seeds[0]).spec
+                assert spec is not None
+                own = view.scale.tokenizer.model_copy(
+                    update={"pretrained": spec.model.pretrained, "revision": spec.model.revision}
+                )
+                found.setdefault(runs.tokenizer_name(view, spec), (own, view.scale.corpus))
+    return found
+
+
+def stored_length(project: Project) -> int:
+    """Tokens of a text that are stored: no run reads more, and 512 is the longest that the paper trains on."""
+    changes = [
+        change
+        for scale in project.scales.values()
+        for change in (
+            scale.model,
+            *(runs.merge(scale.model, e.get("model", {})) for e in scale.per_task.values()),
+        )
+    ]
+    changes.append(project.settings.overrides.get("model") or {})
+    return max(512, *(change.get("max_length", 0) for change in changes))
+
+
+@lru_cache(maxsize=1024)
+def largest_k(project: Project, corpus: str, task: str) -> int:
+    """The largest K that any variant of any scale asks of this corpus for this task.
+
+    One retrieval serves all of them, smaller K are its prefixes: building one scale after another, or one table after
+    another, retrieves nothing again.
+    """
+    asked = [project.scale.k]
+    for scale in project.scales:
+        view = project.at(scale)
+        if task not in view.scale.all_tasks:
+            continue
+        for name, variant in view.variants.items():
+            retrieves = variant.method == "tlm" and variant.selector != "task-only"
+            if retrieves and runs.possible(view, variant) and runs.corpus_of(view, variant) == corpus:
+                asked.append(runs.merged(view, task, name)["k"])
+    return max(asked)
