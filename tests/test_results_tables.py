@@ -347,14 +347,14 @@ def test_texts_and_the_cost_of_a_checkpoint_stand_where_they_belong(tmp_path, mo
     spec = parse(TableSpec, {"title": "T", "columns": columns, "rows": rows, "reported": "table2"}, "test")
     table = resolved(spec, ["agnews"])
     table = table.model_copy(
-        update={"rows": tuple(row.model_copy(update={"pretrained": True}) for row in table.rows)}
+        update={"rows": tuple(r.model_copy(update={"pretraining": "table2/bert-base"}) for r in table.rows)}
     )
     run = make_run(Path(), "agnews", "bert-base", 0, 0.7, stage1=False)
     cells = [build_cell(spec, [run]) for spec in specs(table, seeds=(0,)).values()]
     rendered = assemble_table(table, cells, REPORTED)
     ours = next(iter(csv.DictReader(io.StringIO(rendered.csv))))
     assert (ours["loss"], ours["flops"], ours["agnews"]) == ("L_mlm", "2.7900e+19", "70.0000")
-    assert ours["source"] == "measured (flops: reported (table2/bert-base))"
+    assert ours["source"] == "measured (flops: reported, table2/bert-base)"
     assert "| BERT | L_mlm | 2.79E19 (reported) | 70.00 |" in rendered.markdown
     turned = assemble_table(table.model_copy(update={"transpose": True}), cells, REPORTED).markdown
     assert "| Loss | L_mlm |" in turned

@@ -77,15 +77,15 @@ class RowSpec(Strict):
     id: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]*$")
     """Rows of a sweep and of all baselines are named after their variants."""
     label: str | None = None
-    """May name `{corpus}`, `{scale}` and `{baseline}`; the variant's label where left out."""
+    """May name `{corpus}`, `{scale}` and `{baseline}`, the first one's label; the variant's label where left out."""
     variant: str | None = None
     sweep: Swept | None = None
     baselines: Literal["all", "first"] | None = None
     beside: bool = False
     """Once more for each scale of `beside:` in config.yaml."""
     reported: str | None = None
-    """The paper's row of the same thing, in the table's `reported`; may name `{scale}` and `{corpus}`. It stands
-    beneath ours. By default the row that has our id."""
+    """The paper's row of the same thing, in the table's `reported`; may name `{scale}`, `{corpus}` and
+    `{baseline_id}`. It stands beneath ours. By default the row that has our id."""
     texts: dict[str, str] = {}
     """Column id → text, for columns of texts."""
 
@@ -182,8 +182,8 @@ class Row(Strict):
     reported: str
     """The paper's row, if its table has one of this name."""
     texts: dict[str, str] = {}
-    pretrained: bool = False
-    """Its stage 1 was others' (a checkpoint): what that cost is the reported row's."""
+    pretraining: str | None = None
+    """Where the paper reports what the pretraining of a checkpoint cost: `<table>/<row>`."""
 
 
 class Table(Strict):

@@ -24,6 +24,8 @@ from tlm.config.project import Project
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
 
+_PRETRAINING = "table2"  # of config/reported.yaml: what the pretraining of the paper's rivals cost
+
 
 def table(project: Project, name: str) -> Table:
     """The table `name` for the project's scale. Raises TlmError if this scale cannot have it, naming those that can."""
@@ -137,6 +139,7 @@ def _row(project: Project, spec: RowSpec, name: str, row_id: str) -> Row:
         "scale": project.settings.scale,
         "corpus": corpus,
         "baseline": project.variant(baseline).label or baseline,
+        "baseline_id": baseline,
     }
     label = spec.label or variant.label or name
     return Row(
@@ -146,7 +149,7 @@ def _row(project: Project, spec: RowSpec, name: str, row_id: str) -> Row:
         scale=project.settings.scale,
         reported=_filled(spec.reported or row_id, words),
         texts=spec.texts,
-        pretrained=variant.method == "checkpoint",
+        pretraining=f"{_PRETRAINING}/{name}" if variant.method == "checkpoint" else None,
     )
 
 

@@ -97,13 +97,14 @@ def _lines(table: Table, cells: Sequence[Cell], reported: Reported) -> list[Line
         found: dict[str, Cell] = {column.id: given[table.name, row.id, column.id] for column in numbers}
         found.update({name: {"text": text} for name, text in row.texts.items()})
         source = "measured"
-        if row.pretrained and quoted is not None:
+        if row.pretraining is not None:
             # A checkpoint's pretraining was others': what it cost is what the paper reports.
+            cost = reported_line(reported, row.pretraining)
             empty = [
-                name for name, cell in found.items() if name in quoted.cells and cell.get("mean", 0) is None
+                c.id for c in table.columns if c.fact and c.id in cost.cells and found[c.id]["mean"] is None
             ]
-            found.update({name: quoted.cells[name] for name in empty})
-            source += f" ({', '.join(empty)}: {quoted.source})" if empty else ""
+            found.update({name: cost.cells[name] for name in empty})
+            source += f" ({', '.join(empty)}: reported, {cost.place})" if empty else ""
         lines.append(Line(row.id, row.label, source, found, measured=True))
         lines += [quoted] if quoted is not None else []
     return lines + list(theirs.values())
