@@ -39,7 +39,7 @@ def test_a_token_budget_is_kept(tmp_path):
     known = facts(tmp_path)
     cost, run = work.stage1(known, resolved(known)), resolved(known)
     assert cost.tokens == run.spec.stage1.budget.tokens
-    counted = work.parameters.count(run.spec.model, known.vocabulary, 5)
+    counted = work.parameters.count(run.spec.model, known.vocabulary(run.tokenizer), 5)
     assert cost.paper_flops == paper_flops(cost.tokens, counted.classification)
 
 
@@ -183,6 +183,17 @@ def test_a_plm_waits_for_its_pretraining(tmp_path):
     ]
     found = estimate(jobs, facts(tmp_path), some_rate)
     assert found.longest_chain == pytest.approx(found.sum("seconds"))
+
+
+def test_runs_of_another_scale_have_its_settings(tmp_path):
+    """Table 2 sets scales beside the chosen one (`beside` in config.yaml)."""
+    known = facts(tmp_path, "scale=medium", "beside=[small]")
+    jobs = [
+        Job("stage1", f"runs/{scale}/imdb/tlm/seed1/stage1/manifest.json") for scale in ("small", "medium")
+    ]
+    small, medium = (estimate([job], known, some_rate).sum("tokens") for job in jobs)
+    assert medium == 300_000 * 256 * 512
+    assert small == 150_000 * 256 * (19 * 128 + 512) / 20
 
 
 def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):

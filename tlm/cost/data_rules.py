@@ -91,10 +91,10 @@ def internal_tokens(facts: Facts, job: Job) -> Part:
 
 def tokenizer(facts: Facts, job: Job) -> Part:
     """data/tokenizers/<tokenizer>/manifest.json."""
-    spec = facts.project.scale.tokenizer
+    spec, name = facts.tokenizers[job.parts[2]]
     if spec.pretrained is not None:
         return Part(seconds=TORCH_START)
-    text = facts.corpus_bytes(facts.project.scale.corpus)
+    text = facts.corpus_bytes(name)
     read = min(spec.sample_bytes, text) if text is not None else spec.sample_bytes
     return Part(seconds=TORCH_START + read * _TOKENIZER)
 

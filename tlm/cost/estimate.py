@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from tlm.config.runs import Run
 from tlm.cost import data_rules, training_rules
@@ -33,6 +34,7 @@ _TRAINING: Mapping[str, Callable[[Facts, Run, RateOf], Part]] = {
     "stage1": training_rules.stage1,
     "stage2": training_rules.stage2,
     "evaluate": training_rules.evaluate,
+    "attention": training_rules.attention,
 }
 
 
@@ -82,26 +84,32 @@ def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
     """What these jobs, which Snakemake has planned, cost. Raises TlmError where a model's sizes are not known."""
     parts: dict[str, list[Part]] = {}
     runs: dict[str, Run] = {}
-    chains: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for job in jobs:
         if job.rule in _TRAINING:
             run = run_of(facts, job)
             part = _TRAINING[job.rule](facts, run, rate_of)
             runs[run.folder] = run
-            chains[run.folder] = chains.get(run.folder, 0.0) + part.seconds
+            seconds[str(PurePosixPath(job.output).parent)] = part.seconds
         else:
             part = _DATA[job.rule](facts, job) if job.rule in _DATA else Part()
         parts.setdefault(job.rule, []).append(part)
-    before = {name: chains.get(run.pretraining.folder, 0.0) for name, run in runs.items() if run.pretraining}
     # In the order of the flow, and what no estimate knows at the end.
     order = [rule for rule in (*_DATA, *_TRAINING) if rule in parts]
     order += [rule for rule in parts if rule not in order]
     return Estimate(
         lines=[Line(rule, parts[rule]) for rule in order],
         runs=sorted(runs),
-        longest_chain=max((spent + before.get(name, 0.0) for name, spent in chains.items()), default=0.0),
+        longest_chain=max((_chain(run, seconds) for run in runs.values()), default=0.0),
         notes=[*_downloads(facts, jobs), *_hub(facts, jobs, runs), *_bounds(parts), *_unknown(parts)],
     )
+
+
+def _chain(run: Run, seconds: Mapping[str, float]) -> float:
+    """Seconds of a run from its first job to its last: `seconds` is by folder, and some are other runs' too."""
+    # A pretraining is a run with a stage 1 of its own, and then the last of its chain.
+    folders = {run.start, run.stage1, f"{run.folder}/stage2", run.evaluation, f"{run.folder}/attention"}
+    return sum(seconds.get(folder, 0.0) for folder in folders if folder)
 
 
 def _downloads(facts: Facts, jobs: Sequence[Job]) -> Iterator[str]:
@@ -117,8 +125,7 @@ def _downloads(facts: Facts, jobs: Sequence[Job]) -> Iterator[str]:
 
 def _hub(facts: Facts, jobs: Sequence[Job], runs: Mapping[str, Run]) -> Iterator[str]:
     names = {run.spec.model.pretrained for run in runs.values() if run.spec}
-    if any(job.rule == "tokenizer" for job in jobs):
-        names.add(facts.project.scale.tokenizer.pretrained)
+    names |= {facts.tokenizers[job.parts[2]][0].pretrained for job in jobs if job.rule == "tokenizer"}
     if found := sorted(name for name in names if name):
         yield f"needs the Hugging Face Hub, or its cache: {', '.join(found)}"
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from tlm.artifacts import Manifest, read_manifest
-from tlm.config import runs
+from tlm.config import runs, shared
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import Split
 from tlm.config.project import Project
 from tlm.config.runs import Run
 from tlm.config.selections import SHARED, Selection
 from tlm.config.sources import FileSpec, local_matches
-from tlm.config.training import ModelSpec
+from tlm.config.training import ModelSpec, TokenizerSpec
 from tlm.cost import parameters
 from tlm.errors import TlmError
 from tlm.sources.download import cached
@@ -81,11 +81,9 @@ class Facts:
         return min(bounds, default=None)
 
     def classes(self, task: str) -> int:
-        """Outputs of the task's head; 2 where the labels are not declared and the task is not built.
-
-        A pretraining has no head of its own: it counts as the scale's first task.
-        """
-        task = self.project.scale.tasks[0] if task == SHARED else task
+        """Outputs of the task's head; 2 where its labels are not known yet, and for a pretraining, which has none."""
+        if task == SHARED:
+            return 2
         spec = self.project.data.tasks[task]
         if spec.problem == "regression":
             return 1
@@ -95,11 +93,15 @@ class Facts:
         return len(built.parameters["labels"]) if built else 2
 
     @cached_property
-    def vocabulary(self) -> int:
-        """Entries of the scale's tokenizer: counted, else as many as it is asked to have."""
-        spec = self.project.scale.tokenizer
-        if built := self.manifest(f"data/tokenizers/{runs.tokenizer_name(self.project)}"):
+    def tokenizers(self) -> dict[str, tuple[TokenizerSpec, str]]:
+        """Name → specification, and the corpus that it is trained on."""
+        return shared.tokenizers(self.project)
+
+    def vocabulary(self, tokenizer: str) -> int:
+        """Entries of a tokenizer: counted, else as published, else as many as it is asked to have."""
+        if built := self.manifest(f"data/tokenizers/{tokenizer}"):
             return int(built.counts["vocabulary"])
+        spec, _ = self.tokenizers[tokenizer]
         known = parameters.published(spec.pretrained) if spec.pretrained else None
         return known[1] if known else spec.vocabulary
 
@@ -111,7 +113,7 @@ class Facts:
         assert run.spec is not None
         spec = run.spec.model
         if spec.pretrained is None:
-            return spec, self.vocabulary
+            return spec, self.vocabulary(run.tokenizer)
         known = parameters.published(spec.pretrained)
         if known is None:
             raise TlmError(

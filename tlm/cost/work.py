@@ -136,6 +136,17 @@ def evaluation(facts: Facts, run: Run) -> Cost | None:
     return Cost(checked=read)
 
 
+def attention(facts: Facts, run: Run, texts: int) -> Cost:
+    """The reading of a model's heads on so many dev texts, or all where they are fewer."""
+    assert run.spec is not None
+    model, vocabulary = facts.model(run)
+    longest = run.spec.stage2.length if run.spec.stage2 else run.spec.stage1.internal_length
+    rows = min(texts, facts.rows(run.task, "dev") or texts)
+    length = facts.internal_length(run, "dev", longest)
+    sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
+    return Cost(checked=_read_once(sizes, rows, length))
+
+
 def _read_once(sizes: Shape, rows: int, length: float, mlm_probability: float = 0.0) -> float:
     """FLOPs of reading rows without learning from them."""
     masked = round(mlm_probability * rows * length)
