@@ -5,11 +5,10 @@
 
 The indexes that it makes on the server begin with `tlm-bench` and are deleted at the end. What is timed:
 
-- single: the authors' way, with one thing in its favour. Their code has the `datasets` library make an index that
-  keeps the texts, with Elasticsearch's settings, and sends one `search` a query from a process pool: a
-  `multi_match` over the text, k hits with all that a hit has. They start a pool afresh for every four queries; here
-  it is there already.
-- single, our index: the same requests to our index, which keeps no texts and is merged: the requests alone.
+- single: the authors' way. Their code has the `datasets` library make an index that keeps the texts, with
+  Elasticsearch's settings, and send one `search` a query, a `multi_match` for k hits with all that a hit has, from a
+  pool of four processes that is started afresh for every four queries.
+- kept pool: the same, but the pool stays.
 - msearch: ours, from texts to ids and scores.
 - embedded: the embedded engine with `norms: lucene`, from texts to ids and scores.
 
@@ -27,6 +26,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +49,19 @@ from tlm.retrieval.search import EmbeddedIndex, TopK
 
 PREFIX = "tlm-bench"
 SPEC = IndexSpec(norms="lucene")
-PROCESSES = 4  # as in the authors' code
+PROCESSES = 4  # as in the authors' code, and as many queries a pool
 
 
 class Single:
-    """One query a request, from a pool of processes that stays."""
+    """One query a request, from a pool of processes: the function that they run, and their client."""
 
     client: Elasticsearch
     index: str
 
     @classmethod
-    def start(cls, spec: ElasticsearchSpec, index: str) -> None:
-        """In a process of the pool: its client."""
-        cls.client, cls.index = connect(spec), index
+    def start(cls, url: str, index: str) -> None:
+        """In a process of the pool."""
+        cls.client, cls.index = Elasticsearch(url, request_timeout=300), index
 
     @classmethod
     def ask(cls, asked: tuple[str, int]) -> tuple[list[int], list[float]]:
@@ -71,12 +71,15 @@ class Single:
         hits = cls.client.search(index=cls.index, query=query, size=k)["hits"]["hits"]
         return [int(hit["_id"]) for hit in hits], [hit["_score"] for hit in hits]
 
-    def __init__(self, spec: ElasticsearchSpec, index: str) -> None:
-        self.pool = multiprocessing.get_context("spawn").Pool(PROCESSES, self.start, (spec, index))
 
-    def top_k(self, texts: list[str], k: int) -> Any:
-        """The same of all queries."""
-        return self.pool.map(self.ask, [(text, k) for text in texts], chunksize=1)
+def ask_with_fresh_pools(url: str, index: str, asked: list[tuple[str, int]]) -> int:
+    """The authors' loop; how many queries were answered."""
+    context = multiprocessing.get_context("fork")
+    answered = 0
+    for first in range(0, len(asked), PROCESSES):
+        with context.Pool(PROCESSES, Single.start, (url, index)) as pool:
+            answered += len(pool.map(Single.ask, asked[first : first + PROCESSES]))
+    return answered
 
 
 def load_as_authors(client: Elasticsearch, texts: list[str], index: str) -> None:
@@ -151,11 +154,19 @@ def run(args: argparse.Namespace, spec: ElasticsearchSpec, scratch: Path) -> dic
         seconds, _ = timed(lambda: build_index(corpus, scratch / "embedded", SPEC, args.threads))
         numbers["embedded_build_passages_s"] = round(len(texts) / seconds)
         elastic, embedded = ElasticIndex(scratch / "index", spec), EmbeddedIndex(scratch / "embedded")
-        pools = {"single": Single(spec, theirs), "single, our index": Single(spec, ours)}
-        last.callback(lambda: [each.pool.terminate() for each in pools.values()])
-        ways = {name: each.top_k for name, each in pools.items()}
-        ways["msearch"] = lambda texts, k: elastic.top_k(texts, k, 1)
-        ways["embedded"] = lambda texts, k: embedded.top_k(texts, k, args.threads)
+        # Fresh pools are forked by a process of their own, which holds nothing: forking this one would cost more.
+        lean = last.enter_context(ProcessPoolExecutor(1, multiprocessing.get_context("spawn")))
+        kept = last.enter_context(
+            multiprocessing.get_context("spawn").Pool(PROCESSES, Single.start, (spec.url, theirs))
+        )
+        ways: dict[str, Callable[[list[str], int], Any]] = {
+            "single": lambda texts, k: lean.submit(
+                ask_with_fresh_pools, spec.url, theirs, [(text, k) for text in texts]
+            ).result(),
+            "kept pool": lambda texts, k: kept.map(Single.ask, [(text, k) for text in texts], chunksize=1),
+            "msearch": lambda texts, k: elastic.top_k(texts, k, 1),
+            "embedded": lambda texts, k: embedded.top_k(texts, k, args.threads),
+        }
         for k in args.k:
             some = queries[: max(len(queries) * 50 // max(k, 50), 30)] if k > 500 else queries
             rates = measure(ways, some, k, args.rounds)
@@ -163,12 +174,12 @@ def run(args: argparse.Namespace, spec: ElasticsearchSpec, scratch: Path) -> dic
                 print(f"k = {k}: {name}: {rate:.1f} queries/s", flush=True)
             numbers[f"msearch_queries_s_k{k}"] = round(rates["msearch"], 1)
             numbers[f"msearch_vs_single_k{k}"] = round(rates["msearch"] / rates["single"], 2)
-            numbers[f"msearch_vs_single_our_index_k{k}"] = round(
-                rates["msearch"] / rates["single, our index"], 2
-            )
+            numbers[f"msearch_vs_kept_pool_k{k}"] = round(rates["msearch"] / rates["kept pool"], 2)
             numbers[f"embedded_vs_msearch_k{k}"] = round(rates["embedded"] / rates["msearch"], 2)
         with quiet():
             both = [elastic.top_k(queries, 50, 1), embedded.top_k(queries, 50, args.threads)]
+        # The authors' own script asks for 50 passages a query.
+        numbers["msearch_vs_single"] = numbers[f"msearch_vs_single_k{args.k[0]}"]
         numbers["overlap50"] = round(overlap(*both), 4)
     return numbers
 
@@ -185,7 +196,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--corpus", required=True, help="files with a field `text` (glob)")
     parser.add_argument("--queries", required=True, help="the same, of the queries")
-    parser.add_argument("--url", default="http://127.0.0.1:9200", help="of the server")
+    parser.add_argument(
+        "--url", default="http://127.0.0.1:9200", help="of the server, which asks for no password"
+    )
     parser.add_argument(
         "--serve", help="command that starts a server at that address, for the time of this run"
     )
