@@ -237,7 +237,7 @@ def test_an_api_key_goes_into_the_header_and_nowhere_else(corpus, tmp_path, spec
     loader = index_script(spec, tmp_path, ELASTICSEARCH_API_KEY=key)
     output, _ = loader.communicate(timeout=120)
     assert loader.returncode == 0, output
-    assert {each.headers.get("Authorization") for each in proxy.seen} == {f"ApiKey {key}"}
+    assert {each.headers.get("authorization") for each in proxy.seen} == {f"ApiKey {key}"}
     assert not any(key in each.path or key.encode() in each.body for each in proxy.seen)
     assert key not in output + (tmp_path / "index/manifest.json").read_text()
 

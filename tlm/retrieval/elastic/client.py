@@ -93,7 +93,7 @@ def patiently(what: str, spec: ElasticsearchSpec, call: Callable[[], T], *, new:
         except UnsupportedProductError:
             raise
         except SSLError as error:
-            raise TlmError(f"{spec.url}: {_certificate_refused(str(error))}") from None
+            raise TlmError(f"{spec.url}: {_certificate_refused(str(error.message))}") from None
         except (ConnectionError, ConnectionTimeout, SerializationError) as error:
             if new and isinstance(error, ConnectionError):
                 raise TlmError(f"{spec.url}: cannot be reached ({reason(error)}); {_WHERE}") from None
