@@ -242,3 +242,83 @@ def test_k_larger_than_the_corpus_fails_in_one_line(copy):
 def test_a_cell_says_what_it_was_made_from(built):
     cell = json.loads((built / "results/cells/table2/tlm/toy.json").read_text())
     assert len(cell["values"]) == 2 and len(cell["made_from"]) == 2
+
+
+FIGURES = ("results/figure1.pdf", "results/figure2.png", "results/figure3.pdf", "results/attention.csv")
+
+
+@pytest.fixture(scope="module")
+def drawn(built, tmp_path_factory) -> Path:
+    """The built project with figures."""
+    folder = tmp_path_factory.mktemp("drawn") / "project"
+    shutil.copytree(built, folder, copy_function=shutil.copy2, symlinks=True)
+    result = snakemake(folder, *FIGURES)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+@pytest.fixture
+def figures(drawn, tmp_path) -> Path:
+    """The same, to be spoiled."""
+    return Path(shutil.copytree(drawn, tmp_path / "copy", copy_function=shutil.copy2, symlinks=True))
+
+
+def test_figures_are_pictures_with_their_numbers_beside_them(drawn):
+    for name in ("figure1", "figure2", "figure3"):
+        assert (drawn / f"results/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (drawn / f"results/{name}.png").read_bytes().startswith(b"\x89PNG")
+    heads = list(csv.DictReader((drawn / "results/figure3.csv").open()))
+    assert [(row["model"], row["layer"], row["head"]) for row in heads] == [
+        (model, layer, head) for model in ("TLM", "PLM") for layer in "12" for head in "12"
+    ]
+    edges = {(row["rule"], row["feeds"]) for row in csv.DictReader((drawn / "results/figure2.csv").open())}
+    assert {("stage1", "stage2"), ("retrieve", "selection"), ("attention", "figure")} <= edges
+    rows = list(csv.DictReader((drawn / "results/attention.csv").open()))
+    assert [(row["task"], row["model"]) for row in rows] == [
+        ("toy", "TLM"),
+        ("toy", "PLM"),
+        ("toy", "TLM − PLM"),
+    ]
+    for path in drawn.glob("runs/**/attention/manifest.json"):
+        assert verify(path, "attention").counts["texts"] == 60
+
+
+def test_finished_figures_have_nothing_to_do_even_when_everything_is_touched(figures):
+    assert not planned(figures, *FIGURES)
+    for path in [
+        *figures.glob("runs/**/*.*"),
+        *figures.glob("tlm/**/*.py"),
+        *figures.glob("config/**/*.yaml"),
+    ]:
+        path.touch()
+    assert not planned(figures, *FIGURES)
+
+
+def test_a_changed_caption_redraws_one_figure(figures):
+    path = figures / "config/experiments.yaml"
+    path.write_text(path.read_text().replace("title: Attention of TLM", "title: Heads of TLM", 1))
+    assert planned(figures, *FIGURES) == {"figure": 1}
+
+
+def test_a_changed_sentence_reads_the_heads_again_and_trains_nothing(figures):
+    path = figures / "config/experiments.yaml"
+    path.write_text(path.read_text().replace("structurally related.", "structurally related ones."))
+    assert planned(figures, "results/figure3.pdf") == {"attention": 2, "figure": 1}
+
+
+def test_a_deleted_attention_artifact_plans_itself_and_what_shows_it(figures):
+    shutil.rmtree(figures / "runs/smoke/toy/plm/seed1/attention")
+    assert planned(figures, "results/figure3.pdf") == {"attention": 1, "figure": 1}
+    before = (figures / "results/figure3.pdf").read_bytes()
+    assert snakemake(figures, *FIGURES).returncode == 0
+    assert (figures / "results/figure3.pdf").read_bytes() == before
+    assert not planned(figures, *FIGURES)
+
+
+def test_a_figure_of_an_unknown_sentence_is_one_line(figures):
+    path = figures / "config/experiments.yaml"
+    path.write_text(path.read_text().replace("example: chemprot", "example: chemport"))
+    result = snakemake(figures, "results/figure3.pdf")
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "no 'chemport' in attention.examples" in errors[0]
+    assert "Traceback" not in result.stderr

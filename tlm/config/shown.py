@@ -86,7 +86,11 @@ def performance_cells(project: Project, name: str) -> list[str]:
 
 
 def _points(project: Project, figure: PerformanceFigure) -> tuple[ShownRow, ...]:
-    return tuple(ShownRow(row=row.id, series=row.label) for row in table(project, figure.table).rows)
+    """The rows of the table; a variant at several scales is one series."""
+    return tuple(
+        ShownRow(row=row.id, series=row.label.removesuffix(f" ({row.scale} scale)"))
+        for row in table(project, figure.table).rows
+    )
 
 
 def check_figures(project: Project) -> None:

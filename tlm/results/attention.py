@@ -31,8 +31,7 @@ HEADER = (
     "texts",
     "heads",
     *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")),
-    "positional_by_seed",
-    "vertical_by_seed",
+    *(f"{name}_by_seed" for name in MEASURES),
 )
 NOTES = (
     "positional, vertical: heads of a model, mean over seeds; positional_share, vertical_share: part of all maxima of "
@@ -102,7 +101,7 @@ def _row(task: str, label: str, models: Sequence[Attention], found: dict[str, Co
         len(models[0].hits.queries),
         heads,
         *(number for name in MEASURES for number in _with_interval(found[name].value, found[name].resampled)),
-        *(" ".join(f"{value:.0f}" for value in found[name].by_seed) for name in MEASURES[:2]),
+        *(" ".join(f"{value:.3g}" for value in found[name].by_seed) for name in MEASURES),
     )
 
 
@@ -116,7 +115,7 @@ def _difference(
             one[name].value - other[name].value, one[name].resampled - other[name].resampled
         )
     ]
-    return (task, label, None, len(model.hits.queries), None, *numbers, None, None)
+    return (task, label, None, len(model.hits.queries), None, *numbers, *[None] * len(MEASURES))
 
 
 def _with_interval(value: float, resampled: np.ndarray) -> tuple[float, float, float]:

@@ -63,7 +63,12 @@ def draw_performance(drawing: Drawing, cells: Sequence[Cell], reported: Reported
     left, right = canvas.subplots(1, 2)
     first = given[drawing.rows[0].row, figure.performance]
     panels = (
-        (left, f"measured, scale {first['scale']}", measured, _height_label(first)),
+        (
+            left,
+            f"measured, scale {', '.join(dict.fromkeys(cell['scale'] for cell in cells))}",
+            measured,
+            _height_label(first),
+        ),
         (right, f"reported, {reported.paper.version}", printed, "average of the paper's tasks (%)"),
     )
     records: list[tuple[Any, ...]] = []
