@@ -62,7 +62,7 @@ class ElasticIndex:
         self._check(directory)
 
     def _check(self, directory: Path) -> None:
-        again = f"build it again (snakemake --forcerun index {directory}/manifest.json)"
+        again = f"build it again (snakemake --force {directory}/manifest.json)"
         held = held_meta(self.client, self.name, self.server)
         if held is None:
             raise TlmError(f"{directory}: the server has no index {self.name}; {again}")
