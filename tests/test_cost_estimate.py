@@ -51,6 +51,12 @@ def test_a_budget_in_steps_counts_tokens_as_the_paper_does(tmp_path):
     assert cost.tokens == 150_000 * 256 * (19 * 128 + 512) / 20
 
 
+def test_external_data_alone_counts_at_its_own_length(tmp_path):
+    known = facts(tmp_path, "scale=small")
+    cost = work.stage1(known, resolved(known, "imdb", "ext-only"))
+    assert cost.tokens == 150_000 * 256 * 128
+
+
 @pytest.mark.parametrize(
     ("scale", "parameters", "golden"),
     [("small", 109e6, 2.739e18), ("medium", 109e6, 8.304e18), ("large", 355e6, 7.590e19)],

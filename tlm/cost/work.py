@@ -11,10 +11,11 @@ import math
 from dataclasses import dataclass
 
 from tlm.config.runs import Run
-from tlm.config.training import INFINITE, Stage1Spec
+from tlm.config.training import INFINITE
 from tlm.cost import parameters
 from tlm.cost.facts import Facts
-from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, paper_tokens
+from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops
+from tlm.results.hyperparameters import training_tokens
 
 FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twice as much
 
@@ -54,10 +55,9 @@ def stage1(facts: Facts, run: Run) -> Cost:
         rows = max(1, int(spec.batch_tokens * spec.accumulation / per_row))
     if spec.budget.tokens is not None:
         steps = math.ceil(spec.budget.tokens / (rows * per_row))
-        tokens = float(spec.budget.tokens)
     else:
         steps = spec.budget.steps or 0
-        tokens = nominal_tokens(spec)
+    tokens = float(training_tokens(spec))
     read = steps * rows * per_row
     masked = spec.mlm_probability * steps * rows
     masked *= per_row if spec.rho2 != 0 else (1 - share) * external
@@ -81,18 +81,6 @@ def stage1(facts: Facts, run: Run) -> Cost:
         matmul_flops=float(matmul_flops(sizes, work).total),
         checked=held_out,
         start_tokens=run.spec.embedding_init.tokens if starts else 0,
-    )
-
-
-def nominal_tokens(spec: Stage1Spec) -> float:
-    """The paper's tokens of a budget in steps: steps · batch size · length, each kind of batch at its own."""
-    pretraining = spec.rho1 == INFINITE
-    return paper_tokens(
-        steps=spec.budget.steps or 0,
-        batch_size=spec.batch_size * spec.accumulation,
-        length=spec.external_length,
-        internal_length=None if pretraining else spec.internal_length,
-        rho1=None if pretraining else int(spec.rho1),
     )
 
 

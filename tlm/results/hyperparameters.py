@@ -14,7 +14,7 @@ from typing import Literal
 
 from tlm.config.base import Strict
 from tlm.config.runs import Run
-from tlm.config.training import Optimizer, Stage1Spec
+from tlm.config.training import INFINITE, Optimizer, Stage1Spec
 from tlm.evaluation.flops import paper_flops, paper_tokens
 from tlm.results.reported import Reported
 from tlm.results.tables import Rendered
@@ -160,13 +160,13 @@ def training_tokens(stage: Stage1Spec) -> float:
     if stage.budget.steps is None:
         assert stage.budget.tokens is not None
         return stage.budget.tokens
-    assert isinstance(stage.rho1, int)
+    internal = stage.rho1 != INFINITE
     return paper_tokens(
         steps=stage.budget.steps,
         batch_size=stage.batch_size * stage.accumulation,
         length=stage.external_length,
-        internal_length=stage.internal_length,
-        rho1=stage.rho1,
+        internal_length=stage.internal_length if internal else None,
+        rho1=int(stage.rho1) if internal else None,
     )
 
 
