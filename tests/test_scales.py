@@ -4,15 +4,21 @@ import re
 
 import pytest
 from conftest import ROOT
+from training_toy import Toy
+from transformers import AutoModelForSequenceClassification
 
 from tlm.config import runs
 from tlm.config.project import load_project
 from tlm.config.training import RunSpec
 from tlm.evaluation.flops import paper_flops, paper_tokens
 from tlm.results.reported import load_reported
+from tlm.training.execution import Execution
+from tlm.training.stage1 import run_stage1
+from tlm.training.stage2 import run_stage2
 
 SCALES = sorted(path.stem for path in (ROOT / "config/scales").glob("*.yaml"))
 PAPER = ("small", "medium", "large")
+CPU = Execution(threads=1, cpu=True)
 REPORTED = load_reported(ROOT / "config/reported.yaml")
 
 
@@ -98,6 +104,58 @@ def test_glue_follows_the_rule_of_k_at_the_small_scale():
     assert list(train_rows) == project("small").scale.more_tasks
     for task, rows in train_rows.items():
         assert run("small", task)[1] == (5000 if rows < 5000 else 50 if rows > 100_000 else 500)
+
+
+def twin(spec: RunSpec) -> RunSpec:
+    """The same run with its sizes cut to seconds: an eighth of each length, a model of 2 x 32, a handful of steps."""
+    values = spec.model_dump()
+    values["precision"] = "fp32"
+    values["embedding_init"]["tokens"] = 2000
+    lengths = {"internal_length", "external_length", "length"}
+    model = {"hidden_size": 32, "layers": 2, "heads": 2, "intermediate_size": 48}
+    values["model"] |= {**model, "max_length": values["model"]["max_length"] // 8}
+    for name, budget in (("stage1", {"steps": 6}), ("stage2", {"steps": 5})):
+        stage = values[name]
+        stage |= {key: max(8, stage[key] // 8) for key in lengths & set(stage)}
+        stage |= {"batch_size": 4, "evaluations": 2}
+        if name == "stage1":
+            whole = "steps" if stage["budget"]["steps"] else "tokens"
+            stage["budget"] = budget if whole == "steps" else {"tokens": 400}
+            stage["rho1"] = min(stage["rho1"], 3)
+            stage["held_out_rows"] = 8
+        elif stage["steps"]:
+            stage |= budget
+        else:
+            stage["epochs"] = 0.2
+        if stage["optimizer"]["warmup_steps"] is not None:
+            stage["optimizer"]["warmup_steps"] = 2
+    return RunSpec.model_validate(values)
+
+
+def twins(scale: str) -> list[RunSpec]:
+    """The twins of a scale's runs, those that come to the same once; what remains differs in kind, not in size."""
+    found = {}
+    for task in project(scale).scale.all_tasks:
+        spec = twin(run(scale, task)[0])
+        stage = spec.stage1
+        found.setdefault((stage.internal_length, stage.external_length, stage.accumulation), spec)
+    return list(found.values())
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Toy:
+    return Toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.mark.parametrize(
+    ("scale", "number"), [(s, number) for s in SCALES for number in range(len(twins(s)))]
+)
+def test_every_shipped_scale_has_a_twin_that_runs(scale, number, toy, tmp_path):
+    spec = twins(scale)[number]
+    stage1, stage2 = tmp_path / "stage1", tmp_path / "stage2"
+    run_stage1(spec, toy.task, toy.external, toy.tokenizer, stage1, 1, execution=CPU)
+    run_stage2(spec, stage1, toy.task, toy.tokenizer, stage2, 1, execution=CPU)
+    assert AutoModelForSequenceClassification.from_pretrained(stage2 / "model").config.num_labels == 3
 
 
 @pytest.mark.parametrize("scale", PAPER)

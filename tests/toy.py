@@ -54,6 +54,20 @@ def write_task(path: Path, rows: int = 300, seed: int = 1) -> None:
             writer.writerow([number, f"{sentence(draw, label)} {sentence(draw, label)}", label])
 
 
+def write_pairs(path: Path, rows: int, seed: int) -> None:
+    """A CSV of `rows` pairs of sentences: columns `first`, `second`, `score`, 5 for one topic and 0 for two."""
+    draw = random.Random(f"pairs {seed}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["first", "second", "score"])
+        for number in range(rows):
+            one, other = draw.sample(LABELS, 2)
+            same = number % 2 == 0
+            second = sentence(draw, one if same else other)
+            writer.writerow([sentence(draw, one), second, 5.0 if same else 0.0])
+
+
 def write_corpus(path: Path, documents: int = 2000, seed: int = 1) -> None:
     """Documents of 8 to 20 sentences on one topic: `.jsonl` with the field `text`, else blank-line text."""
     draw = random.Random(f"corpus {seed}")

@@ -188,7 +188,7 @@ class CorpusSpec(Strict):
     def _room(self) -> CorpusSpec:
         if (self.sample is None) == (not self.parts):
             raise ValueError("give either parts or sample")
-        if self.sample is not None and {"min_words", "max_words"} & self.model_fields_set:
+        if self.sample is not None and (self.min_words, self.max_words) != (40, 120):
             raise ValueError(
                 "the passages of a sample are those of its corpus: leave out min_words and max_words"
             )
