@@ -1,4 +1,4 @@
-"""Rule `setting`: one cell of Table A.1 or B.1, the hyper-parameters of a scale and task."""
+"""Rule `setting`: one cell of Table A.1 or B.1, the hyper-parameters of a scale."""
 
 import argparse
 from pathlib import Path
@@ -6,16 +6,15 @@ from pathlib import Path
 from tlm.artifacts import write_json
 from tlm.cli import run_script
 from tlm.config.base import parse_json
-from tlm.results.hyperparameters import Setting
+from tlm.results.hyperparameters import ScaleSettings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="Setting as JSON, or @file")
+    parser.add_argument("--spec", required=True, help="ScaleSettings as JSON, or @file")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    setting = parse_json(Setting, options.spec, "--spec")
-    write_json(options.output, {**setting.model_dump(mode="json"), "differences": setting.differences})
+    write_json(options.output, parse_json(ScaleSettings, options.spec, "--spec").as_cell())
 
 
 if __name__ == "__main__":

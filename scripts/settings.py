@@ -1,20 +1,12 @@
 """Rule `settings`: Table A.1 or B.1 as CSV and Markdown, from its cells and the paper's own numbers."""
 
 import argparse
-import json
 from pathlib import Path
 
 from tlm.artifacts import write_text
 from tlm.cli import run_script
-from tlm.config.base import parse
-from tlm.results.hyperparameters import TABLES, Setting, assemble
+from tlm.results.hyperparameters import TABLES, assemble, read_settings
 from tlm.results.reported import load_reported
-
-
-def read(path: Path) -> Setting:
-    cell = json.loads(path.read_text(encoding="utf-8"))
-    del cell["differences"]
-    return parse(Setting, cell, str(path))
 
 
 def main() -> None:
@@ -27,7 +19,8 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     options = parser.parse_args()
-    rendered = assemble(options.name, [read(path) for path in options.cells], load_reported(options.reported))
+    settings = [setting for path in options.cells for setting in read_settings(path)]
+    rendered = assemble(options.name, settings, load_reported(options.reported))
     write_text(options.markdown, rendered.markdown)
     write_text(options.csv, rendered.csv)
 

@@ -2,13 +2,16 @@
 
 import csv
 import io
+import json
 
 import pytest
 from conftest import ROOT
 
+from tlm.artifacts import write_json
 from tlm.config import runs
 from tlm.config.project import load_project
-from tlm.results.hyperparameters import STAGE1, STAGE2, assemble, setting
+from tlm.errors import TlmError
+from tlm.results.hyperparameters import STAGE1, STAGE2, ScaleSettings, assemble, read_settings, setting
 from tlm.results.reported import load_reported
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")
@@ -77,3 +80,14 @@ def test_scales_of_our_own_show_their_budget_and_how_they_finetune():
     ours, paper, others = lines(STAGE2, "smoke")
     assert ours["differs"] == "training_steps learning_rate batch_size" and paper["training_steps"] == "30000"
     assert others["task"] == "Gururangan et al. (2020)" and others["epochs"] == "3 or 10"
+
+
+def test_a_cell_is_read_as_it_was_written(tmp_path):
+    found = settings(STAGE1, "small", stage1={"rho2": 7})
+    path = tmp_path / "tasks.json"
+    write_json(path, ScaleSettings(settings=tuple(found)).as_cell())
+    assert read_settings(path) == found
+    assert json.loads(path.read_text())["agnews"]["differences"] == ["rho2"]
+    path.write_text("[]")
+    with pytest.raises(TlmError, match="not a cell of hyper-parameters"):
+        read_settings(path)

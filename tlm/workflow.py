@@ -20,12 +20,11 @@ from tlm.config.elasticsearch import SETTINGS
 from tlm.config.experiments import CellSpec
 from tlm.config.project import Project
 from tlm.config.runs import Run, manifest
-from tlm.config.scale import ScaleSpec
 from tlm.config.selections import SHARED, Selection
 from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.results import hyperparameters
-from tlm.results.hyperparameters import Name
+from tlm.results.hyperparameters import ScaleSettings
 from tlm.results.reported import Reported, load_reported
 
 
@@ -311,36 +310,27 @@ class Workflow:
         return load_reported(self.project.folder / "reported.yaml")
 
     @cached_property
-    def _scales(self) -> dict[str, ScaleSpec]:
+    def _scales(self) -> list[str]:
         """Every scale of config/scales/, the paper's first."""
         paper = list(self._reported.hyperparameters)
-        order = sorted(self.project.scales, key=lambda name: [*paper, name].index(name))
-        return {name: self.project.scales[name] for name in order}
-
-    @cached_property
-    def settings(self) -> list[tuple[Name, str, str]]:
-        """(table, scale, task) of every cell of Tables A.1 and B.1."""
-        return [
-            (table, name, task)
-            for table in hyperparameters.TABLES
-            for name, scale in self._scales.items()
-            for task in scale.all_tasks
-        ]
+        return sorted(
+            self.project.scales, key=lambda name: [*paper, *sorted(self.project.scales)].index(name)
+        )
 
     def setting(self, wildcards: Any) -> str:
-        """What a cell of Table A.1 or B.1 is told. Raises TlmError listing the cells that there are."""
-        table, name, task = wildcards.described, wildcards.row, wildcards.column
-        if (table, name, task) not in self.settings:
-            known = ", ".join("/".join(each[1:]) for each in self.settings if each[0] == table)
-            raise TlmError(f"no cell {table}/{name}/{task}; {table} has: {known}")
-        view = self.project.at(name)
-        run = runs.resolve(view, task, "tlm", view.seeds[0])
-        return as_json(hyperparameters.setting(table, run, self._reported))
+        """What a cell of Table A.1 or B.1 is told. Raises TlmError listing the scales."""
+        view = self.project.at(wildcards.row)
+        found = [
+            hyperparameters.setting(
+                wildcards.described, runs.resolve(view, task, "tlm", view.seeds[0]), self._reported
+            )
+            for task in view.scale.all_tasks
+        ]
+        return as_json(ScaleSettings(settings=tuple(found)))
 
     def setting_cells(self, wildcards: Any) -> list[str]:
         """The cells of Table A.1 or B.1, in the order of its rows."""
-        keys = [key for key in self.settings if key[0] == wildcards.described]
-        return [f"results/cells/{table}/{scale}/{task}.json" for table, scale, task in keys]
+        return [f"results/cells/{wildcards.described}/{name}/tasks.json" for name in self._scales]
 
     def setting_rows(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
@@ -348,7 +338,8 @@ class Workflow:
 
     def make_row_folders(self) -> None:
         """Make them: tables take them as inputs, so that they must be there before the first cell is."""
-        for table, row, _ in [*self.cells, *self.settings]:
+        described = [(table, name) for table in hyperparameters.TABLES for name in self._scales]
+        for table, row in [*((table, row) for table, row, _ in self.cells), *described]:
             Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
 
     def table_spec(self, wildcards: Any) -> str:

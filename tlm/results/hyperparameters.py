@@ -1,20 +1,24 @@
 """Tables A.1 and B.1: the hyper-parameters of every scale and task, from the configuration, beside the paper's.
 
-Place in the flow: config/scales/ and config/reported.yaml → cells, one a scale and task → tables. Nothing is trained
-for them: a cell depends on the configuration alone, and a table rebuilds exactly the cells whose settings changed. The
-golden columns of Table 2 (FLOPs, data) follow from Table B.1, as the means at the end of each of the paper's scales.
+Place in the flow: config/scales/ and config/reported.yaml → cells, one a scale (a job each for every number would take
+longer than all of them) → tables. Nothing is trained for them: a cell depends on the configuration alone, and a table
+rebuilds exactly the cells whose settings changed. The golden columns of Table 2 (FLOPs, data) follow from Table B.1, as
+the means at the end of each of the paper's scales.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from tlm.config.base import Strict
+from tlm.config.base import Strict, parse
 from tlm.config.runs import Run
 from tlm.config.training import INFINITE, Optimizer, Stage1Spec
+from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops, paper_tokens
 from tlm.results.reported import Reported
 from tlm.results.tables import Rendered
@@ -83,7 +87,7 @@ NOTES = {
 
 
 class Setting(Strict):
-    """The hyper-parameters of one scale and task, and the paper's for the same: all that a cell is made of."""
+    """The hyper-parameters of one scale and task, and the paper's for the same."""
 
     table: Name
     scale: str
@@ -100,6 +104,31 @@ class Setting(Strict):
             for key, value in (self.reported or {}).items()
             if not _same(self.configured.get(key, value), value)
         ]
+
+
+class ScaleSettings(Strict):
+    """All that a cell is made of: the settings of a scale's tasks, in order."""
+
+    settings: tuple[Setting, ...]
+
+    def as_cell(self) -> dict[str, Any]:
+        """What stands in the cell's file: task → setting, with what differs."""
+        return {
+            each.task: {**each.model_dump(mode="json"), "differences": each.differences}
+            for each in self.settings
+        }
+
+
+def read_settings(path: Path) -> list[Setting]:
+    """The settings in a cell's file. Raises TlmError if it is none."""
+    try:
+        cell = json.loads(path.read_text(encoding="utf-8"))
+        parts = [{key: value for key, value in one.items() if key != "differences"} for one in cell.values()]
+    except (OSError, ValueError, AttributeError) as error:
+        raise TlmError(
+            f"{path}: not a cell of hyper-parameters ({error}); delete it and build again"
+        ) from None
+    return [parse(Setting, part, str(path)) for part in parts]
 
 
 def _same(ours: Value, theirs: Value) -> bool:

@@ -2,16 +2,16 @@
 
 
 rule setting:
-    """The hyper-parameters of one scale and task, beside the paper's."""
+    """The hyper-parameters of one scale's tasks, beside the paper's."""
     input:
         script="scripts/setting.py",
         code=code("artifacts.py", "results/hyperparameters.py"),
     output:
-        "results/cells/{described}/{row}/{column}.json",
+        "results/cells/{described}/{row}/tasks.json",
     log:
-        "logs/setting/{described}-{row}-{column}.log",
+        "logs/setting/{described}-{row}.log",
     benchmark:
-        "benchmarks/setting/{described}-{row}-{column}.tsv"
+        "benchmarks/setting/{described}-{row}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
