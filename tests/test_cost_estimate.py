@@ -182,6 +182,18 @@ def test_more_cores_do_not_shorten_the_longest_run(tmp_path):
     assert found.wall_seconds(64, 1, gpu=True) == pytest.approx(one)
 
 
+def test_a_run_waits_for_its_data(tmp_path):
+    jobs = [
+        Job("corpus", "data/corpora/demo/manifest.json"),
+        Job("selection", "data/selections/demo/pubmed-rct/bm25-k10/manifest.json"),
+        Job("stage1", f"{RUN}/stage1/manifest.json"),
+    ]
+    found = estimate(jobs, facts(tmp_path), some_rate)
+    corpus, selection, stage1 = (line.sum("seconds") for line in found.lines)
+    # A corpus is built by all cores, the others follow one by one.
+    assert found.wall_seconds(4, 1, gpu=False) == pytest.approx(corpus / 4 + selection + stage1)
+
+
 def test_a_plm_waits_for_its_pretraining(tmp_path):
     jobs = [
         Job("stage1", "runs/demo/shared/plm/seed1/stage1/manifest.json"),

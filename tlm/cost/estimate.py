@@ -36,6 +36,8 @@ _TRAINING: Mapping[str, Callable[[Facts, Run, RateOf], Part]] = {
     "evaluate": training_rules.evaluate,
     "attention": training_rules.attention,
 }
+_ALL_CORES = ("corpus", "index", "retrieve", "tokenizer")
+"""Rules of which one job uses all cores."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,21 @@ class Estimate:
         return sum(line.sum(name) for line in self.lines)
 
     def wall_seconds(self, cores: int, threads: int, *, gpu: bool) -> float:
-        """Wall clock with all cores busy: training jobs of `threads` each, or one after the other on one GPU."""
+        """Wall clock: all cores busy with training jobs of `threads` each, or one after the other on one GPU.
+
+        Never less than the longest run takes after the longest job of each kind that prepares its data.
+        """
+        before = sum(
+            max(part.seconds for part in line.parts) / (cores if line.rule in _ALL_CORES else 1)
+            for line in self.lines
+            if line.rule in _DATA
+        )
         device = sum(line.sum("seconds") for line in self.lines if line.on_device)
         rest = sum(line.sum("seconds") for line in self.lines if not line.on_device)
         if gpu:
             return device + rest / cores
         together = max(1, cores // threads)  # training jobs side by side
-        return max(self.longest_chain, device / together + rest / cores)
+        return max(before + self.longest_chain, device / together + rest / cores)
 
 
 def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
