@@ -7,7 +7,7 @@ import torch
 from test_evaluation_evaluate import LABELS, RUN, make_stages, save_mlm
 from test_evaluation_predict import save_model, save_tokenizer, sentences
 from test_evaluation_tfidf import make_task
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
 
 from tlm.artifacts import verify
 from tlm.config.figures import HeadsSpec
@@ -56,10 +56,16 @@ def test_rows_are_distributions_and_show_the_layers_work(tmp_path, architecture)
         assert torch.allclose(mixed, seen["given"][0], atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ["bert", "modernbert"])
+@pytest.mark.parametrize("architecture", ["bert", "modernbert", "roberta"])
 def test_weights_are_those_of_the_classifier(tmp_path, architecture):
     """An oracle that knows nothing of ours: the classifier itself, asked for its attentions."""
-    folder = save_model(tmp_path / "model", architecture)
+    folder = tmp_path / "model"
+    if architecture == "roberta":
+        shape = {"vocab_size": 16, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+        config = RobertaConfig(**shape, intermediate_size=24, max_position_embeddings=34)
+        RobertaForSequenceClassification(config).save_pretrained(folder)
+    else:
+        save_model(folder, architecture)
     model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
     ids = [2, 5, 6, 7, 3]
     with torch.inference_mode():
