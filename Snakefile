@@ -21,6 +21,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/described.smk"
+include: "workflow/rules/examples.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -32,5 +33,6 @@ rule all:
     default_target: True
     input:
         expand("results/{table}.csv", table=[*ASK.tables, *TABLES]),
+        expand("results/{examples}.html", examples=PROJECT.experiments.examples),
         expand("results/{figure}.pdf", figure=PROJECT.experiments.figures),
         "results/attention.csv",

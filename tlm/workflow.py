@@ -20,7 +20,7 @@ from tlm.config.elasticsearch import SETTINGS
 from tlm.config.experiments import CellSpec
 from tlm.config.project import Project
 from tlm.config.runs import Run, manifest
-from tlm.config.selections import SHARED, Selection
+from tlm.config.selections import SHARED, Selection, retrieval_folder
 from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.results import hyperparameters
@@ -339,8 +339,45 @@ class Workflow:
     def make_row_folders(self) -> None:
         """Make them: tables take them as inputs, so that they must be there before the first cell is."""
         described = [(table, name) for table in hyperparameters.TABLES for name in self._scales]
-        for table, row in [*((table, row) for table, row, _ in self.cells), *described]:
+        examples = [(name, task) for name in self.project.experiments.examples for task in self._example_tasks]
+        for table, row in [*((table, row) for table, row, _ in self.cells), *described, *examples]:
             Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def example_names(self) -> str:
+        """A pattern of the tables of texts."""
+        return "|".join(map(re.escape, self.project.experiments.examples)) or "(?!)"
+
+    @property
+    def _example_tasks(self) -> list[str]:
+        return self.project.scale.tasks
+
+    def examples_inputs(self, wildcards: Any) -> dict[str, str]:
+        """A task, its retrieval and the corpus that was searched."""
+        if wildcards.task not in self._example_tasks:
+            raise TlmError(
+                f"no examples of task {wildcards.task!r}; there are those of {', '.join(self._example_tasks)}"
+            )
+        corpus = self.project.scale.corpus
+        k = shared.largest_k(self.project, corpus, wildcards.task)
+        folders: dict[str, str | None] = {
+            "task": f"data/tasks/{wildcards.task}",
+            "retrieval": retrieval_folder(corpus, wildcards.task, k),
+            "corpus": f"data/corpora/{corpus}",
+        }
+        return _manifests(folders)
+
+    def examples_spec(self, wildcards: Any) -> str:
+        """What the scripts of a table of texts are told."""
+        return as_json(self.project.experiments.examples[wildcards.examples])
+
+    def examples_cells(self, wildcards: Any) -> list[str]:
+        """Its cells, one a task."""
+        return [f"results/cells/{wildcards.examples}/{task}/examples.json" for task in self._example_tasks]
+
+    def examples_rows(self, wildcards: Any) -> list[str]:
+        """The folders that hold them."""
+        return [str(Path(cell).parent) for cell in self.examples_cells(wildcards)]
 
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""

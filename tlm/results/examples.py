@@ -1,0 +1,232 @@
+"""Table 9: training texts and the passages that they retrieved, the words that they share marked (Section 4.4.2).
+
+Place in the flow: task, retrieval and corpus → one cell a task (`results/cells/table9/<task>/examples.json`) → CSV, and
+a page to read. Nothing is chosen by hand: of a task's training texts, ordered by the score of their best passage, the
+ones at evenly spaced quantiles are shown, each with its best passages. Shared are the terms that text and passage have
+in common as the index sees them, but for common English words, of which BM25 makes little too.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tlm.artifacts import read_manifest
+from tlm.config.experiments import ExamplesSpec
+from tlm.config.retrieval import IndexSpec, RetrievalSpec
+from tlm.errors import TlmError
+from tlm.retrieval.analyser import analyse_with
+from tlm.retrieval.queries import query_texts, training_texts
+
+_WORD = re.compile(r"\w+(?:['’.:]\w+)*")  # near UAX #29: what it takes for one word, the analyser gets as one
+_QUERY_WORDS = 60  # of a longer text the stretch with the most shared words is shown
+_PASSAGE_WORDS = 80
+
+Segment = tuple[str, bool]
+"""A stretch of text, and whether it is marked."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a text: where it stands, and its terms."""
+
+    start: int
+    end: int
+    terms: frozenset[str]
+
+
+def build_examples(
+    spec: ExamplesSpec, task_dir: Path, retrieval_dir: Path, corpus_dir: Path
+) -> dict[str, Any]:
+    """The examples of one task. Raises TlmError if the retrieval is of another task or found nothing at all."""
+    manifest = read_manifest(retrieval_dir, "retrieval")
+    retrieval = RetrievalSpec.model_validate(manifest.parameters)
+    queries = training_texts(task_dir)
+    if manifest.inputs["task"] != queries.task:
+        raise TlmError(
+            f"{retrieval_dir}: a retrieval for other texts than those of {task_dir}; retrieve again"
+        )
+    chosen = _chosen(retrieval_dir / "topk.parquet", spec.queries)
+    found = pq.read_table(
+        retrieval_dir / "topk.parquet",
+        filters=[("query_id", "in", list(chosen)), ("rank", "<=", spec.passages)],
+    ).to_pylist()
+    passages = _passages(corpus_dir, [each["passage_id"] for each in found])
+    asked, _ = query_texts(queries.texts, retrieval.query)
+    place = {int(row): number for number, row in enumerate(queries.ids)}
+    examples = []
+    for row, quantile in chosen.items():
+        shown, query = queries.texts[place[row]].as_py(), asked[place[row]].as_py()
+        hits = sorted((each for each in found if each["query_id"] == row), key=lambda each: each["rank"])
+        texts = [passages[each["passage_id"]]["text"] for each in hits]
+        in_query, *in_passages = _terms([query, *texts], retrieval.index)
+        shared = [in_query & terms for terms in in_passages]
+        examples.append(
+            {
+                "row_id": row,
+                "quantile": quantile,
+                "query": _marked(shown, frozenset().union(*shared), _QUERY_WORDS, retrieval.index),
+                "passages": [
+                    {
+                        "rank": each["rank"],
+                        "passage_id": each["passage_id"],
+                        "source": passages[each["passage_id"]]["source"],
+                        "score": round(float(each["score"]), 3),
+                        "text": _marked(text, terms, _PASSAGE_WORDS, retrieval.index),
+                        "shared": sorted(terms),
+                    }
+                    for each, text, terms in zip(hits, texts, shared, strict=True)
+                ],
+            }
+        )
+    name = read_manifest(task_dir, "task").parameters["task"]
+    corpus = read_manifest(corpus_dir, "corpus")
+    digests = {"task": queries.task, "retrieval": manifest.digest, "corpus": corpus.digest}
+    return {"task": name, "examples": examples, "made_from": digests}
+
+
+def _chosen(topk: Path, count: int) -> dict[int, float]:
+    """Row id → quantile of its best passage's score among the task's training texts; ties by row id."""
+    best = pq.read_table(topk, columns=["query_id", "score"], filters=[("rank", "=", 1)])
+    if best.num_rows == 0:
+        raise TlmError(f"{topk}: no query found a passage; check task and corpus")
+    order = sorted(zip(best["score"].to_pylist(), best["query_id"].to_pylist(), strict=True))
+    quantiles = [(number + 0.5) / count for number in range(min(count, len(order)))]
+    return {int(order[int(quantile * len(order))][1]): quantile for quantile in quantiles}
+
+
+def _passages(corpus_dir: Path, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for part in sorted(corpus_dir.glob("part-*.parquet")):
+        rows = pq.read_table(part, filters=[("passage_id", "in", sorted(set(ids)))]).to_pylist()
+        found.update({row["passage_id"]: row for row in rows})
+    if missing := sorted(set(ids) - set(found)):
+        raise TlmError(f"{corpus_dir}: no passage {missing[0]}, which was retrieved from it; build it again")
+    return found
+
+
+def _terms(texts: Sequence[str], index: IndexSpec) -> list[frozenset[str]]:
+    """The terms of each text as the index sees them, without common English words."""
+    analysed = analyse_with(list(texts), index.model_copy(update={"stop_words": "english"}))
+    strings = analysed.terms.strings()
+    stream = analysed.stream.tolist()
+    return [
+        frozenset(strings[term] for term in stream[start:end])
+        for start, end in pairwise(analysed.starts.tolist())
+    ]
+
+
+def _words(text: str, index: IndexSpec) -> list[Word]:
+    spans = [match.span() for match in _WORD.finditer(text)]
+    terms = _terms([text[start:end] for start, end in spans], index) if spans else []
+    return [Word(start, end, found) for (start, end), found in zip(spans, terms, strict=True)]
+
+
+def _marked(text: str, shared: frozenset[str], limit: int, index: IndexSpec) -> list[Segment]:
+    """The text, or its stretch of `limit` words with the most shared ones (the earliest), in segments."""
+    words = _words(text, index)
+    marks = [bool(word.terms & shared) for word in words]
+    first = max(range(max(1, len(words) - limit + 1)), key=lambda at: (sum(marks[at : at + limit]), -at))
+    last = min(len(words), first + limit)
+    begin = words[first].start if first else 0
+    finish = words[last - 1].end if last < len(words) else len(text)
+    segments: list[Segment] = [("… ", False)] if first else []
+    position = begin
+    for word, mark in zip(words[first:last], marks[first:last], strict=True):
+        if mark:
+            segments += [(text[position : word.start], False), (text[word.start : word.end], True)]
+            position = word.end
+    segments.append((text[position:finish] + (" …" if last < len(words) else ""), False))
+    return [segment for segment in segments if segment[0]]
+
+
+def as_csv(cells: Sequence[Mapping[str, Any]]) -> str:
+    """One line a passage; shared words of the texts in [brackets], and listed."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["task", "row_id", "quantile", "query", "rank", "passage_id", "source", "score", "passage", "shared"]
+    )
+    for cell in cells:
+        for example in cell["examples"]:
+            for passage in example["passages"]:
+                writer.writerow(
+                    [
+                        cell["task"],
+                        example["row_id"],
+                        example["quantile"],
+                        _bracketed(example["query"]),
+                        passage["rank"],
+                        passage["passage_id"],
+                        passage["source"],
+                        passage["score"],
+                        _bracketed(passage["text"]),
+                        " ".join(passage["shared"]),
+                    ]
+                )
+    return out.getvalue()
+
+
+def _bracketed(segments: Sequence[Sequence[Any]]) -> str:
+    return "".join(f"[{text}]" if marked else text for text, marked in segments)
+
+
+def as_page(spec: ExamplesSpec, cells: Sequence[Mapping[str, Any]]) -> str:
+    """A page that needs nothing else; every text is escaped."""
+    blocks = []
+    for cell in cells:
+        blocks.append(f"<h2>{html.escape(cell['task'])}</h2>")
+        for example in cell["examples"]:
+            hits = "".join(
+                f"<li><p>{_html(passage['text'])}</p><p class=from>rank {passage['rank']}, "
+                f"{html.escape(passage['source'])}, passage {passage['passage_id']}, BM25 {passage['score']:g}</p></li>"
+                for passage in example["passages"]
+            )
+            blocks.append(
+                f"<section><div><p>{_html(example['query'])}</p><p class=from>training text {example['row_id']}, "
+                f"quantile {example['quantile']:g}</p></div><ol>{hits}</ol></section>"
+            )
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in (*_RULE, *spec.notes))
+    return _PAGE.format(title=html.escape(spec.title), notes=notes, body="\n".join(blocks))
+
+
+def _html(segments: Sequence[Sequence[Any]]) -> str:
+    return "".join(
+        f"<mark>{html.escape(text)}</mark>" if marked else html.escape(text) for text, marked in segments
+    )
+
+
+_RULE = (
+    "On the left a training text, which is the query; on the right its best passages by BM25.",
+    "Chosen by rule: of a task's training texts, ordered by the score of their best passage, those at evenly spaced "
+    "quantiles.",
+    "Marked: terms that text and passage share as the index sees them, but for common English words. Of long texts the "
+    "stretch with the most of them is shown.",
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 Georgia, serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+h1, h2, .from, ul {{ font-family: system-ui, sans-serif; }}
+section {{ display: grid; grid-template-columns: 2fr 3fr; gap: 2rem; border-top: 1px solid #bbb; padding: .5rem 0; }}
+mark {{ background: none; color: #0a4b9c; font-style: italic; font-weight: bold; }}
+.from, ul {{ color: #555; font-size: 13px; }}
+@media (max-width: 45rem) {{ section {{ grid-template-columns: 1fr; }} }}
+</style>
+<h1>{title}</h1>
+{body}
+<ul>{notes}</ul>
+</html>
+"""

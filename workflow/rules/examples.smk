@@ -1,0 +1,48 @@
+# Table 9: what training texts retrieve, chosen by rule.
+
+
+rule examples:
+    """Training texts of one task and their best passages, with the words that they share."""
+    input:
+        unpack(ASK.examples_inputs),
+        script="scripts/examples.py",
+        code=code("artifacts.py", "retrieval", "results/examples.py"),
+    output:
+        "results/cells/{examples}/{task}/examples.json",
+    log:
+        "logs/examples/{examples}-{task}.log",
+    benchmark:
+        "benchmarks/examples/{examples}-{task}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.examples_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q} --task $(dirname {input.task})"
+        " --retrieval $(dirname {input.retrieval}) --corpus $(dirname {input.corpus})"
+        " --output {output} 2>&1 | tee {log}"
+
+
+rule example_table:
+    """All tasks' examples as CSV, and as a page with the shared words marked."""
+    input:
+        cells=ASK.examples_cells,
+        rows=ASK.examples_rows,
+        script="scripts/example_table.py",
+        code=code("artifacts.py", "results/examples.py"),
+    output:
+        csv="results/{examples}.csv",
+        html="results/{examples}.html",
+    log:
+        "logs/example_table/{examples}.log",
+    benchmark:
+        "benchmarks/example_table/{examples}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.examples_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q} --cells {input.cells}"
+        " --csv {output.csv} --html {output.html} 2>&1 | tee {log}"
