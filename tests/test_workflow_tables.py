@@ -1,0 +1,116 @@
+"""Every table as its users ask for it: cell by cell, planned at every scale, and refused in one line where it cannot be.
+
+The plans are Snakemake's own; the files that they start from are empty ones in the places of a finished build, since a
+plan asks only whether they are there, how old they are and what they were made with.
+"""
+
+import os
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from test_workflow import COPIED, planned, snakemake
+
+from tlm.config import rows
+from tlm.config.project import load_project
+
+pytestmark = pytest.mark.slow
+
+
+def project_of(scale: str, **changes: object):
+    return load_project(
+        {**yaml.safe_load((ROOT / "config/config.yaml").read_text()), "scale": scale, **changes},
+        ROOT / "config",
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The places of everything that the smoke scale builds, all up to date."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name in COPIED:
+        source = ROOT / name
+        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)
+    plan = snakemake(folder, "--dry-run")
+    assert plan.returncode == 0, plan.stderr
+    outputs = re.findall(r"^    output: (.*)$", plan.stdout, re.M)
+    assert len(outputs) > 200
+    for path in (folder / each for line in outputs for each in line.split(", ")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    touched = snakemake(folder, "--touch")
+    assert touched.returncode == 0, touched.stderr
+    return folder
+
+
+def cell_of(table: str) -> str:
+    """A cell of each table: one of its middle."""
+    if table == "table9":
+        return "table9/toy/examples"
+    if table in ("tableA.1", "tableB.1"):
+        return f"{table}/medium/rct"
+    keys = [key for key in rows.cells(project_of("smoke")) if key[0] == table]
+    return "/".join(keys[len(keys) // 2])
+
+
+SMOKE = [*rows.available(project_of("smoke")), "table9", "tableA.1", "tableB.1"]
+
+
+def test_all_tables_of_the_paper_are_there():
+    paper = {*(f"table{number}" for number in range(1, 10)), "tableA.1", "tableA.2", "tableB.1"}
+    assert paper <= set(SMOKE)
+    assert "table10" in rows.available(project_of("small"))
+
+
+@pytest.mark.parametrize("table", SMOKE)
+def test_a_deleted_cell_of_any_table_is_all_that_is_rebuilt(finished, table):
+    target = f"results/{table}.csv"
+    assert not planned(finished, target)
+    cell = finished / f"results/cells/{cell_of(table)}.json"
+    cell.unlink()
+    try:
+        jobs = planned(finished, target)
+    finally:
+        cell.touch()
+        assert snakemake(finished, "--touch", target).returncode == 0
+    names = {"table9": ("examples", "example_table")}.get(table, ("cell", "table"))
+    names = ("setting", "settings") if table in ("tableA.1", "tableB.1") else names
+    assert jobs == Counter(names)
+
+
+def test_a_cell_is_a_target(finished):
+    jobs = planned(finished, "--forcerun", "cell", "--", "results/cells/table3/random/toy.json")
+    assert jobs == {"cell": 1}
+
+
+def test_a_row_more_in_a_sweep_builds_that_row(finished, tmp_path):
+    folder = Path(shutil.copytree(finished, tmp_path / "copy", copy_function=shutil.copy2, symlinks=True))
+    scale = folder / "config/scales/smoke.yaml"
+    scale.write_text(scale.read_text().replace("rho2: [0, 20]", "rho2: [0, 20, 50]"))
+    jobs = planned(folder, "results/table6.csv")
+    seeds = len(project_of("smoke").seeds)
+    assert jobs == {"stage1": seeds, "stage2": seeds, "evaluate": seeds, "cell": 2, "table": 1}
+
+
+def test_a_table_that_the_scale_cannot_have_is_one_line(finished):
+    result = snakemake(finished, "--dry-run", "results/table10.csv")
+    said = [
+        line
+        for line in (result.stdout + result.stderr).splitlines()
+        if "table10: scale smoke has no task" in line
+    ]
+    assert result.returncode != 0 and len(said) == 1
+    assert "scales that have it: small" in said[0]
+
+
+def test_all_tables_plan_fast_at_medium_with_three_seeds(finished):
+    before = os.times()
+    result = snakemake(finished, "--dry-run", "--quiet", "--config", "scale=medium", "seeds=[1,2,3]")
+    after = os.times()
+    assert result.returncode == 0, result.stderr
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 20
