@@ -1,4 +1,4 @@
-"""Every table as its users ask for it: cell by cell, planned at every scale, and refused in one line where it cannot be.
+"""Every table as its users ask for it: cell by cell, planned at every scale, refused in one line where it cannot be.
 
 The plans are Snakemake's own; the files that they start from are empty ones in the places of a finished build, since a
 plan asks only whether they are there, how old they are and what they were made with.

@@ -339,7 +339,9 @@ class Workflow:
     def make_row_folders(self) -> None:
         """Make them: tables take them as inputs, so that they must be there before the first cell is."""
         described = [(table, name) for table in hyperparameters.TABLES for name in self._scales]
-        examples = [(name, task) for name in self.project.experiments.examples for task in self._example_tasks]
+        examples = [
+            (name, task) for name in self.project.experiments.examples for task in self._example_tasks
+        ]
         for table, row in [*((table, row) for table, row, _ in self.cells), *described, *examples]:
             Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
 
