@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from tlm.config import runs
 from tlm.config.project import load_project
+from tlm.config.shared import largest_k
 from tlm.config.training import RunSpec
 from tlm.evaluation.flops import paper_flops, paper_tokens
 from tlm.results.reported import load_reported
@@ -53,7 +54,11 @@ def test_the_papers_scales_are_table_b1(scale, task):
     assert stage.batch_size * stage.accumulation == column.batch_size
     assert stage.external_length == column.length
     assert stage.internal_length == (column.internal_length or column.length)
-    assert project(scale).scale.corpus == column.corpus.lower().replace("_", "-")
+    corpus = column.corpus.lower().replace("_", "-")
+    resolved = runs.resolve(project(scale), task, "tlm", 1)
+    assert (
+        resolved.corpus == resolved.selection.corpus == (corpus if column.length == 128 else f"{corpus}-512")
+    )
     assert (stage.optimizer.learning_rate, stage.optimizer.weight_decay) == (1e-4, 0.01)
     assert (stage.optimizer.warmup_steps, stage.optimizer.decay_fraction) == (10_000, 1.0)
 
@@ -164,3 +169,18 @@ def test_each_number_has_its_source_beside_it(scale):
     for section in ("model:", "stage2:", "per_task:", "corpus:"):
         line = re.search(rf"^{section}.*$", text, re.M)
         assert line and "#" in line[0], section
+
+
+def test_imdb_reads_longer_passages_where_its_sequences_are_longer():
+    medium = project("medium")
+    other = {task: runs.resolve(medium, task, "tlm-other", 1).corpus for task in ("imdb", "scierc")}
+    assert other == {"imdb": "c-roberta-512", "scierc": "c-roberta"}
+    assert largest_k(medium, "c-bert-512", "imdb") >= 500
+    spec = medium.data.corpora["c-bert-512"]
+    assert spec.parts == medium.data.corpora["c-bert"].parts and spec.max_words == 4 * 96
+
+
+def test_long_reviews_become_queries_by_their_key_phrases():
+    small = project("small")
+    assert runs.retrieval_spec(small, "helpfulness", 50).query.mode == "rake"
+    assert runs.retrieval_spec(small, "agnews", 50).query == small.settings.retrieval.query

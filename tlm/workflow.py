@@ -80,7 +80,7 @@ class Workflow:
 
     def retrieval_spec(self, wildcards: Any) -> str:
         """What a retrieval is told."""
-        return as_json(runs.retrieval_spec(self.project, int(wildcards.k)))
+        return as_json(runs.retrieval_spec(self.project, wildcards.task, int(wildcards.k)))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict, load_yaml, parse
+from tlm.config.retrieval import QuerySpec
 from tlm.config.sources import SourceSpec
 from tlm.errors import TlmError
 
@@ -121,6 +122,8 @@ class TaskSpec(Strict):
     labels: list[str] | None = Field(None, min_length=2)
     """The closed set of labels, in this order; by default those that occur, sorted."""
     split: Literal["given"] | SplitRule
+    query: QuerySpec | None = None
+    """How its training texts become queries, where config.yaml's way for all tasks does not suit them."""
     hidden_test: bool = False
     """The labels of the test split are not public (GLUE): there is none, and what is reported is dev."""
     limit: dict[Split, PositiveInt] = Field({})

@@ -210,7 +210,8 @@ def _scale(file: Path, data: DataConfig, experiments: Experiments) -> ScaleSpec:
     for task in scale.all_tasks:
         if task not in data.tasks:
             raise TlmError(f"{file}: tasks: no task {task!r} in {file.parents[1] / 'tasks.yaml'}")
-    for corpus in (scale.corpus, scale.other_corpus):
+    named = [each.get(key) for each in scale.per_task.values() for key in ("corpus", "other_corpus")]
+    for corpus in (scale.corpus, scale.other_corpus, *named):
         if corpus is not None and corpus not in data.corpora:
             raise TlmError(f"{file}: corpus: no corpus {corpus!r} in {file.parents[1] / 'corpora.yaml'}")
     for name in scale.baselines:

@@ -154,7 +154,7 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
         "variant": variant,
         "seed": project.seeds[0],
         "method": change.method,
-        "corpus": corpus_of(project, change),
+        "corpus": corpus_of(project, change, task),
     }
     if change.method == "tfidf":
         return Run(**common, tokenizer=tokenizer_name(project), selection=None, spec=None)
@@ -200,7 +200,7 @@ def _selection(
         return None
     if rho1 == 0:
         raise TlmError(f"{where}: rho1 is 0, which reads no external data; use selector task-only")
-    return Selection(change.selector, base["k"], corpus_of(project, change), task)
+    return Selection(change.selector, base["k"], corpus_of(project, change, task), task)
 
 
 def _execution(project: Project) -> dict[str, Any]:
@@ -306,9 +306,13 @@ def _token_budget(run: Run) -> int:
     return stage1.budget.steps * stage1.batch_size * stage1.accumulation * stage1.external_length
 
 
-def corpus_of(project: Project, variant: VariantSpec) -> str:
-    """The corpus that a variant retrieves from."""
-    return (variant.corpus == "other" and project.scale.other_corpus) or project.scale.corpus
+def corpus_of(project: Project, variant: VariantSpec, task: str | None = None) -> str:
+    """The corpus that a variant retrieves from: the scale's, or what the scale says of `task`."""
+    scale = project.scale
+    said = scale.per_task.get(task, {}) if task else {}
+    if variant.corpus == "other" and scale.other_corpus is not None:
+        return str(said.get("other_corpus", scale.other_corpus))
+    return str(said.get("corpus", scale.corpus))
 
 
 def swept_variants(project: Project, name: Swept) -> list[str]:
@@ -325,10 +329,11 @@ def tokenizer_name(project: Project, spec: RunSpec | None = None) -> str:
     return f"{project.scale.corpus}-{tokenizer.kind}-{tokenizer.vocabulary}"
 
 
-def retrieval_spec(project: Project, k: int) -> RetrievalSpec:
-    """What a retrieval of top-k passages is told."""
+def retrieval_spec(project: Project, task: str, k: int) -> RetrievalSpec:
+    """What a retrieval of top-k passages is told; a task may have a way of its own to become a query."""
     settings = project.settings.retrieval
-    return RetrievalSpec(k=k, index=settings.index, query=settings.query)
+    query = project.data.tasks[task].query or settings.query
+    return RetrievalSpec(k=k, index=settings.index, query=query)
 
 
 def manifest(folder: str | Path) -> str:

@@ -39,6 +39,10 @@ def stored_length(project: Project) -> int:
             *(runs.merge(scale.model, e.get("model", {})) for e in scale.per_task.values()),
         )
     ]
+    for variant in project.experiments.variants.values():
+        changes += [each.get("model", {}) for each in (*variant.per_task.values(), variant.pinned)] + [
+            variant.model
+        ]
     changes.append(project.settings.overrides.get("model") or {})
     return max(512, *(change.get("max_length", 0) for change in changes))
 
@@ -57,6 +61,6 @@ def largest_k(project: Project, corpus: str, task: str) -> int:
             continue
         for name, variant in view.variants.items():
             retrieves = variant.method == "tlm" and variant.selector != "task-only"
-            if retrieves and runs.possible(view, variant) and runs.corpus_of(view, variant) == corpus:
+            if retrieves and runs.possible(view, variant) and runs.corpus_of(view, variant, task) == corpus:
                 asked.append(runs.merged(view, task, name)["k"])
     return max(asked)

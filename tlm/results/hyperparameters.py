@@ -133,7 +133,8 @@ def read_settings(path: Path) -> list[Setting]:
 
 def _same(ours: Value, theirs: Value) -> bool:
     if isinstance(ours, str) and isinstance(theirs, str):
-        return ours == theirs.lower().replace("_", "-")  # c-bert is C_BERT
+        name = theirs.lower().replace("_", "-")  # c-bert is C_BERT; c-bert-512 the same in longer passages
+        return ours == name or ours.startswith(f"{name}-")
     return ours == theirs
 
 
