@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tlm.config.figures import Drawing, PerformanceFigure
 from tlm.errors import TlmError
-from tlm.results.figures.style import GREY, SERIES, TEXT_WIDTH, Drawn, new_figure
+from tlm.results.figures.style import SERIES, TEXT_WIDTH, Drawn, new_figure
 from tlm.results.reported import Reported, reported_line
 
 Cell = Mapping[str, Any]
@@ -115,9 +115,7 @@ def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
         costly = sorted((point for point in own if point.flops), key=lambda point: point.flops or 0)
         for point in own:
             if not point.flops:  # nothing to place it by: a level to compare with
-                axes.axhline(
-                    point.performance, color=GREY, linestyle=":", linewidth=1.4, label=series + _LEVEL
-                )
+                axes.axhline(point.performance, label=series + _LEVEL, **{**look, "marker": ""})
         if costly:
             axes.errorbar(
                 [(point.flops or 0) / (reference.flops or 1) for point in costly],
