@@ -94,12 +94,9 @@ def load_as_authors(client: Elasticsearch, texts: list[str], index: str) -> None
 
 
 def size_mb(client: Elasticsearch, index: str) -> float:
-    """Megabytes of an index on disk."""
-    client.indices.flush(index=index)
-    return (
-        float(client.indices.stats(index=index, metric="store")["_all"]["total"]["store"]["size_in_bytes"])
-        / 1e6
-    )
+    """Megabytes of an index's segments."""
+    rows = client.cat.segments(index=index, format="json", bytes="b", h="size")
+    return sum(int(row["size"]) for row in rows) / 1e6
 
 
 def overlap(first: TopK, second: TopK) -> float:
