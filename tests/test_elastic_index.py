@@ -3,8 +3,10 @@
 import json
 import shutil
 import threading
+import time
 
 import pytest
+from elasticsearch import ConnectionError
 from retrieval_corpora import write_corpus
 
 from tlm.config.retrieval import IndexSpec
@@ -97,11 +99,11 @@ def test_a_half_loaded_index_is_completed_not_doubled(corpus, tmp_path, elastic,
     sent = []
     send = load._send
 
-    def dies(client, name, lines, server):
+    def dies(client, name, lines, *rest):
         if len(sent) == 5:
             raise KeyboardInterrupt
         sent.append(len(lines) // 2)
-        return send(client, name, lines, server)
+        return send(client, name, lines, *rest)
 
     one = small(elastic, bulk_threads=1)
     with monkeypatch.context() as patch:
@@ -156,10 +158,10 @@ def test_an_index_that_came_back_without_its_mapping_is_not_believed(
     send = load._send
     deleted = []
 
-    def loses(client, name, lines, server):
+    def loses(client, name, *rest):
         if not deleted:
             deleted.append(ask("DELETE", f"/{name}"))
-        return send(client, name, lines, server)
+        return send(client, name, *rest)
 
     monkeypatch.setattr(load, "_send", loses)
     with pytest.raises(TlmError, match=r"is not that of this corpus"):
@@ -172,6 +174,26 @@ def test_what_cannot_be_done_is_said(corpus, tmp_path, elastic):
     with pytest.raises(TlmError, match=r"there is nothing to index"):
         build_elastic_index(write_corpus(tmp_path / "none", []), tmp_path / "index", LUCENE, elastic)
     assert not (tmp_path / "index").exists()
+
+
+def test_one_loader_that_fails_stops_the_others_at_once(corpus, tmp_path, elastic, monkeypatch):
+    waiting = threading.Event()
+    send = load._bulk
+
+    def bulk(client, name, lines):
+        if b'"0"' in lines[0]:
+            waiting.wait(10)
+            raise TlmError("enough")
+        waiting.set()
+        raise ConnectionError("again and again")
+
+    monkeypatch.setattr(load, "_bulk", bulk)
+    began = time.monotonic()
+    with pytest.raises(TlmError, match="enough"):
+        build_elastic_index(corpus, tmp_path / "index", LUCENE, small(elastic, backoff=60))
+    assert time.monotonic() - began < 12
+    monkeypatch.setattr(load, "_bulk", send)
+    build_elastic_index(corpus, tmp_path / "index", LUCENE, small(elastic))
 
 
 def test_requests_are_bounded_and_hold_every_passage_once(corpus):

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import sys
-import time
+import threading
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
@@ -35,6 +35,8 @@ from tlm.errors import TlmError
 TRANSIENT = frozenset({429, 502, 503, 504})  # statuses that another try may mend
 LONGEST_WAIT = 30.0  # seconds between two tries, at most
 OLDEST, NEWEST = 8, 9  # major versions of the server that client 8 talks to
+
+_NEVER = threading.Event()
 
 T = TypeVar("T")
 
@@ -81,8 +83,15 @@ def server_version(client: Elasticsearch, spec: ElasticsearchSpec) -> str:
     return min(versions, key=lambda version: [int(part) for part in version.split("-")[0].split(".")])
 
 
-def patiently(what: str, spec: ElasticsearchSpec, call: Callable[[], T], *, new: bool = False) -> T:
-    """What `call` returns, tried again with growing pauses where that may help.
+def patiently(
+    what: str,
+    spec: ElasticsearchSpec,
+    call: Callable[[], T],
+    *,
+    new: bool = False,
+    stop: threading.Event = _NEVER,
+) -> T:
+    """What `call` returns, tried again with growing pauses where that may help, until `stop` is set.
 
     A refused, lost or late connection and the statuses 429 and 502 to 504 may mend themselves; anything else is
     raised at once, as a TlmError that says `what` was tried. For a `new` connection nobody listening is final.
@@ -102,12 +111,18 @@ def patiently(what: str, spec: ElasticsearchSpec, call: Callable[[], T], *, new:
             if is_blocked(_error(error.body)) or error.status_code not in TRANSIENT:
                 raise TlmError(_final(what, spec, error)) from None
             trouble = reason(error)
-        pause(what, spec, attempt, trouble)
+        pause(what, spec, attempt, trouble, stop)
     raise AssertionError
 
 
-def pause(what: str, spec: ElasticsearchSpec, attempt: int, trouble: str) -> None:
-    """Sleep after failed try number `attempt`, longer from one to the next. Raises TlmError after the last."""
+def pause(
+    what: str, spec: ElasticsearchSpec, attempt: int, trouble: str, stop: threading.Event = _NEVER
+) -> None:
+    """Wait after failed try number `attempt`, longer from one to the next. Raises TlmError after the last.
+
+    Also when `stop` is set: where one of several threads has failed, or somebody interrupts, the others must not
+    keep trying.
+    """
     if attempt > spec.retries:
         raise TlmError(
             f"{what}: gave up after {attempt} tries ({trouble}); when the server is well, run the same command"
@@ -116,7 +131,8 @@ def pause(what: str, spec: ElasticsearchSpec, attempt: int, trouble: str) -> Non
     if attempt >= 3:  # the first ones are nothing to worry anybody
         print(f"{what}: try {attempt} failed ({trouble}); trying again", file=sys.stderr, flush=True)
     # Half of it at random, so that threads that were refused together do not come back together.
-    time.sleep(min(spec.backoff * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(0.5, 1))
+    if stop.wait(min(spec.backoff * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(0.5, 1)):
+        raise TlmError(f"{what}: stopped")
 
 
 def reason(error: TransportError | ApiError | Mapping[str, Any]) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from itertools import count
+from threading import Event
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -37,16 +38,19 @@ def load_missing(
     """
     progress = Progress(f"load {name}", passages, "passages")
     progress.skip(there)
+    stop = Event()
     with ThreadPoolExecutor(server.bulk_threads) as pool:
         waiting: set[Future[int]] = set()
         try:
             for chunk in _chunks(parts, missing, server.bulk_bytes):
-                waiting.add(pool.submit(_send, client, name, chunk, server))
+                waiting.add(pool.submit(_send, client, name, chunk, server, stop))
                 while len(waiting) > server.bulk_threads:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     progress.add(sum(future.result() for future in done))
-            progress.add(sum(future.result() for future in waiting))
+            for future in as_completed(waiting):
+                progress.add(future.result())
         except BaseException:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     progress.finish()
@@ -69,7 +73,9 @@ def _chunks(parts: Parts, missing: list[bool], size: int) -> Iterator[list[bytes
         yield lines
 
 
-def _send(client: Elasticsearch, name: str, lines: list[bytes], server: ElasticsearchSpec) -> int:
+def _send(
+    client: Elasticsearch, name: str, lines: list[bytes], server: ElasticsearchSpec, stop: Event
+) -> int:
     """Create the passages of one request, those that the server refuses for load again; how many there were.
 
     One that is there already (409) was created by an earlier run, or by a request whose answer was lost.
@@ -77,7 +83,7 @@ def _send(client: Elasticsearch, name: str, lines: list[bytes], server: Elastics
     what = f"loading {name}"
     left = lines
     for attempt in count(1):
-        answer = patiently(what, server, lambda: _bulk(client, name, left))  # noqa: B023
+        answer = patiently(what, server, lambda: _bulk(client, name, left), stop=stop)  # noqa: B023
         refused: list[bytes] = []
         trouble = ""
         items = answer.get("items", [])
@@ -96,7 +102,7 @@ def _send(client: Elasticsearch, name: str, lines: list[bytes], server: Elastics
             trouble = f"{status} {reason(error)}"
         if not refused:
             return len(lines) // 2
-        pause(what, server, attempt, trouble)
+        pause(what, server, attempt, trouble, stop)
         left = refused
     raise AssertionError
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -179,20 +180,22 @@ class ElasticIndex:
 
     def _answers(self, searches: Iterator[Search], per: int, wanted: str) -> Iterator[dict[str, Any]]:
         """The answers to all searches, in order; requests of `per` searches, some under way at once."""
+        stop = Event()
         with ThreadPoolExecutor(self.server.requests_in_flight) as pool:
             waiting = []
             try:
                 for first, batch in _batches(searches, per):
-                    waiting.append(pool.submit(self._ask, first, batch, wanted))
+                    waiting.append(pool.submit(self._ask, first, batch, wanted, stop))
                     if len(waiting) > self.server.requests_in_flight:
                         yield from waiting.pop(0).result()
                 while waiting:
                     yield from waiting.pop(0).result()
             except BaseException:
+                stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _ask(self, first: int, searches: Sequence[Search], wanted: str) -> list[dict[str, Any]]:
+    def _ask(self, first: int, searches: Sequence[Search], wanted: str, stop: Event) -> list[dict[str, Any]]:
         """One request, and those of its searches that failed for the moment again until all have answers."""
         lines = [canonical_json(search).encode() for search in searches]
         answers: dict[int, dict[str, Any]] = {}
@@ -201,7 +204,7 @@ class ElasticIndex:
         what = f"searching {self.name}"
         for attempt in count(1):
             body = [line for i in left for line in (self._header, lines[i])]
-            found = patiently(what, self.server, lambda: self._msearch(body, kept))  # noqa: B023
+            found = patiently(what, self.server, lambda: self._msearch(body, kept), stop=stop)  # noqa: B023
             trouble = "fewer answers than searches" if len(found) != len(left) else ""
             for i, answer in zip(left, found, strict=False):
                 why = _failure(answer)
@@ -215,7 +218,7 @@ class ElasticIndex:
             if not left:
                 return [answers[i] for i in range(len(searches))]
             try:
-                pause(what, self.server, attempt, trouble)
+                pause(what, self.server, attempt, trouble, stop)
             except TlmError as error:
                 raise QueryFailed(first + left[0], str(error)) from None
         raise AssertionError
