@@ -35,11 +35,11 @@ def start(
     launch: tuple[str, ...] = (sys.executable,),
     **environment: str,
 ) -> subprocess.Popen:
-    command = [*launch, str(ROOT / "scripts" / f"stage{stage}.py"), "--cpu", "--threads", "1"]
+    command = [*launch, str(ROOT / "scripts" / f"stage{stage}.py"), "--threads", "1"]
     command += ["--spec", spec.model_dump_json(), "--tokenizer", str(toy.tokenizer)]
     command += ["--task-tokens", str(toy.task), "--output", str(out / f"stage{stage}")]
     command += ["--external-tokens", str(toy.external)] if stage == 1 else ["--stage1", str(out / "stage1")]
-    return subprocess.Popen(command, env={**os.environ, **environment}, cwd=ROOT)
+    return subprocess.Popen(command, env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}, cwd=ROOT)
 
 
 def logged_step(partial: Path) -> int:
@@ -79,10 +79,7 @@ def test_kill_nine_and_run_again(toy: Toy, tmp_path: Path):
 def by_hand(stage: int, toy: Toy, spec: RunSpec, out: Path, port: str) -> list[subprocess.Popen]:
     """Two processes with the variables that every launcher sets."""
     common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return [
-        start(stage, toy, spec, out, **common, RANK=rank, LOCAL_RANK=rank, ACCELERATE_USE_CPU="true")
-        for rank in ("0", "1")
-    ]
+    return [start(stage, toy, spec, out, **common, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
 
 
 def by_accelerate(stage: int, toy: Toy, spec: RunSpec, out: Path, port: str) -> list[subprocess.Popen]:

@@ -144,6 +144,12 @@ def test_a_changed_stage2_leaves_stage1_alone(copy):
     assert "stage1" not in jobs and jobs["stage2"] == 4
 
 
+def test_how_training_is_launched_and_followed_reruns_nothing(copy):
+    how = ["--config", "scale=smoke", "launch=accelerate launch --num_processes 2", "trackers=[tensorboard]"]
+    assert not planned(copy, "results/table2.csv", *how)
+    assert planned(copy, "results/table2.csv", "--config", "scale=smoke", "attention=sdpa")["stage1"] == 3
+
+
 def test_a_deleted_cell_rebuilds_one_cell(copy):
     (copy / "results/cells/table2/tlm/toy.json").unlink()
     assert planned(copy, "results/table2.csv") == {"cell": 1, "table": 1}

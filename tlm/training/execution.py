@@ -63,7 +63,8 @@ class Execution:
         )
         folder = str(destination.parent / "tracking")
         return Accelerator(
-            cpu=self.cpu,
+            # Said aloud: without it, several processes on a machine without a GPU would not find each other.
+            cpu=self.cpu or not torch.cuda.is_available(),
             kwargs_handlers=[distributed],
             log_with=list(self.trackers) or None,
             project_config=ProjectConfiguration(project_dir=folder, logging_dir=folder),
