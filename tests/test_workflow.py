@@ -328,3 +328,28 @@ def test_a_figure_of_an_unknown_sentence_is_one_line(figures):
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "no 'chemport' in attention.examples" in errors[0]
     assert "Traceback" not in result.stderr
+
+
+def test_a_checkpoint_is_finetuned_and_its_pretraining_is_the_reported_one(copy):
+    shutil.copytree(copy / RUN / "stage1/mlm", copy / "checkpoint")
+    experiments = copy / "config/experiments.yaml"
+    model = re.search(
+        r"model: (\{architecture: bert, pretrained: google-bert/bert-base.*\})", experiments.read_text()
+    )
+    assert model is not None
+    experiments.write_text(
+        experiments.read_text().replace(model[1], "{architecture: modernbert, pretrained: checkpoint}")
+    )
+    scale = copy / "config/scales/smoke.yaml"
+    scale.write_text("baselines: [plm, bert-base]\n" + scale.read_text())
+    jobs = planned(copy, "results/table2.csv")
+    assert "stage1" not in jobs and (jobs["stage2"], jobs["evaluate"], jobs["tokenizer"]) == (2, 2, 1)
+    result = snakemake(copy, "results/table2.csv")
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = {row["row"]: row for row in csv.DictReader((copy / "results/table2.csv").open())}
+    row = rows["bert-base"]
+    assert row["source"] == "measured (flops, data: reported, table2/bert-base)"
+    assert (
+        row["flops"] == "2.7900e+19" and 0 < int(row["parameters"]) < 10**6 and 0 <= float(row["toy"]) <= 100
+    )
+    assert list(rows).index("reported-bert-base") == list(rows).index("bert-base") + 1

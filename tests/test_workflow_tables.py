@@ -37,7 +37,7 @@ def finished(tmp_path_factory) -> Path:
         shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)
     plan = snakemake(folder, "--dry-run")
     assert plan.returncode == 0, plan.stderr
-    outputs = re.findall(r"^    output: (.*)$", plan.stdout, re.M)
+    outputs = re.findall(r"^    output: (.*)$", plan.stdout + plan.stderr, re.M)
     assert len(outputs) > 200
     for path in (folder / each for line in outputs for each in line.split(", ")):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -360,7 +360,7 @@ class Workflow:
             raise TlmError(
                 f"no examples of task {wildcards.task!r}; there are those of {', '.join(self._example_tasks)}"
             )
-        corpus = self.project.scale.corpus
+        corpus = runs.corpus_of(self.project, self.project.variant("tlm"), wildcards.task)
         k = shared.largest_k(self.project, corpus, wildcards.task)
         folders: dict[str, str | None] = {
             "task": f"data/tasks/{wildcards.task}",

@@ -47,11 +47,11 @@ def evaluate_run(
 ) -> Manifest:
     """Predict dev and test with the run's model and write its evaluation artifact to `destination`.
 
-    The model is that of stage 2, or the classifier of stage 1 where there is no stage 2. `stage1_dir` is None
-    for a checkpoint that others pretrained: then neither FLOPs nor held-out loss are known. `pretraining_dir` is the
-    stage 1 that `stage1_dir` went on from; its cost is counted too. `data_dir` is the
-    selection (or corpus) that stage 1 read, None where it read none. Inputs are cut to the length of the last
-    stage. Raises TlmError for a model whose classes are not the task's, or artifacts of the wrong kind.
+    The model is that of stage 2, or the classifier of stage 1 where there is no stage 2. `stage1_dir` is None for a
+    checkpoint that others pretrained: then neither FLOPs, data nor held-out loss are known. `pretraining_dir` is the
+    stage 1 that `stage1_dir` went on from; its cost is counted too. `data_dir` is the selection (or corpus) that
+    stage 1 read, None where it read none. Inputs are cut to the length of the last stage. Raises TlmError for a model
+    whose classes are not the task's, or artifacts of the wrong kind.
     """
     started = time.perf_counter()
     torch.set_num_threads(threads)
@@ -84,10 +84,11 @@ def evaluate_run(
         )
         if record is not None and manifest is not None
     ]
+    others = _from_checkpoint(manifests["stage1"])
     flops = {
         "parameters": parameters,
-        "data": _external(manifests["data"]),
-        "stage1": None if _adapts_checkpoint(manifests["stage1"]) else _sum(costs),
+        "data": None if others else _external(manifests["data"]),
+        "stage1": None if others else _sum(costs),
         "stage2": _stage2_cost(second, shape),
     }
     loss = None
@@ -188,9 +189,9 @@ def _stage1_cost(
     }
 
 
-def _adapts_checkpoint(manifest: Manifest | None) -> bool:
-    """Whether a stage 1 went on from a model that others pretrained: what that cost is not known here."""
-    return manifest is not None and manifest.parameters["model"]["pretrained"] is not None
+def _from_checkpoint(stage1: Manifest | None) -> bool:
+    """Whether others pretrained the model, or what stage 1 went on from: what that cost is not known here."""
+    return stage1 is None or stage1.parameters["model"]["pretrained"] is not None
 
 
 def _sum(costs: list[dict[str, Any]]) -> dict[str, Any] | None:
