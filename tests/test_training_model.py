@@ -1,9 +1,12 @@
 """Native classes in, native classes out; our forward pass against theirs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from conftest import ROOT
 from test_training_objective import HEAD, VOCABULARY, batch
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, DistilBertConfig
 
@@ -112,6 +115,15 @@ def test_the_encoder_is_shared_and_counted_once(architecture):
     assert counts["total"] == alone + sum(p.numel() for p in head.values())
     assert counts["embedding"] == (60 * 32 if architecture == "modernbert" else (60 + 64 + 2) * 32)
     assert all("embeddings" not in n and "layer" not in n for n in head)
+
+
+@pytest.mark.parametrize(("scale", "millions"), [("medium", 109), ("large", 335)])
+def test_the_papers_sizes(scale, millions):
+    """BERT-base as Table 2 prints it; BERT-large has 335 M where the paper says 355 M (docs/differences.md)."""
+    spec = ModelSpec(**yaml.safe_load((ROOT / f"config/scales/{scale}.yaml").read_text())["model"])
+    with torch.device("meta"):
+        mlm = build_mlm(spec, replace(VOCABULARY, size=30522), attention="sdpa", seed=1)
+    assert sum(parameter.numel() for parameter in mlm.parameters()) // 10**6 == millions
 
 
 def test_regression_and_single_class_heads():
