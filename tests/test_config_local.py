@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import toy
 from conftest import ROOT
@@ -13,6 +15,7 @@ from tlm.config.local import with_local_tasks
 from tlm.config.project import Settings
 from tlm.errors import TlmError
 from tlm.sources.fetch import fetch_source
+from tlm.sources.formats import Input, rows
 from tlm.tasks.build import build_task
 
 SHIPPED = load_data_config(ROOT / "config")
@@ -128,3 +131,35 @@ def test_the_declared_sources_give_the_same_rows(shared, tmp_path, task, capsys)
     assert declared.counts["duplicates"]["test_in_train"] == TRAINED_ON.get(task, 0)
     if task == "acl-arc":
         assert "52 of 139 test texts also occur in train" in capsys.readouterr().out
+
+
+def test_ag_news_as_published_is_read_without_a_lost_row(shared):
+    """Its training file is not in the mirror; the test file has the same form."""
+    (test,) = (shared / "mirror").rglob("ag_news_csv/test.csv")
+    found = list(rows(Input(test), SHIPPED.tasks["agnews"].parser, ["label", "title", "description"]))
+    assert len(found) == 7600
+    assert {row["label"] for _, row in found} == set(SHIPPED.tasks["agnews"].parser.label_names)
+    assert all(row["title"] and row["description"] for _, row in found)
+
+
+def test_glue_as_the_hub_holds_it(tmp_path):
+    """Parquet with numbered labels, both of MNLI's dev sets, in the shape of nyu-mll/glue."""
+    (uri, *_) = (file.url() for file in SHIPPED.sources["glue-mnli"].files)
+    prefix = uri.partition("mnli/")[0]
+    for name, count in (("train", 9), ("validation_matched", 3), ("validation_mismatched", 6)):
+        table = pa.table(
+            {
+                "premise": [f"{name} premise {number}" for number in range(count)],
+                "hypothesis": [f"hypothesis {number}" for number in range(count)],
+                "label": pa.array([number % 3 for number in range(count)], pa.int64()),
+                "idx": pa.array(range(count), pa.int32()),
+            }
+        )
+        (tmp_path / "mirror/mnli").mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, tmp_path / f"mirror/mnli/{name}-00000-of-00001.parquet")
+    manifest = build(SHIPPED, "mnli", tmp_path, {prefix: f"{tmp_path / 'mirror'}/"})
+    assert manifest.counts["rows"] == {"train": 9, "dev": 3, "test": 6}
+    assert manifest.parameters["labels"] == ["entailment", "neutral", "contradiction"]
+    row = pq.read_table(tmp_path / "task/test.parquet").to_pylist()[1]
+    assert (row["text"], row["text_pair"]) == ("validation_mismatched premise 1", "hypothesis 1")
+    assert row["label"] == "neutral"
