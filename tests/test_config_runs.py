@@ -12,6 +12,7 @@ from tlm.config import rows, runs, shared
 from tlm.config.project import Project, load_project
 from tlm.config.selections import SHARED, Selection
 from tlm.errors import TlmError
+from tlm.results.reported import load_reported
 
 CONFIG = ROOT / "config"
 
@@ -96,6 +97,48 @@ def test_an_override_leaves_the_value_that_a_row_is_about():
     assert rho2 == {"tlm": 100, "rho2-20": 20, "rho2-100": 100, "k50": 100}
     assert made["rho2-100"].variant == "tlm"
     assert {name: run.selection.size for name, run in made.items()}["k50"] == 50
+
+
+def test_table_2_sets_scales_and_their_rivals_beside():
+    table = rows.table(project(scale="medium", beside=["small", "large"]), "table2")
+    shown = {row.id: (row.scale, row.reported) for row in table.rows}
+    assert shown == {
+        "tlm": ("medium", "tlm-medium"),
+        "tlm-small": ("small", "tlm-small"),
+        "tlm-large": ("large", "tlm-large"),
+        "roberta-base": ("medium", "roberta-base"),
+        "bert-base": ("small", "bert-base"),
+        "bert-large": ("small", "bert-large"),
+        "roberta-large": ("large", "roberta-large"),
+        "tfidf": ("medium", "tfidf"),
+    }
+    assert [row.pretraining for row in table.rows if row.id == "bert-base"] == ["table2/bert-base"]
+
+
+def test_glue_counts_a_task_once_and_stands_where_the_tasks_are():
+    table = rows.table(project(scale="small"), "table10")
+    average = table.columns[-1]
+    assert average.tasks == ("cola", "rte", "sts-b", "mrpc", "qqp", "sst-2", "qnli", "mnli")
+    assert len(average.scores) == 12 and {each.split for each in average.scores if each.task != "mnli"} == {
+        "dev"
+    }
+    reported = load_reported(CONFIG / "reported.yaml").tables["table10"].rows["bert-base"].cells
+    ours = [column.id for column in table.columns if column.kind != "fact"]
+    assert ours == list(reported)
+    with pytest.raises(TlmError, match="table10: scale demo has no task cola .*; scales that have it: small"):
+        rows.table(project(scale="demo"), "table10")
+
+
+def test_adaptations_start_from_the_first_baseline():
+    demo = runs.resolve(project(scale="demo"), "bbc-news", "tapt", 2)
+    assert demo.start == "runs/demo/shared/plm/seed1/stage1"
+    assert demo.spec is not None and (demo.spec.stage1.rho1, demo.spec.stage1.rho2) == (0, "inf")
+    assert demo.external_tokens is None
+    medium = runs.resolve(project(scale="medium"), "chemprot", "plm-mlm", 1)
+    assert medium.start is None and medium.spec is not None
+    assert medium.spec.model.pretrained == "FacebookAI/roberta-base"
+    assert medium.tokenizer == "FacebookAI--roberta-base"
+    assert medium.spec.stage1.budget.steps == 30_000
 
 
 def test_one_retrieval_serves_every_scale_and_table():

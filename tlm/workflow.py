@@ -8,10 +8,12 @@ function.
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tlm.artifacts import canonical_json
 from tlm.config import rows, runs, shared, shown
@@ -40,6 +42,23 @@ def code(*names: str) -> list[str]:
         path = Path("tlm") / name
         files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
     return [str(path) for path in files]
+
+
+Answer = TypeVar("Answer")
+
+
+def told(question: Callable[[Workflow, Any], Answer]) -> Callable[[Workflow, Any], Answer]:
+    """For what people ask by name: a mistake is told in one line, where Snakemake would show a traceback."""
+
+    @wraps(question)
+    def ask(self: Workflow, wildcards: Any) -> Answer:
+        try:
+            return question(self, wildcards)
+        except TlmError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+
+    return ask
 
 
 def _manifests(folders: dict[str, str | None]) -> dict[str, str]:
@@ -277,6 +296,7 @@ class Workflow:
             raise TlmError(f"no cell {'/'.join(key)}; {wildcards.table} has: {known or 'none'}")
         return self.cells[key]
 
+    @told
     def cell_runs(self, wildcards: Any) -> list[str]:
         """The evaluations that a cell is made from: its column's tasks, its row's seeds."""
         cell = self.cell(wildcards)
@@ -295,6 +315,7 @@ class Workflow:
         """The tables that the scale can have."""
         return rows.available(self.project)
 
+    @told
     def table_cells(self, wildcards: Any) -> list[str]:
         """The cells of a table. Raises TlmError if the scale cannot have it."""
         rows.table(self.project, wildcards.table)
@@ -354,6 +375,7 @@ class Workflow:
     def _example_tasks(self) -> list[str]:
         return self.project.scale.tasks
 
+    @told
     def examples_inputs(self, wildcards: Any) -> dict[str, str]:
         """A task, its retrieval and the corpus that was searched."""
         if wildcards.task not in self._example_tasks:

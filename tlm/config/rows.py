@@ -115,9 +115,10 @@ def _rows(project: Project, spec: RowSpec) -> list[Row]:
     """The rows that one entry of `rows:` comes to."""
     if spec.sweep is not None:
         return [_row(project, spec, name, name) for name in runs.swept_variants(project, spec.sweep)]
-    if spec.baselines is not None:
-        names = project.scale.baselines if spec.baselines == "all" else project.scale.baselines[:1]
-        return [_row(project, spec, name, spec.id or name) for name in names]
+    if spec.baselines == "first":
+        return [_row(project, spec, project.scale.baselines[0], spec.id or project.scale.baselines[0])]
+    if spec.baselines == "all":
+        return _baselines(project, spec)
     assert spec.variant is not None and spec.id is not None
     rows = [_row(project, spec, spec.variant, spec.id)]
     if spec.beside:
@@ -129,6 +130,18 @@ def _rows(project: Project, spec: RowSpec) -> list[Row]:
             for row in [*rows, *others]
         ]
     return rows
+
+
+def _baselines(project: Project, spec: RowSpec) -> list[Row]:
+    """The rivals of the scale and, with `beside`, of the others; a checkpoint once, by the first that has it."""
+    found: dict[str, Row] = {}
+    for scale in project.built if spec.beside else project.built[:1]:
+        view = project.at(scale)
+        for name in view.scale.baselines:
+            row_id = f"{name}-{scale}" if name in found else name
+            if name not in found or view.variant(name).method != "checkpoint":
+                found[row_id] = _row(view, spec, name, row_id)
+    return list(found.values())
 
 
 def _row(project: Project, spec: RowSpec, name: str, row_id: str) -> Row:
