@@ -52,7 +52,7 @@ def cell_of(table: str) -> str:
     if table == "table9":
         return "table9/toy/examples"
     if table in ("tableA.1", "tableB.1"):
-        return f"{table}/medium/rct"
+        return f"{table}/medium/tasks"
     keys = [key for key in rows.cells(project_of("smoke")) if key[0] == table]
     return "/".join(keys[len(keys) // 2])
 
@@ -83,7 +83,7 @@ def test_a_deleted_cell_of_any_table_is_all_that_is_rebuilt(finished, table):
 
 
 def test_a_cell_is_a_target(finished):
-    jobs = planned(finished, "--forcerun", "cell", "--", "results/cells/table3/random/toy.json")
+    jobs = planned(finished, "results/cells/table3/random/toy.json", "--forcerun", "cell")
     assert jobs == {"cell": 1}
 
 

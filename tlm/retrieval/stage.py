@@ -102,7 +102,8 @@ def _job(engine: Engine, index_dir: Path, task_dir: Path, spec: RetrievalSpec) -
             raise TlmError(f"{index_dir}: built with {name} = {built}, {value} is configured; build it again")
     if spec.k > engine.passages:
         raise TlmError(
-            f"k is {spec.k}, but the corpus has only {engine.passages} passages; choose a smaller k"
+            f"k is {spec.k}, but the corpus has only {engine.passages} passages; choose a smaller k "
+            "(the largest of the scales' k, per_task and sweeps, and of the variants')"
         )
     queries = training_texts(task_dir)
     texts, counts = query_texts(queries.texts, spec.query)
