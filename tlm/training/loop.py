@@ -41,11 +41,11 @@ def train(
     Writes `log.jsonl` and `checkpoints/` below `workspace`. Raises TlmError when the loss is not a number or
     diverges, when memory runs out, or when the checkpoint belongs to a run with another fingerprint.
     """
-    began, world, folder = time.perf_counter(), accelerator.num_processes, workspace / "checkpoints"
+    began, world, folder = _clocks(), accelerator.num_processes, workspace / "checkpoints"
     model.to(accelerator.device)
     optimizers = build_optimizers(plan.optimizer, model)
     done = _begin(plan, model, optimizers, folder, fingerprint, accelerator)
-    before = done.seconds
+    before = done.seconds, done.cpu_seconds
     ready, *prepared = accelerator.prepare(torch.compile(model) if compiled else model, *optimizers)
     watch = Watch(plan, done, workspace, accelerator)
     has_dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
@@ -74,7 +74,8 @@ def train(
             counts = done.work.internal if step.internal else done.work.external
             counts.add(step.batches, plan.nominal_length(step.internal))
             done.step = number + 1
-            done.seconds = before + time.perf_counter() - began
+            wall, cpu = _clocks()
+            done.seconds, done.cpu_seconds = before[0] + wall - began[0], before[1] + cpu - began[1]
             values = watch.read()
             measured = _evaluate(plan, model, done) if done.step in watch.evaluations else {}
             watch.report(rate, {**values, **measured})
@@ -88,6 +89,11 @@ def train(
     watch.finish()
     model.eval()
     return done
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds on the wall, and of this process on all its processors."""
+    return time.perf_counter(), time.process_time()
 
 
 def _begin(

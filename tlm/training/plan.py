@@ -65,6 +65,8 @@ class Progressed:
     """One entry per evaluation: step, tokens and what was measured."""
     first_loss: float | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of this process, all threads: unlike `seconds`, hardly changed by what else the machine does."""
     log_bytes: int = 0
     start: dict[str, Any] = field(default_factory=dict)
     """What `Plan.initialise` returned."""
@@ -82,6 +84,7 @@ class Progressed:
         """For `timing.json`: what a second run of the same numbers would not repeat exactly."""
         return {
             "train_seconds": round(self.seconds, 3),
+            "train_cpu_seconds": round(self.cpu_seconds, 3),
             "total_seconds": round(total_seconds, 3),
             "tokens_per_second": round(self.work.total.real_tokens / max(self.seconds, 1e-9), 1),
             "peak_memory_bytes": peak_memory(),
