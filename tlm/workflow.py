@@ -103,9 +103,16 @@ class Workflow:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for all scripts: how a server is reached, which must not be a parameter that reruns rules."""
-        settings = self.project.settings.retrieval
-        return {SETTINGS: as_json(settings.elasticsearch)} if settings.backend == "elasticsearch" else {}
+        """Variables for the rules' commands: what must not be a parameter, since no other value reruns a rule.
+
+        What starts a training script, the flags that say how it is followed, and how a server is reached.
+        """
+        settings = self.project.settings
+        trackers = " ".join(f"--tracker {name}" for name in settings.trackers)
+        found = {"TLM_LAUNCH": settings.launch, "TLM_TRACKERS": trackers}
+        if settings.retrieval.backend == "elasticsearch":
+            found[SETTINGS] = as_json(settings.retrieval.elasticsearch)
+        return found
 
     @property
     def backend_flags(self) -> str:
@@ -227,16 +234,6 @@ class Workflow:
         spec = self.run(wildcards).spec
         assert spec is not None
         return as_json(spec.model_copy(update={"stage2": None}))
-
-    @property
-    def launch(self) -> str:
-        """What starts a training script. Not among `params`: like threads, it is no part of a run."""
-        return self.project.settings.launch
-
-    @property
-    def trackers(self) -> str:
-        """Flags of the training scripts; no part of a run either."""
-        return " ".join(f"--tracker {name}" for name in self.project.settings.trackers)
 
     def stage1_priority(self, wildcards: Any) -> int:
         """A pretraining is the longest job and many wait for it: first."""

@@ -93,8 +93,8 @@ rule stage1:
         spec=ASK.stage1_spec,
         tokens=ASK.stage1_flags,
     shell:
-        "{ASK.launch} {input.script} --spec {params.spec:q} {params.tokens}"
-        " --tokenizer $(dirname {input.tokenizer}) {ASK.trackers}"
+        "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.tokens}"
+        " --tokenizer $(dirname {input.tokenizer}) $TLM_TRACKERS"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
@@ -118,6 +118,6 @@ rule stage2:
         spec=ASK.stage2_spec,
         stage1=ASK.stage2_flags,
     shell:
-        "{ASK.launch} {input.script} --spec {params.spec:q} {params.stage1}"
-        " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer}) {ASK.trackers}"
+        "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.stage1}"
+        " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer}) $TLM_TRACKERS"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
