@@ -1,0 +1,16 @@
+"""What the rules of workflow/rules/ ask: which inputs, parameters and flags belong to given wildcards.
+
+Place in the flow: the Snakefile's side of `tlm.config`. Rule files stay declarations; what they need to compute is
+here, where it is typed and tested. Every method takes Snakemake's wildcards.
+"""
+
+from tlm.workflow.answers import as_json, code
+from tlm.workflow.data import DataQuestions
+from tlm.workflow.figures import FigureQuestions
+from tlm.workflow.tables import TableQuestions
+
+__all__ = ["Workflow", "as_json", "code"]
+
+
+class Workflow(DataQuestions, FigureQuestions, TableQuestions):
+    """The rules' questions, answered for one project."""

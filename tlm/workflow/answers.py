@@ -1,0 +1,78 @@
+"""The forms that answers to rules have: specifications as JSON, modules, manifests, flags and watched folders.
+
+Place in the flow: below the questions of this package.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tlm.artifacts import canonical_json
+from tlm.config.base import Strict
+from tlm.config.project import Project
+from tlm.config.runs import manifest
+from tlm.errors import TlmError
+
+
+def as_json(spec: Strict) -> str:
+    """A typed specification as the text that rules pass to their scripts, and that Snakemake compares."""
+    return canonical_json(spec.model_dump(mode="json"))
+
+
+def code(*names: str) -> list[str]:
+    """The modules that a rule runs, as inputs: a change of code rebuilds what it touches, and only that."""
+    files: list[Path] = []
+    for name in names:
+        path = Path("tlm") / name
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [str(path) for path in files]
+
+
+Answer = TypeVar("Answer")
+
+
+def told(question: Callable[[Any, Any], Answer]) -> Callable[[Any, Any], Answer]:
+    """For what people ask by name: a mistake is told in one line, where Snakemake would show a traceback."""
+
+    @wraps(question)
+    def ask(self: Any, wildcards: Any) -> Answer:
+        try:
+            return question(self, wildcards)
+        except TlmError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+
+    return ask
+
+
+def manifests(folders: dict[str, str | None]) -> dict[str, str]:
+    """Artifacts as named inputs, those that there are."""
+    return {name: manifest(folder) for name, folder in folders.items() if folder}
+
+
+def flags(folders: dict[str, str | None]) -> str:
+    """The same as flags of a script."""
+    return " ".join(f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder)
+
+
+def watched(folders: list[str]) -> dict[str, list[str]]:
+    """Artifacts as inputs, and their folders as well.
+
+    Snakemake does not miss an intermediate artifact behind a finished result. Its folder, an input too, is made anew
+    here if it is gone, and is then newer than the result.
+    """
+    for folder in folders:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return {"made_from": [manifest(folder) for folder in folders], "watched": folders}
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The project that is asked about. Every method of its subclasses is an input or parameter function of a rule."""
+
+    project: Project

@@ -1,0 +1,63 @@
+"""What the rules of figures.smk ask."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tlm.config import shown
+from tlm.errors import TlmError
+from tlm.workflow.answers import as_json, flags, manifests, watched
+from tlm.workflow.training import TrainingQuestions
+
+
+class FigureQuestions(TrainingQuestions):
+    """Attention heads and figures."""
+
+    def _read_heads(self, wildcards: Any) -> dict[str, str | None]:
+        run = self.run(wildcards)
+        if run.spec is None:
+            raise TlmError(f"{run.folder} trains no encoder and has no attention heads")
+        return {"stage2": run.model} if run.spec.stage2 else {"stage1": run.stage1}
+
+    def attention_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The model that is evaluated: its heads are read."""
+        return manifests(self._read_heads(wildcards))
+
+    def attention_flags(self, wildcards: Any) -> str:
+        """The same as a flag of its script."""
+        return flags(self._read_heads(wildcards))
+
+    @property
+    def attention_spec(self) -> str:
+        """What is read off the heads."""
+        return as_json(self.project.experiments.attention.heads)
+
+    @property
+    def attention_table_spec(self) -> str:
+        """What the script of results/attention.csv is told."""
+        return as_json(shown.attention_table(self.project))
+
+    def attention_table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        """The heads of every task, model and seed."""
+        return watched(shown.compared_folders(self.project))
+
+    @property
+    def figure_names(self) -> str:
+        """A pattern of the figures that are declared."""
+        return "|".join(map(re.escape, self.project.experiments.figures)) or "(?!)"
+
+    def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        """What a figure is drawn from: heads, cells, or the rules themselves."""
+        kind = self.project.figure(wildcards.figure).kind
+        if kind == "heads":
+            return watched(shown.heads_folders(self.project, wildcards.figure))
+        if kind == "performance":
+            cells = shown.performance_cells(self.project, wildcards.figure)
+            return {"made_from": cells, "watched": sorted({str(Path(cell).parent) for cell in cells})}
+        return {"made_from": ["Snakefile", *map(str, sorted(Path("workflow/rules").glob("*.smk")))]}
+
+    def figure_spec(self, wildcards: Any) -> str:
+        """What a figure's script is told."""
+        return as_json(shown.drawing(self.project, wildcards.figure))

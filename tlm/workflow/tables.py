@@ -1,0 +1,147 @@
+"""What the rules of tables.smk, described.smk and examples.smk ask."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tlm.config import rows, runs, shared
+from tlm.config.experiments import CellSpec
+from tlm.config.runs import manifest
+from tlm.config.selections import retrieval_folder
+from tlm.errors import TlmError
+from tlm.results import hyperparameters
+from tlm.results.hyperparameters import ScaleSettings
+from tlm.results.reported import Reported, load_reported
+from tlm.workflow.answers import Questions, as_json, manifests, told
+
+
+class TableQuestions(Questions):
+    """Cells and tables: of runs, of the configuration (A.1, B.1) and of texts (9)."""
+
+    @cached_property
+    def cells(self) -> dict[tuple[str, str, str], CellSpec]:
+        """(table, row, column) → cell; made once, since every cell's rule asks."""
+        return rows.cells(self.project)
+
+    def cell(self, wildcards: Any) -> CellSpec:
+        """The cell of that table, row and column. Raises TlmError listing the cells that there are."""
+        rows.table(self.project, wildcards.table)
+        key = (wildcards.table, wildcards.row, wildcards.column)
+        if key not in self.cells:
+            known = ", ".join("/".join(each[1:]) for each in self.cells if each[0] == wildcards.table)
+            raise TlmError(f"no cell {'/'.join(key)}; {wildcards.table} has: {known or 'none'}")
+        return self.cells[key]
+
+    @told
+    def cell_runs(self, wildcards: Any) -> list[str]:
+        """The evaluations that a cell is made from: its column's tasks, its row's seeds."""
+        cell = self.cell(wildcards)
+        return [
+            manifest(f"runs/{cell.scale}/{task}/{variant}/seed{seed}/evaluation")
+            for task, variant in cell.variants.items()
+            for seed in cell.seeds
+        ]
+
+    def cell_spec(self, wildcards: Any) -> str:
+        """What a cell's script is told."""
+        return as_json(self.cell(wildcards))
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that the scale can have."""
+        return rows.available(self.project)
+
+    @told
+    def table_cells(self, wildcards: Any) -> list[str]:
+        """The cells of a table. Raises TlmError if the scale cannot have it."""
+        rows.table(self.project, wildcards.table)
+        keys = [key for key in self.cells if key[0] == wildcards.table]
+        return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
+
+    def table_rows(self, wildcards: Any) -> list[str]:
+        """The folders that hold those cells."""
+        return sorted({str(Path(cell).parent) for cell in self.table_cells(wildcards)})
+
+    @cached_property
+    def _reported(self) -> Reported:
+        return load_reported(self.project.folder / "reported.yaml")
+
+    @cached_property
+    def _scales(self) -> list[str]:
+        """Every scale of config/scales/, the paper's first."""
+        paper = list(self._reported.hyperparameters)
+        return sorted(
+            self.project.scales, key=lambda name: [*paper, *sorted(self.project.scales)].index(name)
+        )
+
+    def setting(self, wildcards: Any) -> str:
+        """What a cell of Table A.1 or B.1 is told. Raises TlmError listing the scales."""
+        view = self.project.at(wildcards.row)
+        found = [
+            hyperparameters.setting(
+                wildcards.described, runs.resolve(view, task, "tlm", view.seeds[0]), self._reported
+            )
+            for task in view.scale.all_tasks
+        ]
+        return as_json(ScaleSettings(settings=tuple(found)))
+
+    def setting_cells(self, wildcards: Any) -> list[str]:
+        """The cells of Table A.1 or B.1, in the order of its rows."""
+        return [f"results/cells/{wildcards.described}/{name}/tasks.json" for name in self._scales]
+
+    def setting_rows(self, wildcards: Any) -> list[str]:
+        """The folders that hold those cells."""
+        return sorted({str(Path(cell).parent) for cell in self.setting_cells(wildcards)})
+
+    def make_row_folders(self) -> None:
+        """Make them: tables take them as inputs, so that they must be there before the first cell is."""
+        described = [(table, name) for table in hyperparameters.TABLES for name in self._scales]
+        examples = [
+            (name, task) for name in self.project.experiments.examples for task in self._example_tasks
+        ]
+        for table, row in [*((table, row) for table, row, _ in self.cells), *described, *examples]:
+            Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def example_names(self) -> str:
+        """A pattern of the tables of texts."""
+        return "|".join(map(re.escape, self.project.experiments.examples)) or "(?!)"
+
+    @property
+    def _example_tasks(self) -> list[str]:
+        return self.project.scale.tasks
+
+    @told
+    def examples_inputs(self, wildcards: Any) -> dict[str, str]:
+        """A task, its retrieval and the corpus that was searched."""
+        if wildcards.task not in self._example_tasks:
+            raise TlmError(
+                f"no examples of task {wildcards.task!r}; there are those of {', '.join(self._example_tasks)}"
+            )
+        corpus = runs.corpus_of(self.project, self.project.variant("tlm"), wildcards.task)
+        k = shared.largest_k(self.project, corpus, wildcards.task)
+        folders: dict[str, str | None] = {
+            "task": f"data/tasks/{wildcards.task}",
+            "retrieval": retrieval_folder(corpus, wildcards.task, k),
+            "corpus": f"data/corpora/{corpus}",
+        }
+        return manifests(folders)
+
+    def examples_spec(self, wildcards: Any) -> str:
+        """What the scripts of a table of texts are told."""
+        return as_json(self.project.experiments.examples[wildcards.examples])
+
+    def examples_cells(self, wildcards: Any) -> list[str]:
+        """Its cells, one a task."""
+        return [f"results/cells/{wildcards.examples}/{task}/examples.json" for task in self._example_tasks]
+
+    def examples_rows(self, wildcards: Any) -> list[str]:
+        """The folders that hold them."""
+        return [str(Path(cell).parent) for cell in self.examples_cells(wildcards)]
+
+    def table_spec(self, wildcards: Any) -> str:
+        """What a table's script is told."""
+        return as_json(rows.table(self.project, wildcards.table))

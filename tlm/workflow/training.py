@@ -1,0 +1,129 @@
+"""What the rules of train.smk and evaluate.smk ask: the run that wildcards name, and what its stages read."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Any
+
+from tlm.config import runs, shared
+from tlm.config.runs import Run, manifest
+from tlm.config.selections import SHARED
+from tlm.config.training import TokenizerSpec
+from tlm.errors import TlmError
+from tlm.workflow.answers import Questions, as_json, flags, manifests
+
+
+class TrainingQuestions(Questions):
+    """Tokenizers, tokens, stage 1, stage 2 and evaluations."""
+
+    def run(self, wildcards: Any) -> Run:
+        """The run that `scale / task / variant / seed` names."""
+        project = self.project.at(wildcards.scale)
+        if wildcards.task == SHARED:
+            return runs.resolve_pretraining(project, wildcards.variant)
+        return runs.resolve(project, wildcards.task, wildcards.variant, int(wildcards.seed))
+
+    @property
+    def scales(self) -> str:
+        """A pattern of the scales of which runs are built."""
+        return "|".join(map(re.escape, self.project.built))
+
+    def threads(self, wildcards: Any) -> int:
+        """Threads of one training job at the run's scale."""
+        return self.project.at(wildcards.scale).scale.threads
+
+    def tokenizer(self, wildcards: Any) -> str:
+        """The run's tokenizer."""
+        return manifest(f"data/tokenizers/{self.run(wildcards).tokenizer}")
+
+    @cached_property
+    def _tokenizers(self) -> dict[str, tuple[TokenizerSpec, str]]:
+        return shared.tokenizers(self.project)
+
+    def _tokenizer(self, wildcards: Any) -> tuple[TokenizerSpec, str]:
+        if wildcards.tokenizer not in self._tokenizers:
+            raise TlmError(f"no tokenizer {wildcards.tokenizer!r}; there are {', '.join(self._tokenizers)}")
+        return self._tokenizers[wildcards.tokenizer]
+
+    def tokenizer_spec(self, wildcards: Any) -> str:
+        """What a tokenizer is told."""
+        return as_json(self._tokenizer(wildcards)[0])
+
+    def tokenizer_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The corpus that it is trained on; nothing for one that others have trained."""
+        spec, corpus = self._tokenizer(wildcards)
+        return manifests({"corpus": None if spec.pretrained else f"data/corpora/{corpus}"})
+
+    def tokenizer_flags(self, wildcards: Any) -> str:
+        """The same as flags of its script."""
+        spec, corpus = self._tokenizer(wildcards)
+        return flags({"corpus": None if spec.pretrained else f"data/corpora/{corpus}"})
+
+    @cached_property
+    def stored_length(self) -> int:
+        """Tokens of a text that are stored."""
+        return shared.stored_length(self.project)
+
+    def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
+        run = self.run(wildcards)
+        internal = None if run.task == SHARED else run.internal_tokens
+        return {"task_tokens": internal, "external_tokens": run.external_tokens, "start": run.start}
+
+    def stage1_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Internal tokens unless it is a pretraining, external ones unless it reads none; the model it goes on from."""
+        return manifests(self._stage1_tokens(wildcards))
+
+    def stage1_flags(self, wildcards: Any) -> str:
+        """The same as flags of its script."""
+        return flags(self._stage1_tokens(wildcards))
+
+    def stage1_spec(self, wildcards: Any) -> str:
+        """The run without its stage 2, so that a change of stage 2 reruns stage 2 alone."""
+        spec = self.run(wildcards).spec
+        assert spec is not None
+        return as_json(spec.model_copy(update={"stage2": None}))
+
+    def stage1_priority(self, wildcards: Any) -> int:
+        """A pretraining is the longest job and many wait for it: first."""
+        return 10 if wildcards.task == SHARED else 0
+
+    def stage2_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Stage 1's model, unless a checkpoint stands for it, and the task's tokens."""
+        run = self.run(wildcards)
+        return manifests({"stage1": run.stage1, "tokens": run.internal_tokens})
+
+    def stage2_flags(self, wildcards: Any) -> str:
+        """The model as a flag of its script."""
+        return flags({"stage1": self.run(wildcards).stage1})
+
+    def stage2_spec(self, wildcards: Any) -> str:
+        """The whole run."""
+        spec = self.run(wildcards).spec
+        assert spec is not None
+        return as_json(spec)
+
+    def _evaluated(self, wildcards: Any) -> dict[str, str | None]:
+        run = self.run(wildcards)
+        assert run.spec is not None
+        selection = (run.pretraining or run).selection
+        return {
+            "stage1": run.stage1,
+            "pretraining": run.start,
+            "stage2": run.model if run.spec.stage2 else None,
+            "data": selection.folder if selection else None,
+        }
+
+    def evaluate_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The models that an evaluation reads, and the external data that they have read."""
+        return manifests(self._evaluated(wildcards))
+
+    def evaluate_flags(self, wildcards: Any) -> str:
+        """The same as flags of its script."""
+        return flags(self._evaluated(wildcards))
+
+    @property
+    def tfidf_variants(self) -> str:
+        """A pattern of the variants that train no encoder."""
+        variants = self.project.experiments.variants.items()
+        return "|".join(name for name, spec in variants if spec.method == "tfidf") or "(?!)"
