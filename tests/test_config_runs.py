@@ -125,7 +125,9 @@ def test_glue_counts_a_task_once_and_stands_where_the_tasks_are():
     reported = load_reported(CONFIG / "reported.yaml").tables["table10"].rows["bert-base"].cells
     ours = [column.id for column in table.columns if column.kind != "fact"]
     assert ours == list(reported)
-    with pytest.raises(TlmError, match=r"table10: scale demo has no task cola .*; scales that have it: small"):
+    with pytest.raises(
+        TlmError, match=r"table10: scale demo has no task cola .*; scales that have it: small"
+    ):
         rows.table(project(scale="demo"), "table10")
 
 
