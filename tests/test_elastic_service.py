@@ -196,9 +196,12 @@ def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(proje
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
-        until(asked.exists, 120)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        process.wait(60)
+        try:
+            until(asked.exists, 120)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            process.wait(60)
+        finally:
+            process.kill()
     until(lambda: gone(stand_in.pid))
     assert not (project / "data/indexes/toy").exists()
 
