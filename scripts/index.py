@@ -5,9 +5,8 @@ from pathlib import Path
 
 from tlm.cli import run_script
 from tlm.config.base import parse_json
-from tlm.config.elasticsearch import server_settings
 from tlm.config.retrieval import IndexSpec
-from tlm.retrieval.elastic.state import await_server
+from tlm.retrieval.elastic.flags import add_flags, server_of
 from tlm.retrieval.index import build_index, build_share, parse_share
 
 
@@ -18,27 +17,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--share", help="I/N: build share I (from 0) of N of the blocks, for --shares")
     parser.add_argument("--shares", nargs="+", type=Path, default=[], help="directories of shares to take up")
-    parser.add_argument(
-        "--elasticsearch", help="retrieval.elasticsearch as JSON: load into that server instead"
-    )
-    parser.add_argument(
-        "--wait-for",
-        nargs="*",
-        type=Path,
-        default=[],
-        help="file of the local server that is started for this",
-    )
+    add_flags(parser)
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
-    for state in args.wait_for:
-        await_server(state)
+    server = server_of(args)
     spec = parse_json(IndexSpec, args.spec, "--spec")
     if args.elasticsearch:
-        from tlm.retrieval.elastic.index import (
-            build_elastic_index,
-        )  # its client is loaded only where it is wanted
+        # Its client is loaded only where it is wanted.
+        from tlm.retrieval.elastic.index import build_elastic_index
 
-        build_elastic_index(args.corpus, args.output, spec, server_settings(args.elasticsearch))
+        build_elastic_index(args.corpus, args.output, spec, server)
     elif args.share:
         build_share(args.corpus, args.output, spec, args.threads, parse_share(args.share))
     else:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from tlm.cli import run_script
 from tlm.config.base import parse_json
-from tlm.config.elasticsearch import server_settings
 from tlm.config.retrieval import RetrievalSpec
-from tlm.retrieval.elastic.state import await_server
+from tlm.retrieval.elastic.flags import add_flags, server_of
 from tlm.retrieval.index import parse_share
 from tlm.retrieval.stage import retrieve, retrieve_share
 
@@ -22,26 +21,15 @@ def main() -> None:
     parser.add_argument(
         "--shares", nargs="+", type=Path, default=[], help="directories of all shares: gather"
     )
-    parser.add_argument(
-        "--elasticsearch", help="retrieval.elasticsearch as JSON, for an index that is on a server"
-    )
-    parser.add_argument(
-        "--wait-for",
-        nargs="*",
-        type=Path,
-        default=[],
-        help="file of the local server that is started for this",
-    )
+    add_flags(parser)
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
-    for state in args.wait_for:
-        await_server(state)
+    server = server_of(args)
     spec = parse_json(RetrievalSpec, args.spec, "--spec")
     if args.share:
         share = parse_share(args.share)
         retrieve_share(args.index, args.task, args.output, spec, args.threads, share)
     else:
-        server = server_settings(args.elasticsearch)
         retrieve(args.index, args.task, args.output, spec, args.threads, args.shares, server)
 
 
