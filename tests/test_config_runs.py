@@ -126,7 +126,7 @@ def test_glue_counts_a_task_once_and_stands_where_the_tasks_are():
     ours = [column.id for column in table.columns if column.kind != "fact"]
     assert ours == list(reported)
     with pytest.raises(
-        TlmError, match=r"table10: scale demo has no task cola .*; scales that have it: small"
+        TlmError, match=r"table10: scale demo has no task cola .*; scales that have it: medium, small"
     ):
         rows.table(project(scale="demo"), "table10")
 

@@ -55,10 +55,11 @@ def test_the_golden_columns_follow_from_the_table(scale, flops, data):
 
 def test_a_changed_number_is_marked_in_both_forms():
     changed = settings(STAGE1, "medium", stage1={"rho2": 7})
-    assert all(each.differences == ["rho2"] for each in changed)
+    paper = REPORTED.hyperparameters["medium"]  # GLUE, which we also have there, is not in the paper's table
+    assert all(each.differences == (["rho2"] if each.task in paper else []) for each in changed)
     rendered = assemble(STAGE1, changed, REPORTED)
     rows = list(csv.DictReader(io.StringIO(rendered.csv)))
-    ours = [row for row in rows if row["source"] == "configured" and row["task"] != "mean"]
+    ours = [row for row in rows if row["source"] == "configured" and row["task"] in paper]
     assert len(ours) == 8 and all(row["rho2"] == "7" and row["differs"] == "rho2" for row in ours)
     assert (
         "| **7** |" in rendered.markdown
