@@ -1,14 +1,12 @@
 """`tlm cost` as it is typed: it plans as snakemake does, honours what is built, and fails in one line."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from test_workflow import COPIED, environment, snakemake
+from test_workflow import copy_project, environment, snakemake
 
 from tlm.cli import main
 from tlm.cost.jobs import _reason
@@ -19,10 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cost")
-    for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, folder / name)
-    return folder
+    return copy_project(folder)
 
 
 def cost(folder: Path, *arguments: str, scale: str = "smoke"):

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from test_workflow import COPIED, planned, snakemake
+from test_workflow import copy_project, planned, snakemake
 
 from tlm.config.retrieval import RetrievalSpec
 from tlm.retrieval.index import build_index
@@ -22,13 +21,7 @@ RETRIEVAL = "data/retrieval/toy/toy/top20/manifest.json"
 
 @pytest.fixture
 def project(tmp_path):
-    for name in COPIED:
-        source, target = ROOT / name, tmp_path / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
-    return tmp_path
+    return copy_project(tmp_path)
 
 
 def config(elastic, **more):

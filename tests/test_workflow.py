@@ -26,6 +26,16 @@ COPIED = ("Snakefile", "config", "environment.yml", "examples", "profiles", "scr
 RUN = "runs/smoke/toy/tlm/seed1"
 
 
+def copy_project(folder: Path, source: Path = ROOT) -> Path:
+    """What a build needs, copied into `folder`."""
+    for name in COPIED:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source / name, folder / name)
+    return folder
+
+
 def environment(folder: Path) -> dict[str, str]:
     """This interpreter's environment, with the package of `folder` first."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -57,13 +67,7 @@ def planned(folder: Path, *arguments: str) -> Counter[str]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, folder / name)
-    return folder
+    return copy_project(folder)
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +217,7 @@ def test_an_interrupted_build_is_finished_by_the_same_command(copy):
 def test_a_wrong_configuration_is_one_line_and_no_job(project, tmp_path, file, old, new, message):
     folder = tmp_path / "copy"
     folder.mkdir()
-    for name in COPIED:
-        source = project / name
-        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)
+    copy_project(folder, project)
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new, 1))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from test_workflow import COPIED, planned, snakemake
+from test_workflow import copy_project, planned, snakemake
 
 from tlm.config import rows
 from tlm.config.project import load_project
@@ -32,9 +32,7 @@ def project_of(scale: str, **changes: object):
 def finished(tmp_path_factory) -> Path:
     """The places of everything that the smoke scale builds, all up to date."""
     folder = tmp_path_factory.mktemp("finished")
-    for name in COPIED:
-        source = ROOT / name
-        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)
+    copy_project(folder)
     plan = snakemake(folder, "--dry-run")
     assert plan.returncode == 0, plan.stderr
     outputs = re.findall(r"^    output: (.*)$", plan.stdout + plan.stderr, re.M)

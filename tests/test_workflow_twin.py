@@ -1,12 +1,10 @@
 """The smoke twin of the paper's scales through the whole workflow: BERT, steps, a sample, hidden test labels."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from test_workflow import COPIED, planned, snakemake
+from test_workflow import copy_project, planned, snakemake
 
 from tlm.artifacts import read_manifest, verify
 
@@ -17,13 +15,7 @@ RUN = "runs/smoke-bert/toy-pairs/tlm/seed1"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, folder / name)
-    return folder
+    return copy_project(folder)
 
 
 def test_a_pair_task_without_test_labels_runs_to_its_metrics(project):

@@ -75,12 +75,7 @@ class Settings(Strict):
     overrides: dict[str, Any] = {}
     """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
 
-    @field_validator("beside", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return yaml.safe_load(value) if isinstance(value, str) else value
-
-    @field_validator("overrides", "local_tasks", mode="before")
+    @field_validator("beside", "overrides", "local_tasks", mode="before")
     @classmethod
     def _retype(cls, value: Any) -> Any:
         """Snakemake's `--config` hands nested values over as text: `{"k": "10"}`."""

@@ -86,6 +86,12 @@ class Run:
         return model
 
     @property
+    def length(self) -> int:
+        """Longest input of the model that is evaluated, in tokens."""
+        assert self.spec is not None
+        return self.spec.stage2.length if self.spec.stage2 else self.spec.stage1.internal_length
+
+    @property
     def evaluation(self) -> str:
         """Folder of metrics, predictions and FLOPs."""
         return f"{self.folder}/evaluation"

@@ -55,20 +55,14 @@ def evaluate(facts: Facts, run: Run, rate_of: RateOf) -> Part:
     """…/evaluation/manifest.json."""
     assert run.spec is not None
     rows = (run.spec.stage2 or run.spec.stage1).batch_size
-    return _trained(run, work.evaluation(facts, run), rate_of(*facts.model(run), rows, _length(run)))
+    return _trained(run, work.evaluation(facts, run), rate_of(*facts.model(run), rows, run.length))
 
 
 def attention(facts: Facts, run: Run, rate_of: RateOf) -> Part:
     """…/attention/manifest.json."""
     assert run.spec is not None
     cost = work.attention(facts, run, facts.project.experiments.attention.texts)
-    return _trained(run, cost, rate_of(*facts.model(run), 1, _length(run)))
-
-
-def _length(run: Run) -> int:
-    """Longest input of the model that is evaluated."""
-    assert run.spec is not None
-    return run.spec.stage2.length if run.spec.stage2 else run.spec.stage1.internal_length
+    return _trained(run, cost, rate_of(*facts.model(run), 1, run.length))
 
 
 def _sizes(facts: Facts, run: Run) -> parameters.Parameters:

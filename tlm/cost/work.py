@@ -116,8 +116,7 @@ def evaluation(facts: Facts, run: Run) -> Cost | None:
     if dev is None or test is None:
         return None
     spec, (model, vocabulary) = run.spec, facts.model(run)
-    longest = spec.stage2.length if spec.stage2 else spec.stage1.internal_length
-    length = facts.internal_length(run, "test", longest)
+    length = facts.internal_length(run, "test", run.length)
     sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
     read = _read_once(sizes, dev + test, length)
     read += _read_once(sizes, dev, length, spec.stage1.mlm_probability)
@@ -128,9 +127,8 @@ def attention(facts: Facts, run: Run, texts: int) -> Cost:
     """The reading of a model's heads on so many dev texts, or all where they are fewer."""
     assert run.spec is not None
     model, vocabulary = facts.model(run)
-    longest = run.spec.stage2.length if run.spec.stage2 else run.spec.stage1.internal_length
     rows = min(texts, facts.rows(run.task, "dev") or texts)
-    length = facts.internal_length(run, "dev", longest)
+    length = facts.internal_length(run, "dev", run.length)
     sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
     return Cost(checked=_read_once(sizes, rows, length))
 

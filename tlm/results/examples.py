@@ -8,9 +8,7 @@ in common as the index sees them, but for common English words, of which BM25 ma
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from tlm.artifacts import read_manifest
 from tlm.config.experiments import ExamplesSpec
 from tlm.config.retrieval import IndexSpec, RetrievalSpec
 from tlm.errors import TlmError
+from tlm.results.rendering import csv_text
 from tlm.retrieval.analyser import analyse_with
 from tlm.retrieval.queries import query_texts, training_texts
 
@@ -151,29 +150,36 @@ def _marked(text: str, shared: frozenset[str], limit: int, index: IndexSpec) -> 
 
 def as_csv(cells: Sequence[Mapping[str, Any]]) -> str:
     """One line a passage; shared words of the texts in [brackets], and listed."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["task", "row_id", "quantile", "query", "rank", "passage_id", "source", "score", "passage", "shared"]
+    header = [
+        "task",
+        "row_id",
+        "quantile",
+        "query",
+        "rank",
+        "passage_id",
+        "source",
+        "score",
+        "passage",
+        "shared",
+    ]
+    rows = (
+        [
+            cell["task"],
+            example["row_id"],
+            example["quantile"],
+            _bracketed(example["query"]),
+            passage["rank"],
+            passage["passage_id"],
+            passage["source"],
+            passage["score"],
+            _bracketed(passage["text"]),
+            " ".join(passage["shared"]),
+        ]
+        for cell in cells
+        for example in cell["examples"]
+        for passage in example["passages"]
     )
-    for cell in cells:
-        for example in cell["examples"]:
-            for passage in example["passages"]:
-                writer.writerow(
-                    [
-                        cell["task"],
-                        example["row_id"],
-                        example["quantile"],
-                        _bracketed(example["query"]),
-                        passage["rank"],
-                        passage["passage_id"],
-                        passage["source"],
-                        passage["score"],
-                        _bracketed(passage["text"]),
-                        " ".join(passage["shared"]),
-                    ]
-                )
-    return out.getvalue()
+    return csv_text(header, rows)
 
 
 def _bracketed(segments: Sequence[Sequence[Any]]) -> str:

@@ -8,8 +8,6 @@ the means at the end of each of the paper's scales.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,8 +18,8 @@ from tlm.config.runs import Run
 from tlm.config.training import INFINITE, Optimizer, Stage1Spec
 from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops, paper_tokens
+from tlm.results.rendering import Rendered, csv_text, markdown_rows
 from tlm.results.reported import Reported
-from tlm.results.tables import Rendered
 
 STAGE1, STAGE2 = "tableB.1", "tableA.1"
 Name = Literal["tableA.1", "tableB.1"]
@@ -262,12 +260,10 @@ def _means(scale: str, settings: Sequence[Setting], reported: Reported) -> list[
 
 
 def _csv(columns: Sequence[str], lines: Sequence[Mapping[str, Value]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for line in lines:
-        writer.writerow(["" if line.get(key) is None else _plain(key, line[key]) for key in columns])
-    return out.getvalue()
+    return csv_text(
+        columns,
+        ([None if line.get(key) is None else _plain(key, line[key]) for key in columns] for line in lines),
+    )
 
 
 def _plain(key: str, value: Value) -> str:
@@ -286,7 +282,7 @@ def _markdown(table: Name, columns: Sequence[str], lines: Sequence[Mapping[str, 
         rows = [[HEADINGS.get(key, key) for key in present], ["---"] * len(present)]
         rows += [[_pretty(key, line) for key in present] for line in mine]
         parts.append(f"\n## {scale or 'Others'}\n")
-        parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))
+        parts.append(markdown_rows(rows))
     notes = ["Bold: differs from what the paper reports.", *NOTES[table]]
     return "\n".join([*parts, "", *(f"- {note}" for note in notes)]) + "\n"
 

@@ -7,8 +7,6 @@ block beneath, with the paper's tasks.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +15,7 @@ from tlm.config.experiments import MLM_LOSS, Column, Table
 from tlm.errors import TlmError
 from tlm.progress import duration
 from tlm.results.cells import unit_of
+from tlm.results.rendering import Rendered, csv_text, markdown_rows
 from tlm.results.reported import Reported, reported_line
 
 Cell = Mapping[str, Any]
@@ -59,14 +58,6 @@ class Line:
     cells: Mapping[str, Cell]
     notes: tuple[str, ...] = ()
     measured: bool = False
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A finished table."""
-
-    csv: str
-    markdown: str
 
 
 def assemble_table(table: Table, cells: Sequence[Cell], reported: Reported) -> Rendered:
@@ -134,12 +125,10 @@ def _their_columns(columns: Sequence[Column], lines: Sequence[Line]) -> list[Col
 
 def _csv(columns: Sequence[Column], lines: Sequence[Line]) -> str:
     """One line a row; a score column is followed by `<column>_sd`, the standard deviation over seeds."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     header = ["row", "label", "source"]
     for column in columns:
         header += [column.id] if column.kind in _SINGLE else [column.id, f"{column.id}_sd"]
-    writer.writerow(header)
+    records = []
     for line in lines:
         record = [line.id, line.label, line.source]
         for column in columns:
@@ -149,8 +138,8 @@ def _csv(columns: Sequence[Column], lines: Sequence[Line]) -> str:
             if column.kind not in _SINGLE:
                 sd = cell.get("sd")
                 record.append("" if sd is None else _plain(sd, unit_of(column)))
-        writer.writerow(record)
-    return out.getvalue()
+        records.append(record)
+    return csv_text(header, records)
 
 
 def _plain(value: float, unit: str) -> str:
@@ -190,7 +179,7 @@ def _block(columns: Sequence[Column], lines: Sequence[Line], transpose: bool) ->
         rows = [list(row) for row in zip(*rows, strict=True)]
     align = "---" if transpose else "---:"
     rows.insert(1, ["---", *(align for _ in rows[0][1:])])
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return markdown_rows(rows)
 
 
 def _shown(line: Line, column: Column) -> str:

@@ -60,15 +60,21 @@ def flags(folders: dict[str, str | None]) -> str:
     return " ".join(f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder)
 
 
-def watched(folders: list[str]) -> dict[str, list[str]]:
-    """Artifacts as inputs, and their folders as well.
+def folders_of(files: list[str]) -> list[str]:
+    """The folders of a result's intermediate files, as inputs beside these.
 
-    Snakemake does not miss an intermediate artifact behind a finished result. Its folder, an input too, is made anew
-    here if it is gone, and is then newer than the result.
+    Snakemake does not miss an intermediate file behind a finished result. Its folder is newer than the result if it
+    has lost a file; one that is gone is made anew here, and is newer, too.
     """
+    folders = sorted({str(Path(file).parent) for file in files})
     for folder in folders:
         Path(folder).mkdir(parents=True, exist_ok=True)
-    return {"made_from": [manifest(folder) for folder in folders], "watched": folders}
+    return folders
+
+
+def watched(files: list[str]) -> dict[str, list[str]]:
+    """Intermediate files and their folders as inputs."""
+    return {"made_from": files, "watched": folders_of(files)}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config import shown
+from tlm.config.runs import manifest
 from tlm.errors import TlmError
 from tlm.workflow.answers import as_json, flags, manifests, watched
 from tlm.workflow.training import TrainingQuestions
@@ -41,7 +42,7 @@ class FigureQuestions(TrainingQuestions):
 
     def attention_table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """The heads of every task, model and seed."""
-        return watched(shown.compared_folders(self.project))
+        return watched(list(map(manifest, shown.compared_folders(self.project))))
 
     @property
     def figure_names(self) -> str:
@@ -52,10 +53,9 @@ class FigureQuestions(TrainingQuestions):
         """What a figure is drawn from: heads, cells, or the rules themselves."""
         kind = self.project.figure(wildcards.figure).kind
         if kind == "heads":
-            return watched(shown.heads_folders(self.project, wildcards.figure))
+            return watched(list(map(manifest, shown.heads_folders(self.project, wildcards.figure))))
         if kind == "performance":
-            cells = shown.performance_cells(self.project, wildcards.figure)
-            return {"made_from": cells, "watched": sorted({str(Path(cell).parent) for cell in cells})}
+            return watched(shown.performance_cells(self.project, wildcards.figure))
         return {"made_from": ["Snakefile", *map(str, sorted(Path("workflow/rules").glob("*.smk")))]}
 
     def figure_spec(self, wildcards: Any) -> str:

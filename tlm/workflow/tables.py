@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from tlm.config import rows, runs, shared
@@ -15,7 +14,7 @@ from tlm.errors import TlmError
 from tlm.results import hyperparameters
 from tlm.results.hyperparameters import ScaleSettings
 from tlm.results.reported import Reported, load_reported
-from tlm.workflow.answers import Questions, as_json, manifests, told
+from tlm.workflow.answers import Questions, as_json, folders_of, manifests, told
 
 
 class TableQuestions(Questions):
@@ -63,7 +62,7 @@ class TableQuestions(Questions):
 
     def table_rows(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
-        return sorted({str(Path(cell).parent) for cell in self.table_cells(wildcards)})
+        return folders_of(self.table_cells(wildcards))
 
     @cached_property
     def _reported(self) -> Reported:
@@ -94,16 +93,7 @@ class TableQuestions(Questions):
 
     def setting_rows(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
-        return sorted({str(Path(cell).parent) for cell in self.setting_cells(wildcards)})
-
-    def make_row_folders(self) -> None:
-        """Make them: tables take them as inputs, so that they must be there before the first cell is."""
-        described = [(table, name) for table in hyperparameters.TABLES for name in self._scales]
-        examples = [
-            (name, task) for name in self.project.experiments.examples for task in self._example_tasks
-        ]
-        for table, row in [*((table, row) for table, row, _ in self.cells), *described, *examples]:
-            Path(f"results/cells/{table}/{row}").mkdir(parents=True, exist_ok=True)
+        return folders_of(self.setting_cells(wildcards))
 
     @property
     def example_names(self) -> str:
@@ -140,7 +130,7 @@ class TableQuestions(Questions):
 
     def examples_rows(self, wildcards: Any) -> list[str]:
         """The folders that hold them."""
-        return [str(Path(cell).parent) for cell in self.examples_cells(wildcards)]
+        return folders_of(self.examples_cells(wildcards))
 
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""

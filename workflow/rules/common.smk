@@ -23,7 +23,6 @@ except TlmError as error:
 
 ASK = Workflow(PROJECT)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
-ASK.make_row_folders()
 os.environ.update(ASK.environment)
 
 # Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`). A prefix of

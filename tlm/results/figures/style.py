@@ -7,8 +7,6 @@ to `save`. A series is told by marker and dash before it is told by colour. Noth
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tlm.artifacts import atomic_file, write_text
+from tlm.results.rendering import csv_text
 
 TEXT_WIDTH = 7.0  # inches between the margins of a page
 SMALL = 7  # points: the least that is printed
@@ -97,9 +96,6 @@ def save(drawn: Drawn, pdf: Path, png: Path, table: Path) -> None:
 
 def as_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Lines of CSV: floats to six digits, None as nothing."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
-    return out.getvalue()
+    return csv_text(
+        header, ([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    )

@@ -47,10 +47,6 @@ class Target:
     meta: Mapping[str, Any]  # its mapping's `_meta`, but for `complete`
     passages: int
 
-    def marked(self, complete: bool) -> dict[str, Any]:
-        """`_meta` of the index."""
-        return {"tlm": {**self.meta, "complete": complete}}
-
 
 def build_elastic_index(
     corpus_dir: Path, destination: Path, spec: IndexSpec, server: ElasticsearchSpec
@@ -116,14 +112,18 @@ def _target(corpus: str, passages: int, spec: IndexSpec, server: ElasticsearchSp
     }
     mapping = sha256_bytes(canonical_json([fixed, mappings]).encode())
     meta = {"corpus": corpus, "mapping": mapping, "passages": passages}
-    target = Target(f"{server.prefix}-{corpus[:16]}-{mapping[:8]}", {}, meta, passages)
     loading = {
         "number_of_replicas": 0,
         "refresh_interval": "-1",
         "max_result_window": max(passages, _WINDOW),  # any K is one page
     }
-    body = {"settings": {**fixed, **loading}, "mappings": {**mappings, "_meta": target.marked(False)}}
-    return Target(target.name, body, meta, passages)
+    body = {"settings": {**fixed, **loading}, "mappings": {**mappings, "_meta": _marked(meta, False)}}
+    return Target(f"{server.prefix}-{corpus[:16]}-{mapping[:8]}", body, meta, passages)
+
+
+def _marked(meta: Mapping[str, Any], complete: bool) -> dict[str, Any]:
+    """`_meta` of an index that is finished, or not."""
+    return {"tlm": {**meta, "complete": complete}}
 
 
 def held_meta(client: Elasticsearch, name: str, server: ElasticsearchSpec) -> dict[str, Any] | None:
@@ -237,7 +237,7 @@ def _complete(client: Elasticsearch, target: Target, parts: Parts, server: Elast
     patiently(
         f"marking {target.name} as complete",
         server,
-        lambda: client.indices.put_mapping(index=target.name, meta=target.marked(True)),
+        lambda: client.indices.put_mapping(index=target.name, meta=_marked(target.meta, True)),
     )
 
 

@@ -1,0 +1,34 @@
+"""CSV and Markdown, written one way by everything that ends in `results/`.
+
+Place in the flow: below tables, hyper-parameters, examples, attention and figures.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished table."""
+
+    csv: str
+    markdown: str
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Lines of CSV; None is nothing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def markdown_rows(rows: Iterable[Sequence[str]]) -> str:
+    """Rows of a Markdown table, that of dashes among them; no newline at the end."""
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
