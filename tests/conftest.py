@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import Browser, browser
+from browser import absent as no_browser
 from elasticsearch_server import Server, absent, running
 from hypothesis import HealthCheck, settings
 
@@ -33,6 +35,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real-data folder at {folder} (set TLM_SHARED to run this test)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One headless browser for all tests of a process; they skip where there is none."""
+    if reason := no_browser():
+        pytest.skip(reason)
+    with browser() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
