@@ -1,6 +1,7 @@
 # One command each; all of them set up .venv first where it is missing or its pins have changed.
 #   make table2   the main results (results/table2.csv and .md)
 #   make test     the test suite
+#   make docs     the documentation as a site (site/index.html)
 #   make setup    only the set-up
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ CORES ?= all
 # Rules call `python`: the environment's, as if it were activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: table2 test setup lint clean-venv
+.PHONY: table2 test setup lint docs clean-venv
 
 table2: $(STAMP)
 	$(BIN)/snakemake results/table2.csv --cores $(CORES)
@@ -21,6 +22,9 @@ test: $(STAMP)
 	$(BIN)/python -m pytest
 
 setup: $(STAMP)
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
