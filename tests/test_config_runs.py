@@ -126,9 +126,18 @@ def test_glue_counts_a_task_once_and_stands_where_the_tasks_are():
     ours = [column.id for column in table.columns if column.kind != "fact"]
     assert ours == list(reported)
     with pytest.raises(
-        TlmError, match=r"table10: scale demo has no task cola .*; scales that have it: medium, small"
+        TlmError,
+        match=r"table10: scale demo has no task cola, .*; scales that have it: demo-paper, medium, small",
     ):
         rows.table(project(scale="demo"), "table10")
+
+
+def test_a_scale_with_some_of_glue_shows_those():
+    table = rows.table(project(scale="demo-paper"), "table10")
+    assert [column.id for column in table.columns if column.kind == "score"] == [
+        "cola", "rte", "sts-b.pearson", "sts-b.spearman", "mrpc.accuracy", "mrpc.f1", "sst-2",
+    ]  # fmt: skip
+    assert table.columns[-1].tasks == ("cola", "rte", "sts-b", "mrpc", "sst-2")
 
 
 def test_adaptations_start_from_the_first_baseline():

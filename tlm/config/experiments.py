@@ -37,8 +37,9 @@ class ColumnSpec(Strict):
     id: str | None = None
     fact: Fact | None = None
     tasks: Literal["all"] | list[str] | None = None
-    otherwise: Literal["all"] | None = None
-    """The tasks to show where the scale has none of `tasks`; without it the table does not exist there."""
+    otherwise: Literal["all", "none"] | None = None
+    """What to show where the scale lacks some of `tasks`: `all` of its own if it has none of these, or `none` but the
+    ones that it has. Without it the table does not exist there."""
     metric: str | list[str] | None = None
     """`primary` (where left out) is the task's own; else one or more of `tlm.metrics`, or `mlm_loss` (held-out)."""
     split: Split | None = None

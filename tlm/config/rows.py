@@ -56,7 +56,11 @@ def available(project: Project) -> list[str]:
 def _lacking(project: Project, spec: TableSpec) -> str | None:
     """What the scale lacks for this table, if anything."""
     scale, where = project.scale, f"scale {project.settings.scale}"
-    for column in spec.columns:
+    named = [column for column in spec.columns if column.tasks is not None]
+    if named and not any(_tasks(column, scale) for column in named):
+        first = next(task for column in named for task in column.tasks or ())
+        return f"{where} has no task {first}, nor another of the table (its tasks are {', '.join(scale.all_tasks)})"
+    for column in named:
         if missing := [task for task in _tasks(column, scale) if task not in scale.all_tasks]:
             return f"{where} has no task {missing[0]} (its tasks are {', '.join(scale.all_tasks)})"
     for row in spec.rows:
@@ -69,6 +73,8 @@ def _tasks(column: ColumnSpec, scale: ScaleSpec) -> Sequence[str]:
     """The tasks that a column shows at a scale."""
     if column.tasks is None:
         return ()
+    if column.otherwise == "none":
+        return [task for task in column.tasks if task in scale.all_tasks]
     if column.tasks == "all" or (column.otherwise == "all" and not set(column.tasks) & set(scale.tasks)):
         return scale.tasks
     shown = [task for task in column.tasks if task in scale.tasks]
