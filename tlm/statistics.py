@@ -1,0 +1,338 @@
+"""How far a number can be believed: bootstrap over items, paired within seeds; binomial intervals; mean and spread.
+
+Place in the flow: beside `tlm.metrics`, whose definitions it follows to the letter; used wherever a score or a
+difference is shown with an interval (docs/claims.md). The paper reports means over three seeds and no intervals.
+NumPy alone, so that a ledger or a figure is made without loading a machine-learning library.
+
+**What is resampled.** The items of a split, with replacement, all runs of all systems at once: an item that one system
+finds easy is mostly easy for the other, and for the other seed, so that a difference has a narrower interval than its
+parts. The seeds are not resampled (three of them say little about their own spread): an interval covers the choice of
+the test items, given the trained models, and `Estimate.by_seed` shows what another training seed changes.
+
+**Percentile intervals.** They respect the range of a metric, need no assumption on its form, and average over seeds and
+tasks as the metric itself does. BCa (Efron 1987) would correct skewness and bias, but needs a jackknife, which breaks
+down where a resampled metric has few distinct values (accuracy on 65 texts), and differences are nearly symmetric.
+tests/test_statistics.py measures the coverage.
+
+**Speed.** Items with the same label and the same prediction in every run are exchangeable: instead of items, their
+kinds are drawn (multinomial), and all metrics of classification follow from sums per class. That is exact, and
+a thousand resamples of 5,000 items and six runs take a second.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tlm.errors import TlmError
+
+RESAMPLES = 2000
+LEVEL = 0.95
+CLASSIFICATION = ("micro_f1", "macro_f1", "accuracy", "matthews", "f1", "accuracy_f1")
+REGRESSION = ("pearson", "spearman", "pearson_spearman")
+_CHUNK = 2_000_000  # numbers in an array of resamples by kinds of items: 16 MB
+
+Seed = int | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, ends included."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, the same number in each resample (resamples,), and in each training seed (empty if it has none)."""
+
+    value: float
+    draws: np.ndarray
+    by_seed: tuple[float, ...] = ()
+
+    @property
+    def interval(self) -> Interval:
+        """The percentile interval."""
+        return percentile(self.draws)
+
+    @property
+    def seed_sd(self) -> float | None:
+        """Sample standard deviation over training seeds; None for fewer than two."""
+        return mean_sd(self.by_seed)[1] if self.by_seed else None
+
+
+def percentile(draws: np.ndarray, level: float = LEVEL) -> Interval:
+    """The middle `level` of a bootstrap's draws. Raises TlmError if there are none."""
+    if not len(draws):
+        raise TlmError("no resamples: an interval needs some")
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return Interval(float(low), float(high))
+
+
+def mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean, and sample standard deviation (n - 1), which is None for a single value. Raises TlmError for none."""
+    if not values:
+        raise TlmError("no values: a mean needs at least one")
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
+    """Wilson's score interval of a share (Wilson 1927): never outside 0 to 1, sound for few trials and for none found.
+
+    Raises TlmError unless 0 <= successes <= trials and trials > 0.
+    """
+    if not 0 <= successes <= trials or not trials:
+        raise TlmError(f"{successes} of {trials} is no share: needs 0 <= successes <= trials, trials > 0")
+    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
+    share, shrink = successes / trials, 1 + z * z / trials
+    middle = (share + z * z / (2 * trials)) / shrink
+    half = z / shrink * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    low = 0.0 if successes == 0 else max(0.0, middle - half)  # exactly, whatever the rounding
+    high = 1.0 if successes == trials else min(1.0, middle + half)
+    return Interval(low, high)
+
+
+def bootstrap(
+    items: np.ndarray,
+    statistic: Callable[[np.ndarray], float],
+    *,
+    resamples: int = RESAMPLES,
+    seed: Seed = 1,
+) -> Estimate:
+    """Any statistic of `items` (items, ...), computed afresh on every resample of the first axis.
+
+    For metrics take `scores`, which is exact, too, and much faster. Raises TlmError for no items.
+    """
+    if not len(items):
+        raise TlmError("no items to resample")
+    draw = np.random.default_rng(seed)
+    draws = [statistic(items[draw.integers(len(items), size=len(items))]) for _ in range(resamples)]
+    return Estimate(float(statistic(items)), np.array(draws, np.float64))
+
+
+def paired_bootstrap(
+    metric: str,
+    labels: Sequence[Any] | np.ndarray,
+    ours: Sequence[Any] | np.ndarray,
+    theirs: Sequence[Any] | np.ndarray,
+    classes: Sequence[Any] = (),
+    *,
+    resamples: int = RESAMPLES,
+    seed: Seed = 1,
+) -> Estimate:
+    """The metric of `ours` less that of `theirs`, both (seeds, items) predictions, each averaged over its seeds.
+
+    Every resample of the items is that of all runs of both. Raises TlmError as `scores` and `combine` do.
+    """
+    one, other = scores(metric, labels, [ours, theirs], classes, resamples=resamples, seed=seed)
+    return combine([(1, one), (-1, other)])
+
+
+def combine(parts: Sequence[tuple[float, Estimate]]) -> Estimate:
+    """The sum of weight times estimate, resample by resample and seed by seed.
+
+    Paired where the estimates come from one call of `scores`, independent where from calls with different `seed`.
+    What has a single seed (a deterministic method) stands beside every seed of the others. Raises TlmError for
+    nothing to combine and for unequal numbers of resamples or seeds.
+    """
+    if not parts:
+        raise TlmError("nothing to combine")
+    resamples = {len(estimate.draws) for _, estimate in parts}
+    seeds = {len(estimate.by_seed) for _, estimate in parts if len(estimate.by_seed) != 1} or {1}
+    if len(resamples) > 1 or len(seeds) > 1:
+        raise TlmError(
+            f"cannot combine estimates of {sorted(resamples)} resamples and {sorted(seeds)} seeds; "
+            "give all the same number"
+        )
+    count = seeds.pop()
+    by_seed = [np.broadcast_to(estimate.by_seed, count) for _, estimate in parts] if count else []
+    weights = [weight for weight, _ in parts]
+    return Estimate(
+        float(sum(weight * estimate.value for weight, estimate in parts)),
+        np.sum([weight * estimate.draws for weight, estimate in parts], axis=0),
+        tuple(float(value) for value in np.dot(weights, by_seed)) if count else (),
+    )
+
+
+def scores(
+    metric: str,
+    labels: Sequence[Any] | np.ndarray,
+    systems: Sequence[Sequence[Any] | np.ndarray],
+    classes: Sequence[Any] = (),
+    *,
+    resamples: int = RESAMPLES,
+    seed: Seed = 1,
+) -> list[Estimate]:
+    """The metric of each of `systems`, averaged over its seeds, in the same resamples of the items.
+
+    `labels` is (items,), each system (seeds, items) predictions, or (items,) for a single run; the systems may have
+    different numbers of seeds. `classes` names the two classes of `f1`, the second positive. Fractions, not
+    percentages, equal to `tlm.metrics.score` on the same items. Raises TlmError for an unknown metric, for unequal
+    numbers of items or none, and for an F1 of other than two classes.
+    """
+    if metric not in CLASSIFICATION + REGRESSION:
+        raise TlmError(f"unknown metric {metric!r}; known: {', '.join(CLASSIFICATION + REGRESSION)}")
+    truth = np.asarray(labels)
+    runs = [np.atleast_2d(np.asarray(system)) for system in systems]
+    if not runs or truth.ndim != 1 or not truth.size or any(each.shape[1:] != truth.shape for each in runs):
+        told = ", ".join(str(each.shape) for each in runs) or "none"
+        raise TlmError(
+            f"metric {metric}: {truth.shape} labels against predictions {told}; "
+            "every run needs one for each label, at least one"
+        )
+    if metric in ("f1", "accuracy_f1") and len(classes) != 2:
+        raise TlmError(
+            f"metric {metric}: is for two classes, the second of them positive; got {len(classes)}"
+        )
+    guesses = np.concatenate(runs)
+    measure = _correlation if metric in REGRESSION else _agreement
+    found = measure(metric, truth, guesses, classes)
+    sizes = found.sizes
+    values = found.values(sizes[None])[0]
+    draws = np.concatenate([found.values(drawn) for drawn in _resamples(sizes, resamples, seed)])
+    ends = np.cumsum([len(each) for each in runs])
+    return [
+        Estimate(
+            float(values[start:end].mean()),
+            draws[:, start:end].mean(axis=1),
+            tuple(float(value) for value in values[start:end]),
+        )
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Items by kind: how many of each (kinds,), and the metric of all runs for other numbers of each.
+
+    `values` takes (resamples, kinds) and returns (resamples, runs).
+    """
+
+    sizes: np.ndarray
+    values: Callable[[np.ndarray], np.ndarray]
+
+
+def _resamples(sizes: np.ndarray, resamples: int, seed: Seed) -> Iterator[np.ndarray]:
+    """Resamples as numbers of items of each kind, (some, kinds) at a time; the same for any size of the parts."""
+    if resamples < 1:
+        raise TlmError(f"{resamples} resamples: an interval needs some")
+    draw, items = np.random.default_rng(seed), int(sizes.sum())
+    step = max(1, _CHUNK // len(sizes))
+    for start in range(0, resamples, step):
+        yield draw.multinomial(items, sizes / items, size=min(step, resamples - start))
+
+
+def _agreement(metric: str, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[Any]) -> _Kinds:
+    """Metrics of classification: all follow from each class's items, predictions and hits."""
+    names, codes = np.unique(np.concatenate([labels[None], guesses]), return_inverse=True)
+    kinds, sizes = np.unique(codes.reshape(len(guesses) + 1, -1), axis=1, return_counts=True)
+    is_class = (kinds[:, :, None] == np.arange(len(names))).astype(np.float64)  # (1 + runs, kinds, classes)
+    actual, predicted = is_class[0], is_class[1:]
+    positive = np.flatnonzero(names == classes[1]) if len(classes) == 2 else np.array([], int)
+
+    def values(drawn: np.ndarray) -> np.ndarray:
+        weights = drawn.astype(np.float64)
+        of = weights @ actual
+        found = [
+            _from_counts(metric, of, weights @ each, weights @ (each * actual), positive)
+            for each in predicted
+        ]
+        return np.stack(found, axis=1)
+
+    return _Kinds(sizes, values)
+
+
+def _from_counts(
+    metric: str, actual: np.ndarray, predicted: np.ndarray, hits: np.ndarray, positive: np.ndarray
+) -> np.ndarray:
+    """A metric from each class's items, predictions and hits, all (resamples, classes)."""
+    items = actual.sum(axis=1)
+    accuracy = hits.sum(axis=1) / items
+    if metric in ("accuracy", "micro_f1"):  # one label an item: every wrong prediction is also a miss
+        return accuracy
+    if metric == "matthews":
+        covariance = hits.sum(axis=1) * items - (actual * predicted).sum(axis=1)
+        spread = (items**2 - (actual**2).sum(axis=1)) * (items**2 - (predicted**2).sum(axis=1))
+        return _divide(covariance, np.sqrt(spread))
+    f1 = _divide(2 * hits, actual + predicted)
+    if metric == "macro_f1":  # over the classes that occur
+        return f1.sum(axis=1) / (actual + predicted > 0).sum(axis=1)
+    of_positive = f1[:, positive].sum(axis=1)  # of no column, if the class never occurs: 0
+    return of_positive if metric == "f1" else (accuracy + of_positive) / 2
+
+
+def _correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequence[Any]) -> _Kinds:
+    """Correlations: every item is a kind of its own."""
+    truth = _Series(np.asarray(labels, np.float64))
+    runs = [_Series(each) for each in np.asarray(guesses, np.float64)]
+
+    def values(drawn: np.ndarray) -> np.ndarray:
+        weights = drawn.astype(np.float64)
+        rank = truth.ranks(weights) if metric != "pearson" else None
+        found = []
+        for run in runs:
+            varied = truth.varies(weights) & run.varies(weights)
+            parts = []
+            if metric != "spearman":
+                parts.append(_weighted_correlation(weights, truth.values, run.values))
+            if rank is not None:
+                parts.append(_weighted_correlation(weights, rank, run.ranks(weights)))
+            found.append(np.where(varied, np.mean(parts, axis=0), 0.0))
+        return np.stack(found, axis=1)
+
+    return _Kinds(np.ones(len(labels), np.int64), values)
+
+
+class _Series:
+    """Numbers (items,) with their order kept, so that a resample is ranked without sorting it again."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values - values.mean()
+        self._order = np.argsort(values, kind="stable")
+        ordered = values[self._order]
+        first = np.r_[True, ordered[1:] != ordered[:-1]]
+        self._starts = np.flatnonzero(first)
+        self._group = np.empty(len(values), np.int64)
+        self._group[self._order] = np.cumsum(first) - 1
+
+    def _ties(self, weights: np.ndarray) -> np.ndarray:
+        """How often each distinct value is drawn, (resamples, distinct values)."""
+        return np.add.reduceat(weights[:, self._order], self._starts, axis=1)
+
+    def varies(self, weights: np.ndarray) -> np.ndarray:
+        """Whether a resample holds two values at least, (resamples,)."""
+        return (self._ties(weights) > 0).sum(axis=1) > 1
+
+    def ranks(self, weights: np.ndarray) -> np.ndarray:
+        """Each item's rank in the resample, ties sharing theirs, less the mean rank; (resamples, items)."""
+        ties = self._ties(weights)
+        ranks = np.cumsum(ties, axis=1) - (ties - 1) / 2 - (weights.sum(axis=1, keepdims=True) + 1) / 2
+        return ranks[:, self._group]
+
+
+def _weighted_correlation(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Pearson's correlation, item i counted weights[:, i] times; x, y (items,) or (resamples, items)."""
+    items = weights.sum(axis=1)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return (weights * values).sum(axis=1) / items
+
+    mean_x, mean_y = mean(x), mean(y)
+    covariance = mean(x * y) - mean_x * mean_y
+    spread = np.maximum(mean(x * x) - mean_x**2, 0) * np.maximum(mean(y * y) - mean_y**2, 0)
+    return np.clip(_divide(covariance, np.sqrt(spread)), -1, 1)
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """0 where there is nothing to divide by, as the metrics define it."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
