@@ -11,6 +11,7 @@ from tlm.config.project import load_project
 from tlm.errors import TlmError
 from tlm.results.hyperparameters import TABLES
 from tlm.workflow import Workflow, as_json, code
+from tlm.workflow.scheduler import arm_one_timer
 
 # A mistake in the configuration is told in one line, without Snakemake's traceback.
 try:
@@ -24,6 +25,7 @@ except TlmError as error:
 ASK = Workflow(PROJECT)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
 os.environ.update(ASK.environment)
+arm_one_timer()
 
 # Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`). A prefix of
 # our own replaces Snakemake's, whose strict mode makes a failed script fail its job behind `| tee`.
