@@ -73,7 +73,7 @@ def test_find_keeps_the_order_of_the_globs_and_wants_matches(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"text,lab\nx,y\n", "a.csv: no column 'label'; there are text, lab"),
+        ("a.csv", b"text,lab\nx,y\n", "a.csv: no column 'label' (did you mean 'lab'?); there are text, lab"),
         ("a.csv", b"text,label\nx\n", "a.csv: row 1: 1 fields, 2 columns"),
         ("a.csv", b'text,label\nx,y\n"open,y\n', "a.csv: row 2: unexpected end of data"),
         ("a.csv", b"text,label\nx,\xa3\n", "a.csv: not utf-8 (byte 0xa3)"),

@@ -10,6 +10,7 @@ import difflib
 import json
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,18 @@ def parse(model: type[Model], value: Any, where: str) -> Model:
     except ValidationError as error:
         problems = [_problem(model, entry) for entry in error.errors(include_url=False)]
         raise TlmError(f"{where}: {'; '.join(problems)}") from None
+
+
+def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `change` laid over it, mappings merged key by key.
+
+    A `budget` is replaced whole: a scale that counts tokens may be changed into one that counts steps.
+    """
+    merged = dict(base)
+    for key, value in change.items():
+        whole = key == "budget" or not isinstance(value, Mapping) or not isinstance(merged.get(key), Mapping)
+        merged[key] = value if whole else merge(merged[key], value)
+    return merged
 
 
 def parse_json(model: type[Model], text: str, where: str) -> Model:

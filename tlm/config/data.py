@@ -19,6 +19,7 @@ from tlm.errors import TlmError
 
 Split = Literal["train", "dev", "test"]
 Globs = str | list[str]
+Unit = Literal["paragraph", "line", "lines", "file"]
 
 
 class Delimited(Strict):
@@ -43,6 +44,8 @@ class Delimited(Strict):
     """Which files belong to which given split, instead of `files`."""
     quoting: bool = True
     """Off for TSV files that use quotation marks as plain characters."""
+    skip_empty: bool = Field(False, exclude_if=lambda value: not value)
+    """Leave out rows without a text or a label, and count them, instead of refusing the file (tasks only)."""
     label_names: dict[str, str] = {}
     """What labels of the file are called here: `{"0": negative, "1": positive}`. Others keep their own names."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
@@ -64,10 +67,23 @@ class Text(Strict):
 
     format: Literal["text"]
     files: Globs = "**/*"
-    unit: Literal["paragraph", "line", "lines", "file"] = "paragraph"
+    unit: Unit = "paragraph"
     """What is a document: what stands between blank lines, a line, `lines` lines in a row, or the whole file."""
     lines: PositiveInt = 100
     """For `unit: lines`: sentences of long texts, one a line, whose ends nothing marks (BookCorpus)."""
+    encodings: list[str] = Field(["utf-8"], min_length=1)
+
+
+class Mixed(Strict):
+    """Files of several kinds, each told by its suffix (corpora only): .csv, .tsv, .jsonl and .parquet as `delimited`,
+    .txt and .md as `text`; all also compressed or inside a .zip."""
+
+    format: Literal["mixed"]
+    files: Globs = "**/*"
+    text: str | list[str] = "text"
+    """The column of delimited files with the text, or several that are joined by a space."""
+    unit: Unit = "paragraph"
+    lines: PositiveInt = 100
     encodings: list[str] = Field(["utf-8"], min_length=1)
 
 
@@ -157,7 +173,7 @@ class CorpusPart(Strict):
     """One source's share of a corpus."""
 
     source: str
-    parser: Annotated[Delimited | Text | MedlineAbstracts | Botocore, Field(discriminator="format")]
+    parser: Annotated[Delimited | Text | Mixed | MedlineAbstracts | Botocore, Field(discriminator="format")]
     name: str | None = None
     """What the passages' `source` column says; by default the source's name."""
 

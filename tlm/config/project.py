@@ -21,6 +21,7 @@ from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
 from tlm.config.experiments import ExamplesSpec, TableSpec
 from tlm.config.figures import AttentionSpec, FigureSpec
 from tlm.config.local import with_local_tasks
+from tlm.config.own import OwnSpec, own_data, own_scale, own_variants, read_own
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec
 from tlm.config.training import Attention, Precision, Tracker
@@ -104,6 +105,9 @@ class Project(Strict):
     scale: ScaleSpec
     scales: dict[str, ScaleSpec]
     """All that config/scales/ holds."""
+    own: dict[str, OwnSpec]
+    """Tasks of one's own: all that config/own/ holds. Each is a task, a corpus and a scale of its name."""
+    own_scales: dict[str, ScaleSpec]
     data: DataConfig
     experiments: Experiments
 
@@ -122,6 +126,11 @@ class Project(Strict):
         """The scales of which runs are built: the chosen one, and those that Table 2 sets beside it."""
         return list(dict.fromkeys([self.settings.scale, *self.settings.beside]))
 
+    @property
+    def runnable(self) -> list[str]:
+        """Every scale of which runs can be asked for: those built, and one for each task of one's own."""
+        return [*self.built, *self.own]
+
     def at(self, scale: str) -> Project:
         """The same project seen from another scale, one object a scale. Raises TlmError listing the known ones."""
         return self if scale == self.settings.scale else _seen_from(self, scale)
@@ -129,6 +138,8 @@ class Project(Strict):
     @cached_property
     def variants(self) -> dict[str, VariantSpec]:
         """Every variant of this scale: those declared, then those of its sweeps, in the order of the file."""
+        if self.settings.scale in self.own:
+            return own_variants(self.experiments.variants)
         found = dict(self.experiments.variants)
         for name, sweep in self.experiments.sweeps.items():
             try:
@@ -157,13 +168,16 @@ class Project(Strict):
 
 @lru_cache(maxsize=256)
 def _seen_from(project: Project, scale: str) -> Project:
-    spec = _lookup(project.scales, scale, "scale", str(project.folder / "scales"))
+    known = {**project.scales, **project.own_scales}
+    spec = _lookup(known, scale, "scale", str(project.folder / "scales"))
     settings = project.settings.model_copy(update={"scale": scale, "beside": []})
     return Project(
         folder=project.folder,
         settings=settings,
         scale=spec,
         scales=project.scales,
+        own=project.own,
+        own_scales=project.own_scales,
         data=project.data,
         experiments=project.experiments,
     )
@@ -189,11 +203,15 @@ def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Pr
     data = with_local_tasks(load_data_config(folder), settings.local_tasks)
     experiments = parse(Experiments, load_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
     scales = {name: _scale(path, data, experiments) for name, path in files.items()}
+    own = read_own(folder, data, scales)
+    data = own_data(data, own)
     return Project(
         folder=folder,
         settings=settings,
         scale=scales[settings.scale],
         scales=scales,
+        own=own,
+        own_scales={name: own_scale(name, spec, scales) for name, spec in own.items()},
         data=data,
         experiments=experiments,
     )

@@ -20,6 +20,7 @@ from tlm.config.experiments import (
     Table,
     TableSpec,
 )
+from tlm.config.own import OWN_VARIANTS
 from tlm.config.project import Project
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
@@ -211,5 +212,11 @@ def _cell(project: Project, name: str, row: Row, column: Column) -> CellSpec:
 
 
 def check(project: Project) -> None:
-    """Resolve every run that any table needs. Raises TlmError at the first that is not valid."""
+    """Resolve every run that any table or a task of one's own needs. Raises TlmError at the first that is not valid."""
     cells(project)
+    for name in project.own:
+        try:
+            for variant in OWN_VARIANTS:
+                runs.resolve(project.at(name), name, variant, project.at(name).seeds[0])
+        except TlmError as error:
+            raise TlmError(f"{project.folder / 'own' / name}.yaml: training: {error}") from None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.artifacts import canonical_json
-from tlm.config.base import parse
+from tlm.config.base import merge, parse
 from tlm.config.project import Project
 from tlm.config.retrieval import RetrievalSpec
 from tlm.config.selections import SHARED, Selection
@@ -27,18 +27,6 @@ from tlm.config.variants import Swept, VariantSpec, swept
 from tlm.errors import TlmError
 
 _MERGED = ("model", "embedding_init", "stage1", "stage2")
-
-
-def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `change` laid over it, mappings merged key by key.
-
-    A `budget` is replaced whole: a scale that counts tokens may be changed into one that counts steps.
-    """
-    merged = dict(base)
-    for key, value in change.items():
-        whole = key == "budget" or not isinstance(value, Mapping) or not isinstance(merged.get(key), Mapping)
-        merged[key] = value if whole else merge(merged[key], value)
-    return merged
 
 
 @dataclass(frozen=True)
@@ -332,7 +320,8 @@ def tokenizer_name(project: Project, spec: RunSpec | None = None) -> str:
     if name := own or project.scale.tokenizer.pretrained:
         return name.strip("./").replace("/", "--")
     tokenizer = project.scale.tokenizer
-    return f"{project.scale.corpus}-{tokenizer.kind}-{tokenizer.vocabulary}"
+    cased = "" if tokenizer.lowercase else "-cased"
+    return f"{project.scale.corpus}-{tokenizer.kind}-{tokenizer.vocabulary}{cased}"
 
 
 def retrieval_spec(project: Project, task: str, k: int) -> RetrievalSpec:

@@ -8,16 +8,25 @@ from __future__ import annotations
 from functools import lru_cache
 
 from tlm.config import runs
+from tlm.config.base import merge
 from tlm.config.project import Project
 from tlm.config.training import TokenizerSpec
+from tlm.errors import TlmError
 
 
 def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:
     """Name → its specification and the corpus that it is trained on, for the scales that are built."""
     found: dict[str, tuple[TokenizerSpec, str]] = {}
-    for scale in project.built:
+    for scale in project.runnable:
         view = project.at(scale)
-        found.setdefault(runs.tokenizer_name(view), (view.scale.tokenizer, view.scale.corpus))
+        mine = (view.scale.tokenizer, view.scale.corpus)
+        if found.setdefault(runs.tokenizer_name(view), mine) != mine:
+            raise TlmError(
+                f"scale {scale}: another scale has a tokenizer {runs.tokenizer_name(view)!r} of other settings; "
+                "give this one another vocabulary"
+            )
+        if scale in project.own:
+            continue
         for name, variant in view.variants.items():
             if variant.method == "checkpoint":
                 spec = runs.resolve(view, view.scale.tasks[0], name, view.seeds[0]).spec
@@ -29,14 +38,20 @@ def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:
     return found
 
 
-def stored_length(project: Project) -> int:
-    """Tokens of a text that are stored: no run reads more, and 512 is the longest that the paper trains on."""
+def stored_length(project: Project, task: str) -> int:
+    """Tokens of a text that are stored: no run reads more, and 512 is the longest that the paper trains on.
+
+    Of a task of one's own its own scale alone decides, so that it changes nobody else's.
+    """
+    if task in project.own:
+        lengths = project.own_scales[task].model, project.settings.overrides.get("model") or {}
+        return max(512, *(change.get("max_length", 0) for change in lengths))
     changes = [
         change
         for scale in project.scales.values()
         for change in (
             scale.model,
-            *(runs.merge(scale.model, e.get("model", {})) for e in scale.per_task.values()),
+            *(merge(scale.model, e.get("model", {})) for e in scale.per_task.values()),
         )
     ]
     for variant in project.experiments.variants.values():
@@ -54,6 +69,8 @@ def largest_k(project: Project, corpus: str, task: str) -> int:
     One retrieval serves all of them, smaller K are its prefixes: building one scale after another, or one table after
     another, retrieves nothing again.
     """
+    if task in project.own:
+        return int(runs.merged(project.at(task), task, "tlm")["k"])
     asked = [project.scale.k]
     for scale in project.scales:
         view = project.at(scale)

@@ -33,7 +33,10 @@ class FileSpec(Strict):
     bytes: PositiveInt | None = None
     """Size as downloaded, for the progress lines and as a first check."""
     to: str | None = None
-    """Name under which a plain file is stored in the source; by default its own name."""
+    """Name under which a plain file is stored in the source, by default its own; ending in `/`, the folder in which
+    all files of a `file://` address stand under their own names."""
+    in_place: bool = False
+    """Of `file://`: the files are linked where they lie instead of copied; for hundreds of gigabytes."""
 
     @property
     def address(self) -> str:
@@ -80,6 +83,10 @@ class FileSpec(Strict):
             raise ValueError(f"{self.uri}: first_use is for https:// and hf:// files without a sha256")
         if self.scheme != "file" and self.sha256 is None and not self.first_use:
             raise ValueError(f"{self.uri}: needs its sha256, so that everybody gets the same bytes")
+        if self.in_place and (self.scheme != "file" or self.members):
+            raise ValueError(f"{self.uri}: in_place is for file:// addresses, and for whole files")
+        if self.to is not None and self.to.endswith("/") and self.scheme != "file":
+            raise ValueError(f"to: {self.to!r}: a folder is for file:// addresses")
         if self.to is not None and (self.members or self.to.startswith("/") or ".." in Path(self.to).parts):
             raise ValueError(f"to: {self.to!r} must be a relative path, and is for plain files only")
         return self
@@ -123,15 +130,28 @@ def local_files(spec: SourceSpec) -> list[Path]:
 
 
 def local_matches(file: FileSpec) -> list[Path]:
-    """The files that a `file://` address names: itself, a folder's files, or a glob's; sorted, or none."""
+    """The files that a `file://` address names: itself, a folder's files, or a glob's; sorted, or none.
+
+    Of a folder and of a glob those whose names begin with a dot are left out, as shells do.
+    """
+    root, pattern = local_root(file)
+    if pattern is None:
+        return [root] if root.is_file() else []
+    found = (each for each in root.glob(pattern) if each.is_file())
+    return sorted(each for each in found if not _hidden(each.relative_to(root)))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def local_root(file: FileSpec) -> tuple[Path, str | None]:
+    """Of a `file://` address the folder before its first wild card and the pattern below it; a file has no pattern."""
     path = Path(file.address.removeprefix("file://")).expanduser()
     if path.is_dir():
-        return sorted(each for each in path.rglob("*") if each.is_file())
-    if path.is_file():
-        return [path]
-    fixed = list(path.parts)
-    for number, part in enumerate(fixed):
-        if any(mark in part for mark in "*?["):
-            root = Path(*fixed[:number]) if number else Path()
-            return sorted(each for each in root.glob("/".join(fixed[number:])) if each.is_file())
-    return []
+        return path, "**/*"
+    parts = path.parts
+    wild = next((number for number, part in enumerate(parts) if any(mark in part for mark in "*?[")), None)
+    if wild is None or path.is_file():
+        return path, None
+    return Path(*parts[:wild]), "/".join(parts[wild:])

@@ -17,13 +17,14 @@ from typing import Any
 
 from lxml import html
 
-from tlm.config.data import Botocore, CorpusPart, Delimited, MedlineAbstracts, Text
+from tlm.config.data import Botocore, CorpusPart, Delimited, MedlineAbstracts, Mixed, Text
 from tlm.errors import TlmError
-from tlm.sources.formats import Input, find, open_bytes, open_text, rows
+from tlm.sources.formats import Input, find, is_delimited, open_bytes, open_text, rows
 from tlm.sources.medline import articles
 from tlm.text import clean, paragraphs
 
 Document = list[str]  # its paragraphs
+_TEXTS = (".txt", ".text", ".md")
 
 
 def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
@@ -45,6 +46,8 @@ def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
 def documents(part: CorpusPart, files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
     """The documents of one unit, in order. None is empty; empty ones are counted in `left_out`."""
     parser = part.parser
+    if isinstance(parser, Mixed):
+        parser = _by_suffix(parser, files)
     if isinstance(parser, Delimited):
         found = _delimited(parser, files, left_out)
     elif isinstance(parser, Text):
@@ -58,6 +61,21 @@ def documents(part: CorpusPart, files: Sequence[Input], left_out: Counter[str]) 
             yield document
         else:
             left_out["empty texts"] += 1
+
+
+def _by_suffix(parser: Mixed, files: Sequence[Input]) -> Delimited | Text:
+    """What reads the file of a unit. Raises TlmError for a suffix that tells nothing."""
+    (file,) = files
+    common = {"files": parser.files, "encodings": parser.encodings}
+    if is_delimited(file):
+        return Delimited(format="delimited", text=parser.text, **common)
+    if file.suffix in _TEXTS:
+        return Text(format="text", unit=parser.unit, lines=parser.lines, **common)
+    known = ", ".join([*_TEXTS, ".csv, .tsv, .jsonl, .parquet"])
+    raise TlmError(
+        f"{file}: a suffix that says nothing; there are {known}, also compressed: name the files by a glob such as"
+        " `folder/**/*.txt`"
+    )
 
 
 def _delimited(parser: Delimited, files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:

@@ -24,7 +24,7 @@ from tlm.artifacts import (
     write_manifest,
     write_text,
 )
-from tlm.config.sources import FileSpec, SourceSpec, local_matches
+from tlm.config.sources import FileSpec, SourceSpec, local_matches, local_root
 from tlm.errors import TlmError
 from tlm.sources.archives import extract
 from tlm.sources.download import cached, download, download_first, wrong_digest
@@ -139,8 +139,11 @@ def _take(file: FileSpec, path: Path, staging: Path) -> None:
 
 
 def _take_local(file: FileSpec, staging: Path) -> dict[str, str]:
-    """Copy the files of a `file://` address: one file, a folder, or a glob."""
-    base = Path(file.address.removeprefix("file://")).expanduser()
+    """Copy or link the files of a `file://` address: one file, a folder, or a glob.
+
+    Those of a folder or a glob keep their folders below it, so that equal names do not meet.
+    """
+    base, pattern = local_root(file)
     paths = local_matches(file)
     if not paths:
         raise TlmError(f"{file.address}: no such file here (relative paths start at {Path.cwd().name}/)")
@@ -148,13 +151,18 @@ def _take_local(file: FileSpec, staging: Path) -> dict[str, str]:
         raise TlmError(f"{file.address}: one sha256 cannot hold for {len(paths)} files; leave it out")
     digests = {}
     for path in paths:
-        digests[f"{file.address}#{path.name}" if len(paths) > 1 else file.address] = _verify(
-            path, file, str(path)
-        )
+        name = path.name if pattern is None else path.relative_to(base).as_posix()
+        if file.to is not None:
+            name = f"{file.to}{name}" if file.to.endswith("/") else file.to
+        if file.in_place:  # read once: its digest stands in the manifest
+            if file.sha256 is not None:
+                _verify(path, file, str(path))
+            _link(path, staging, name)
+            continue
+        digests[f"{file.address}#{name}" if len(paths) > 1 else file.address] = _verify(path, file, str(path))
         if file.members is not None:
             extract(path, file.members, staging, str(path))
         else:
-            name = path.relative_to(base).as_posix() if base.is_dir() else file.to or path.name
             _place(path, staging, name, str(path))
     return digests
 
@@ -164,6 +172,12 @@ def _verify(path: Path, file: FileSpec, what: str) -> str:
     if file.sha256 is not None and got != file.sha256:
         raise wrong_digest(what, file.sha256, got)
     return got
+
+
+def _link(path: Path, staging: Path, name: str) -> None:
+    target = staging / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.symlink_to(path.resolve())
 
 
 def _place(path: Path, staging: Path, name: str, what: str) -> None:

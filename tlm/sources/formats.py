@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import csv
+import difflib
 import gzip
 import io
 import json
@@ -48,6 +49,12 @@ class Input:
         """The name whose suffixes tell the format."""
         return self.member or self.path.name
 
+    @property
+    def suffix(self) -> str:
+        """The last suffix that is not of a compression, in lower case."""
+        suffixes = [suffix for suffix in Path(self.name).suffixes if suffix.lower() not in _COMPRESSED]
+        return suffixes[-1].lower() if suffixes else ""
+
     def __str__(self) -> str:
         return f"{self.path}:{self.member}" if self.member else str(self.path)
 
@@ -57,11 +64,12 @@ def find(root: Path, globs: Globs) -> list[Input]:
 
     Raises TlmError for a glob that matches nothing, so that a misspelt one is not an empty data set.
     """
-    names = sorted(
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.is_file() and path.name != MANIFEST
-    )
+    paths = [path for path in root.rglob("*") if path.name != MANIFEST]
+    if gone := [path for path in paths if path.is_symlink() and not path.exists()]:
+        raise TlmError(
+            f"{gone[0]}: the file that it stands for, {gone[0].readlink()}, is gone; fetch it again"
+        )
+    names = sorted(path.relative_to(root).as_posix() for path in paths if path.is_file())
     found: dict[Input, None] = {}
     for glob in [globs] if isinstance(globs, str) else globs:
         pattern = glob_pattern(glob)
@@ -202,10 +210,14 @@ def rows(source: Input, options: Delimited, columns: Sequence[str]) -> Iterator[
     return _csv(source, options, columns, "\t" if kind == "tsv" else ",")
 
 
+def is_delimited(source: Input) -> bool:
+    """Whether a file's suffix is one of those that `rows` reads."""
+    return source.suffix in _KINDS
+
+
 def _kind(source: Input) -> str:
-    suffixes = [suffix for suffix in Path(source.name).suffixes if suffix not in _COMPRESSED]
-    if suffixes and suffixes[-1].lower() in _KINDS:
-        return _KINDS[suffixes[-1].lower()]
+    if is_delimited(source):
+        return _KINDS[source.suffix]
     raise TlmError(
         f"{source}: none of .csv, .tsv, .jsonl, .parquet; say which with `kind:` or narrow `files:`"
     )
@@ -214,7 +226,9 @@ def _kind(source: Input) -> str:
 def _require(source: Input, columns: Sequence[str], present: Sequence[str]) -> None:
     for column in columns:
         if column not in present:
-            raise TlmError(f"{source}: no column {column!r}; there are {', '.join(map(str, present))}")
+            close = difflib.get_close_matches(column, map(str, present), n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise TlmError(f"{source}: no column {column!r}{hint}; there are {', '.join(map(str, present))}")
 
 
 def _csv(

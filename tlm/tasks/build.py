@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
-from tlm.config.data import TaskSpec
+from tlm.config.data import Delimited, TaskSpec
 from tlm.errors import TlmError
 from tlm.tasks.parsers import Example, parse_examples
 from tlm.tasks.splits import SPLITS, duplicates, limited, split_examples, without_straddlers
@@ -93,11 +93,11 @@ def _tell(name: str, counts: Mapping[str, Any]) -> None:
 def _checked(example: Example, spec: TaskSpec) -> Example:
     """The example, if nothing is wrong with it."""
     if not example.label:
-        raise TlmError(f"{example.where}: no label")
+        raise TlmError(f"{example.where}: no label{_column(spec, 'label')}")
     if not example.text:
-        raise TlmError(f"{example.where}: empty text")
+        raise TlmError(f"{example.where}: empty text{_column(spec, 'text')}")
     if example.text_pair == "":
-        raise TlmError(f"{example.where}: empty second text of the pair")
+        raise TlmError(f"{example.where}: empty second text of the pair{_column(spec, 'text_pair')}")
     if spec.labels is not None and example.label not in spec.labels:
         raise TlmError(f"{example.where}: label {example.label!r} is not one of {', '.join(spec.labels)}")
     if spec.problem == "regression":
@@ -106,8 +106,18 @@ def _checked(example: Example, spec: TaskSpec) -> Example:
         except ValueError:
             finite = False
         if not finite:
-            raise TlmError(f"{example.where}: label {example.label!r} is not a number")
+            raise TlmError(
+                f"{example.where}: label {example.label!r}{_column(spec, 'label')} is not a number"
+            )
     return example
+
+
+def _column(spec: TaskSpec, role: Literal["text", "text_pair", "label"]) -> str:
+    """Where to look, and what else can be done, for rows of delimited files."""
+    if not isinstance(spec.parser, Delimited):
+        return ""
+    column = getattr(spec.parser, role)
+    return f" in column {column if isinstance(column, str) else ' and '.join(column)}"
 
 
 def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]:

@@ -58,12 +58,17 @@ def _delimited(parser: Delimited, source_dir: Path, left_out: Counter[str]) -> I
                 continue
             where = f"{source}: row {number}"
             label = clean(_string(values[parser.label]))
+            text = clean(" ".join(_string(values[column]) for column in texts))
+            pair = clean(_string(values[parser.text_pair])) if parser.text_pair else None
+            if parser.skip_empty and (not text or not label or pair == ""):
+                left_out["rows without text or label"] += 1
+                continue
             yield Example(
-                text=clean(" ".join(_string(values[column]) for column in texts)),
+                text=text,
                 label=parser.label_names.get(label, label),
                 document=_string(values[parser.document]) if parser.document else where,
                 where=where,
-                text_pair=clean(_string(values[parser.text_pair])) if parser.text_pair else None,
+                text_pair=pair,
                 split=split,
             )
 

@@ -27,7 +27,7 @@ class TrainingQuestions(Questions):
     @property
     def scales(self) -> str:
         """A pattern of the scales of which runs are built."""
-        return "|".join(map(re.escape, self.project.built))
+        return "|".join(map(re.escape, self.project.runnable))
 
     def threads(self, wildcards: Any) -> int:
         """Threads of one training job at the run's scale."""
@@ -60,10 +60,9 @@ class TrainingQuestions(Questions):
         spec, corpus = self._tokenizer(wildcards)
         return flags({"corpus": None if spec.pretrained else f"data/corpora/{corpus}"})
 
-    @cached_property
-    def stored_length(self) -> int:
+    def stored_length(self, wildcards: Any) -> int:
         """Tokens of a text that are stored."""
-        return shared.stored_length(self.project)
+        return shared.stored_length(self.project, wildcards.task)
 
     def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
         run = self.run(wildcards)
