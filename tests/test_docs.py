@@ -8,7 +8,7 @@ from test_workflow import snakemake
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(
-    r"^snakemake (?:-n )?(results/\S+)(?: --cores)?(?: --config (.*?))?(?:\s+#.*)?$", README, re.M
+    r"^snakemake (?:-n )?(results/\S+)(?: --cores all)?(?: --config (.*?))?(?:\s+#.*)?$", README, re.M
 )
 
 
@@ -37,3 +37,15 @@ def test_make_has_the_targets_that_the_readme_names():
     targets = set(re.findall(r"^make ([a-z0-9-]+)", README, re.M))
     rules = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert targets and targets <= rules
+
+
+def test_cores_are_always_given():
+    """Snakemake 9 refuses `--cores` without a number or `all`."""
+    import subprocess
+
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True).stdout
+    for name in names.split("\0"):
+        if (ROOT / name).suffix in (".md", ".py", ".smk", ".yaml", ".ipynb", "") and (ROOT / name).is_file():
+            text = (ROOT / name).read_text(errors="replace")
+            bare = re.search(r"snakemake [^`\n]*--cores(?! ?(?:all\b|\d|[\$N{\"'(|\\\\]))[^\n]*", text)
+            assert bare is None, f"{name}: {bare[0]}"
