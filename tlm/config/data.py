@@ -79,12 +79,17 @@ class Mixed(Strict):
     .txt and .md as `text`; all also compressed or inside a .zip."""
 
     format: Literal["mixed"]
+    """This kind of parser."""
     files: Globs = "**/*"
+    """Which files of the source."""
     text: str | list[str] = "text"
     """The column of delimited files with the text, or several that are joined by a space."""
     unit: Unit = "paragraph"
+    """What is a document of a text file, as for `text`."""
     lines: PositiveInt = 100
+    """For `unit: lines`."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
+    """Tried in this order on each file."""
 
 
 class MedlineSentences(Strict):

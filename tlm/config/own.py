@@ -44,10 +44,13 @@ class OwnSplit(Strict):
     """How the splits without a file of their own are made: by hash, the same for everybody."""
 
     dev: float = Field(0.1, ge=0, lt=1)
+    """Share of the rows that chooses the checkpoint."""
     test: float = Field(0.2, ge=0, lt=1)
+    """Share of the rows that is scored once, at the end."""
     document: str | None = None
     """Column whose equal values keep rows together in a split (author, patient, thread)."""
     seed: int = 1
+    """Another one gives another split."""
 
 
 class OwnTask(Strict):
@@ -61,7 +64,9 @@ class OwnTask(Strict):
     text_pair: str | None = None
     """The column with the second text of a pair."""
     label: str = "label"
+    """The column with the label, or the number to predict."""
     problem: Literal["classification", "regression"] = "classification"
+    """regression: the label is a number."""
     metric: Metric | None = None
     """By default macro-F1, or the mean of Pearson's and Spearman's correlation. It chooses the checkpoint on dev."""
     labels: list[str] | None = None
@@ -69,6 +74,7 @@ class OwnTask(Strict):
     label_names: dict[str, str] = {}
     """What labels of the files are called in the model: `{1: bad, 2: good}`. Equal names merge labels."""
     split: OwnSplit = OwnSplit()
+    """How splits without a file are made."""
     skip_empty: bool = False
     """Leave out rows without a text or a label, and count them; otherwise they are errors."""
     columns: list[str] | None = None
@@ -82,7 +88,7 @@ class OwnTask(Strict):
     limit: dict[Split, PositiveInt] = {}
     """At most so many rows of a split, as a fixed sample."""
     query: QuerySpec | None = None
-    """How its texts become queries; `{mode: rake}` or `{mode: top_terms, terms: 50}` for very long ones."""
+    """How its texts become queries, if not whole: for very long ones `{mode: top_terms, terms: 50}`."""
 
     _plain = field_validator("labels", "label_names", mode="before")(_texts)
 
@@ -134,9 +140,13 @@ class OwnCorpus(Strict):
     unit: Unit = "paragraph"
     """What is a document of a .txt: what stands between blank lines, a line, `lines` lines in a row, the whole file."""
     lines: PositiveInt = 100
+    """For `unit: lines`."""
     encodings: list[str] = ["utf-8"]
+    """Tried in this order on each file."""
     min_words: PositiveInt = 40
+    """Of a passage, unless its document is shorter."""
     max_words: PositiveInt = 120
+    """Of a passage: as many as `stage1.external_length` tokens hold, about three words in four tokens."""
 
     @field_validator("files")
     @classmethod
@@ -165,28 +175,40 @@ class OwnTraining(Strict):
     """How to train: a scale of config/scales/, and what differs from it. `tlm new` fills it from the data."""
 
     like: str = "demo"
+    """What is not said here is as in this scale."""
     seeds: list[int] | None = Field(None, min_length=1)
+    """Training seeds: each variant is trained once with each."""
     threads: PositiveInt | None = None
+    """Threads of one training job."""
     tokenizer: dict[str, Any] = {}
+    """Trained on the corpus."""
     model: dict[str, Any] = {}
+    """The encoder's shape."""
     embedding_init: dict[str, Any] = {}
+    """The co-occurrence start."""
     k: PositiveInt | None = None
+    """Passages that each training text retrieves."""
     stage1: dict[str, Any] = {}
+    """Language and task together; `budget` is replaced whole."""
     stage2: dict[str, Any] = {}
+    """The task alone."""
 
 
 class OwnSpec(Strict):
     """One file of config/own/."""
 
     description: str = ""
+    """For people, in one line: what the labels say of the texts."""
     language: str | None = None
     """For people and the model card, as ISO 639-1: en, de, zh."""
     licence: str = ""
     """Of the data: it stands in the model card."""
     task: OwnTask
+    """The labelled texts."""
     corpus: OwnCorpus | str
     """Or the name of a corpus that is declared: one of config/corpora.yaml, or another own task's."""
     training: OwnTraining = OwnTraining()
+    """Settings of the runs."""
 
     @model_validator(mode="after")
     def _apart(self) -> OwnSpec:

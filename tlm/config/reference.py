@@ -26,10 +26,11 @@ from pydantic.fields import FieldInfo
 
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import CorpusSpec, TaskSpec
+from tlm.config.own import OwnSpec
 from tlm.config.project import Experiments, Settings
 from tlm.config.scale import ScaleSpec
 from tlm.config.sources import SourceSpec
-from tlm.config.training import EmbeddingInitSpec, ModelSpec, Stage1Spec, Stage2Spec
+from tlm.config.training import EmbeddingInitSpec, ModelSpec, Stage1Spec, Stage2Spec, TokenizerSpec
 from tlm.config.variants import VariantSpec
 from tlm.errors import TlmError
 
@@ -48,6 +49,7 @@ FILES = (
     File("config/config.yaml", "config", Settings, "What to build, and how."),
     File("config/scales/*.yaml", "scale", ScaleSpec, "Parameters, corpus and training tokens (Section 4.1)."),
     File("config/experiments.yaml", "experiments", Experiments, "Variants, sweeps, tables and figures."),
+    File("config/own/*.yaml", "own", OwnSpec, "A task and a corpus of one's own; see docs/own-data.md."),
     File("config/tasks.yaml", "tasks", TaskSpec, "Labelled data, their splits and what is scored.", "tasks"),
     File("config/corpora.yaml", "corpora", CorpusSpec, "General text, cut into passages.", "corpora"),
     File("config/sources.yaml", "sources", SourceSpec, "Bytes, pinned by version and digest.", "sources"),
@@ -62,6 +64,8 @@ _RUN: dict[str, type[Strict]] = {
 PARTIAL: dict[tuple[str, str], type[Strict]] = {
     **{("ScaleSpec", key): model for key, model in _RUN.items()},
     **{("VariantSpec", key): model for key, model in _RUN.items()},
+    **{("OwnTraining", key): model for key, model in _RUN.items()},
+    ("OwnTraining", "tokenizer"): TokenizerSpec,
     ("SweepSpec", "stage1"): Stage1Spec,
 }
 """Mappings that hold some of the keys of a model; what a run lacks in the end is told when they are merged."""
