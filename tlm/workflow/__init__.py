@@ -7,10 +7,11 @@ here, where it is typed and tested. Every method takes Snakemake's wildcards.
 from tlm.workflow.answers import as_json, code
 from tlm.workflow.data import DataQuestions
 from tlm.workflow.figures import FigureQuestions
+from tlm.workflow.page import PageQuestions
 from tlm.workflow.tables import TableQuestions
 
 __all__ = ["Workflow", "as_json", "code"]
 
 
-class Workflow(DataQuestions, FigureQuestions, TableQuestions):
+class Workflow(DataQuestions, FigureQuestions, PageQuestions, TableQuestions):
     """The rules' questions, answered for one project."""

@@ -1,0 +1,207 @@
+"""The report of a task: what it says is what its artifacts hold, and its page shows it, to everybody, of any task."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from browser import PHONE
+from page_toy import ROWS, Toy, write_toy
+from sklearn.metrics import confusion_matrix, f1_score
+
+from tlm.errors import TlmError
+from tlm.evaluation.record import read_rows
+from tlm.results.page.gather import gather
+from tlm.results.page.render import most_errors, render
+from tlm.results.page.report import Report
+from tlm.results.page.runs import open_methods, open_stages
+
+HOSTILE = ("<script>alert('x')</script>", '"><img src=x onerror=alert(1)>', "{{ r.task }} & co")
+ARABIC = "قارب في الميناء " * 60
+
+TOYS = {
+    "three classes": Toy(),
+    "two classes, one seed": Toy(labels=("no", "yes"), seeds=(1,)),
+    "fifty classes": Toy(
+        labels=tuple(f"class number {number}" for number in range(50)), rows={**ROWS, "test": 600}
+    ),
+    "regression": Toy(regression=True),
+    "hostile pairs": Toy(labels=HOSTILE, texts=(*HOSTILE, ARABIC), pair=True),
+    "all right": Toy(right=dict.fromkeys(("tlm", "task-only", "random", "tfidf"), 1.0)),
+    "hidden test": Toy(rows={"train": 12, "dev": 60}),
+}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory) -> dict[str, Report]:
+    folder = tmp_path_factory.mktemp("reports")
+    return {
+        name: gather(*write_toy(folder / str(number), toy)) for number, (name, toy) in enumerate(TOYS.items())
+    }
+
+
+@pytest.fixture(scope="module")
+def pages(reports) -> dict[str, str]:
+    return {name: render(report) for name, report in reports.items()}
+
+
+class Reader(HTMLParser):
+    """Opened elements with their attributes, and the text that is seen."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open, self.text = [], [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+
+def test_scores_are_those_of_the_predictions(reports, tmp_path):
+    report = reports["three classes"]
+    spec, folders = write_toy(tmp_path, TOYS["three classes"])
+    methods = open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), "test")
+    for method, shown in zip(methods, report.methods, strict=True):
+        by_hand = [f1_score(run.labels, run.predictions, average="macro") for run in method.runs]
+        assert shown.by_seed == pytest.approx(by_hand)
+        assert shown.score.low < shown.score.value < shown.score.high
+    best = max(methods[0].runs, key=lambda run: run.metrics["dev"]["primary"])
+    assert report.shown == best.seed
+    assert [list(line) for line in report.confusion] == confusion_matrix(
+        best.labels, best.predictions, labels=list(report.labels)
+    ).tolist()
+    rows = read_rows(folders.task, "test")
+    sure = [mistake.confidence for mistake in report.mistakes]
+    assert len(sure) == 10 and sure == sorted(sure, reverse=True)
+    for mistake in report.mistakes:
+        place = rows.row_ids.tolist().index(mistake.row_id)
+        assert (rows.texts[place], rows.labels[place]) == (mistake.text, mistake.label)
+        assert mistake.prediction == best.predictions[place] != mistake.label
+
+
+def test_costs_and_facts_are_those_of_the_artifacts(reports):
+    report = reports["three classes"]
+    assert report.methods[0].cost.flops == 2e10 and report.methods[0].cost.memory == 10**9
+    assert report.methods[-1].cost.flops is None and report.methods[-1].cost.seconds == 0.3
+    assert (report.data.lengths["test"].median, report.data.lengths["test"].cut) == (12, 1.0)
+    assert reports["hostile pairs"].data.lengths["test"].median == 13
+    assert report.settings["stage1.optimizer.betas"] == "0.9, 0.98"
+    assert report.corpus.seconds == {}  # nobody measured
+    assert [curve.method for curve in report.stage1] == [
+        name for name in ("tlm", "task-only", "random") for _ in (1, 2)
+    ]
+
+
+def test_a_report_survives_its_file(reports):
+    for report in reports.values():
+        again = Report.model_validate_json(report.model_dump_json())
+        assert again.model_dump(mode="json") == report.model_dump(mode="json")
+
+
+def test_the_page_depends_on_the_report_alone(reports, pages):
+    report = reports["three classes"]
+    assert render(Report.model_validate_json(report.model_dump_json())) == pages["three classes"]
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_the_page_is_well_formed_and_needs_nothing_else(pages, name):
+    reader = Reader(pages[name])
+    assert not reader.open
+    tags = [tag for tag, _ in reader.elements]
+    assert "script" not in tags and tags.count("h1") == 1 and tags.count("main") == 1
+    links = [value for _, each in reader.elements for key, value in each.items() if key in ("src", "href")]
+    assert links and all(link.startswith(("#", "data:")) for link in links)
+    ids = [each["id"] for _, each in reader.elements if "id" in each]
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    pictures = [each for tag, each in reader.elements if tag == "img"]
+    assert pictures and all(len(each["alt"]) > 20 for each in pictures)
+    assert all(each.get("scope") for tag, each in reader.elements if tag == "th")
+    assert "nan" not in re.findall(r"\w+", reader.text.lower()) and "None" not in reader.text
+
+
+def test_texts_of_users_stay_texts(pages):
+    page = pages["hostile pairs"]
+    reader = Reader(page)
+    assert all(text in reader.text for text in HOSTILE)
+    assert not any(text in page for text in HOSTILE[:2])
+    assert not any(key.startswith("on") for _, each in reader.elements for key in each)
+    assert "default-src 'none'" in page
+    texts = [each for tag, each in reader.elements if tag == "span" and each.get("class") == "text"]
+    assert texts and all(each["dir"] == "auto" for each in texts)
+    assert ARABIC[:40] in reader.text and ARABIC not in reader.text  # long: cut
+    assert " …" in reader.text
+
+
+def test_tasks_without_classes_or_mistakes_have_a_page_too(reports, pages):
+    assert "Predicted against true" in pages["regression"] and "Confusion matrix" not in pages["regression"]
+    assert reports["regression"].calibration is None and 'id="trust"' not in pages["regression"]
+    assert "every test text is right" in pages["all right"]
+    assert reports["all right"].methods[0].score.low is None
+    assert reports["hidden test"].split == "dev" and "dev texts" in pages["hidden test"]
+    assert "one training seed" in pages["two classes, one seed"]
+
+
+def test_many_classes_are_a_picture_and_the_weakest_first(reports, pages):
+    assert '<table class="matrix">' in pages["three classes"]
+    assert '<table class="matrix">' not in pages["fifty classes"]
+    assert "The 10 weakest classes" in pages["fifty classes"]
+
+
+def test_of_very_many_classes_those_with_the_most_errors_are_drawn(reports, monkeypatch):
+    report = reports["fifty classes"]
+    monkeypatch.setattr("tlm.results.page.render.MATRIX", 20)
+    chosen = most_errors(report)
+    errors = [sum(line) - line[row] for row, line in enumerate(report.confusion)]
+    errors = [
+        own + sum(line[row] for line in report.confusion) - report.confusion[row][row]
+        for row, own in enumerate(errors)
+    ]
+    assert len(chosen) == 20 and chosen == sorted(chosen)
+    assert min(errors[row] for row in chosen) >= max(errors[row] for row in range(50) if row not in chosen)
+    assert "The 20 classes with the most errors of 50" in render(report)
+
+
+def test_a_run_that_is_missing_or_read_other_rows_is_named(tmp_path):
+    spec, folders = write_toy(tmp_path / "one", Toy())
+    stages = open_stages(folders.stages)
+    with pytest.raises(TlmError, match="tlm/seed1 is missing"):
+        open_methods(spec.methods, folders.evaluations[1:], stages, "test")
+    _, others = write_toy(tmp_path / "two", Toy(rows={**ROWS, "test": 60}))
+    with pytest.raises(TlmError, match="other rows"):
+        open_methods(spec.methods, [folders.evaluations[0], *others.evaluations[1:]], stages, "test")
+    with pytest.raises(TlmError, match="a stage of training"):
+        open_stages([folders.task])
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_a_browser_shows_the_page_without_complaint(pages, name, chromium, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(pages[name], encoding="utf-8")
+    page = chromium.open(path, PHONE)
+    assert not page.errors and not page.warnings and not page.broken_images() and not page.too_wide()
+    assert page.requests == [path.resolve().as_uri()]
+    assert page.evaluate("document.querySelectorAll('script').length") == 0
+    page.resize(1280, 900)
+    assert not page.too_wide()
+
+
+def test_a_printed_page_shows_what_is_folded_away(pages, chromium, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(pages["three classes"], encoding="utf-8")
+    page = chromium.open(path)
+    assert page.pdf(tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    shown = "document.querySelector('#made ~ details table').checkVisibility({contentVisibilityAuto: true})"
+    assert not page.evaluate(shown)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    assert page.evaluate(shown)

@@ -1,0 +1,105 @@
+"""What a page tells people to look at: notes on the data, and what could be done next; each by a rule.
+
+Place in the flow: `report.Report` → here → `render`. Every line names the number that made it appear; where nothing is
+remarkable, nothing is said.
+"""
+
+from __future__ import annotations
+
+from tlm.results.page import words
+from tlm.results.page.report import Report
+from tlm.results.page.worth import CHEAPER
+
+CUT = 0.2  # of the texts are longer than what the model reads
+FEW = 20  # training texts of a class
+TESTED = 200  # texts: fewer leave intervals wider than most differences
+SURE = 0.1  # calibration error beyond what chance explains
+REPEATED = 0.01  # of scored texts that were trained on
+
+
+def data_notes(report: Report) -> list[str]:
+    """Duplicates, contamination and what was left out, in sentences."""
+    data, notes = report.data, []
+    across = [
+        (data.duplicates[f"{later}_in_{earlier}"], later, earlier)
+        for later, earlier in (("dev", "train"), ("test", "train"), ("test", "dev"))
+        if later in data.rows and earlier in data.rows
+    ]
+    if found := [each for each in across if each[0]]:
+        notes += [
+            f"{words.counted(rows, f'{later} text')} of {words.count(data.rows[later])} "
+            f"{_verb(rows, 'occur')} in {earlier} too, letter case aside."
+            for rows, later, earlier in found
+        ]
+    else:
+        notes.append("No text occurs in two splits.")
+    if removed := {split: rows for split, rows in data.removed.items() if rows}:
+        told = words.listed([f"{words.count(rows)} from {split}" for split, rows in removed.items()])
+        notes.append(f"Left out because the same text stands in another split: {told}.")
+    within = sum(data.duplicates[f"within_{split}"] for split in data.rows)
+    if within:
+        notes.append(f"{words.counted(within, 'text')} {_verb(within, 'repeat')} another of its split.")
+    if conflicts := data.duplicates["conflicting_labels"]:
+        notes.append(f"{words.counted(conflicts, 'text')} {'has' if conflicts == 1 else 'have'} two labels.")
+    notes += [
+        f"Left out while reading: {words.count(rows)} {what}." for what, rows in data.left_out.items() if rows
+    ]
+    notes += [
+        f"{words.counted(each.found, f'{each.split} text')} of {words.count(each.rows)} "
+        f"{_verb(each.found, 'stand')} in the passages that were read in stage 1."
+        for each in report.contamination
+    ]
+    if not report.contamination:
+        notes.append("Whether the corpus holds texts of dev or test was not looked into.")
+    return notes
+
+
+def _verb(rows: int, verb: str) -> str:
+    return f"{verb}s" if rows == 1 else verb
+
+
+def advice(report: Report) -> list[str]:
+    """What could be done next."""
+    data, lines = report.data, []
+    if report.verdict.answer == "no":
+        best = max(
+            (method for method in report.methods if method.name in CHEAPER),
+            key=lambda method: method.score.value,
+        )
+        lines.append(f"Use {best.label} instead: it scores more, and costs less.")
+    rows = data.rows[report.split]
+    if rows < TESTED:
+        lines.append(
+            f"There are only {words.counted(rows, f'{report.split} text')}: "
+            "label some hundreds more, to know what the scores are."
+        )
+    few = [label for label, count in data.labels.get("train", {}).items() if count < FEW]
+    if few:
+        shown = [words.shortened(label, 40) for label in few[:5]] + (
+            [f"{len(few) - 5} others"] if len(few) > 5 else []
+        )
+        lines.append(f"Label more texts of {words.listed(shown)}: fewer than {FEW} are trained on.")
+    cut = data.lengths["train"].cut
+    if cut >= CUT:
+        lines.append(
+            f"{words.percent(cut)} % of the training texts are longer than the {data.length} tokens that the model "
+            "reads. If what matters stands at their end, raise `model.max_length`, `stage1.internal_length` and "
+            "`stage2.length`."
+        )
+    if data.duplicates["conflicting_labels"]:
+        lines.append(
+            "Equal texts with different labels put a limit to every score: settle which label is right."
+        )
+    scored = data.duplicates.get(f"{report.split}_in_train", 0)
+    if scored > REPEATED * rows:
+        lines.append(
+            f"Take the {words.counted(scored, 'text')} out of {report.split} that "
+            "the model has trained on: they flatter the scores."
+        )
+    if (found := report.calibration) and found.error.value - found.by_chance > SURE:
+        lines.append(
+            "Do not take the probabilities at their word: fit a temperature on dev before you set a threshold."
+        )
+    if len(report.methods[0].seeds) == 1:
+        lines.append("Train with more seeds (`seeds:`) before you trust a small difference.")
+    return lines

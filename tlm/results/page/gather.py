@@ -1,0 +1,137 @@
+"""From the artifacts of a task's runs to its report.
+
+Place in the flow: the rule `task_report` → here → `results/tasks/<task>/report.json` and the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from tlm.artifacts import read_manifest
+from tlm.config.page import PageSpec
+from tlm.evaluation.record import Task, read_rows, read_task
+from tlm.results.examples import build_examples
+from tlm.results.page import facts, quality, worth
+from tlm.results.page.report import Method, Report
+from tlm.results.page.runs import (
+    MethodRuns,
+    best_on_dev,
+    open_methods,
+    open_stages,
+    scored_split,
+)
+from tlm.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where everything lies that a report is made from."""
+
+    task: Path
+    tokens: Path
+    corpus: Path
+    retrieval: Path
+    evaluations: Sequence[Path]
+    stages: Sequence[Path]
+    benchmarks: Mapping[str, Path]
+    """Step → Snakemake's measurement of it; a file that is absent is left out."""
+
+
+def gather(spec: PageSpec, folders: Folders) -> Report:
+    """The report of `spec.task`. Raises TlmError for a run that is missing or was evaluated on other rows."""
+    task = read_task(folders.task)
+    split = scored_split(folders.evaluations)
+    methods = open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), split)
+    rows = read_rows(folders.task, split)
+    compared = worth.compare(methods, task.metric, task.labels)
+    described = tuple(_method(method, compared.scores[method.spec.name], split) for method in methods)
+    shown = best_on_dev(methods[0].runs)
+    return Report(
+        task=task.name,
+        scale=spec.scale,
+        own=spec.own,
+        problem="regression" if task.regression else "classification",
+        metric=task.metric,
+        labels=task.labels,
+        split=split,
+        methods=described,
+        differences=compared.differences,
+        verdict=worth.verdict(
+            compared.differences,
+            score=described[0].score,
+            metric=task.metric,
+            rows=len(rows.texts),
+            split=split,
+            by_seed=described[0].by_seed,
+        ),
+        shown=shown.seed,
+        **_quality(task, folders.task, methods, split),
+        stage1=facts.stage1_curves(methods),
+        stage2=facts.stage2_curves(methods),
+        examples=tuple(
+            build_examples(spec.examples, folders.task, folders.retrieval, folders.corpus)["examples"]
+        ),
+        data=facts.data(folders.task, folders.tokens, spec.length),
+        corpus=facts.corpus(
+            folders.corpus, folders.retrieval, shown, k=spec.k, benchmarks=folders.benchmarks
+        ),
+        contamination=(),
+        settings=facts.settings(shown),
+        versions=facts.versions(shown),
+        model=spec.model,
+        made_from={
+            str(folder): read_manifest(folder).digest
+            for folder in (folders.task, folders.corpus, folders.retrieval, *folders.evaluations)
+        },
+    )
+
+
+def _method(method: MethodRuns, score: Estimate, split: str) -> Method:
+    records = [run.metrics for run in method.runs]
+    losses = [record["dev"]["mlm_loss"] for record in records]
+    return Method(
+        name=method.spec.name,
+        label=method.spec.label,
+        variant=method.spec.variant,
+        seeds=method.spec.seeds,
+        score=worth.estimate(score),
+        by_seed=score.by_seed,
+        metrics={
+            name: sum(record[split]["metrics"][name] for record in records) / len(records)
+            for name in records[0][split]["metrics"]
+        },
+        mlm_loss=None if None in losses else sum(losses) / len(losses),
+        cost=facts.cost(method),
+    )
+
+
+def _quality(task: Task, task_dir: Path, methods: Sequence[MethodRuns], split: str) -> dict[str, object]:
+    """What is seen of the shown run, by the names of the report's fields."""
+    run, rows = best_on_dev(methods[0].runs), read_rows(task_dir, split)
+    others = [method for method in methods if method.spec.name == "tfidf"]
+    surest = quality.mistakes(run, others, rows)
+    if task.regression:
+        train = pq.read_table(task_dir / "train.parquet", columns=["label"])["label"].to_pylist()
+        return {
+            "accuracy": None,
+            "classes": (),
+            "confusion": (),
+            "calibration": None,
+            "regression": quality.regression(run, train),
+            "mistakes": surest,
+            "wrong": 0,
+        }
+    matrix = quality.confusion(run, task.labels)
+    return {
+        "accuracy": quality.accuracy(matrix),
+        "classes": quality.classes(run, task.labels, matrix),
+        "confusion": tuple(map(tuple, matrix.tolist())),
+        "calibration": quality.calibration(run),
+        "regression": None,
+        "mistakes": surest,
+        "wrong": int((run.labels != run.predictions).sum()),
+    }

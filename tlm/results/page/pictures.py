@@ -1,0 +1,171 @@
+"""The figures of a page, each as one `data:` address and the words that stand for it where it cannot be seen.
+
+Place in the flow: `report.Report` → here → `render`. Narrow enough to be read on a phone; vector graphics, so that
+print is sharp. Drawing of calibration and learning curves is that of `tlm.results.figures`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tlm.results.figures.calibration import draw_reliability
+from tlm.results.figures.learning import Measured, draw_curves
+from tlm.results.figures.style import GREY, INK, SERIES, SMALL, new_figure, styled
+from tlm.results.page import words
+from tlm.results.page.report import Curve, Report
+
+WIDTH = 3.6  # inches: on a phone, letters of 7 points are still as high as small print
+LEGIBLE = 60  # classes of a matrix whose names can still be read
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image for `src`, and its text alternative."""
+
+    source: str
+    alt: str
+
+
+def as_source(figure: Figure) -> str:
+    """The figure as SVG in a `data:` address, without a date: equal figures give equal addresses."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def differences(report: Report, labels: Mapping[str, str]) -> Picture:
+    """TLM's lead over each rival with its interval."""
+    found = report.differences
+    with styled():
+        canvas = new_figure(WIDTH, 0.75 + 0.32 * len(found))
+        axes = canvas.subplots()
+        values = [100 * each.difference.value for each in found]
+        low = [100 * (each.difference.value - (each.difference.low or 0)) for each in found]
+        high = [100 * ((each.difference.high or 0) - each.difference.value) for each in found]
+        places = np.arange(len(found))[::-1]
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.errorbar(
+            values, places, xerr=[low, high], fmt="o", color=SERIES[0]["color"], capsize=3, markersize=5
+        )
+        axes.set_yticks(places, [f"over {labels[each.rival]}" for each in found])
+        axes.set_ylim(-0.6, len(found) - 0.4)
+        axes.set_xlabel("TLM’s lead in points, with 95 % intervals")
+        axes.grid(axis="y", visible=False)
+        source = as_source(canvas)
+    told = "; ".join(
+        f"over {labels[each.rival]} {words.signed(each.difference.value)} "
+        f"{words.interval(each.difference, 'signed')}"
+        for each in found
+    )
+    return Picture(source, f"TLM’s lead in points with 95 % intervals: {told}.")
+
+
+def confusion(report: Report, chosen: Sequence[int]) -> Picture:
+    """The matrix of the classes `chosen`, rows as shares of the true class; for more classes than a table can show."""
+    matrix = np.array(report.confusion)[np.ix_(chosen, chosen)]
+    rows = np.array(report.confusion)[list(chosen)].sum(axis=1, keepdims=True)
+    names = [words.shortened(report.labels[each], 18) for each in chosen]
+    side = len(chosen)
+    with styled():
+        canvas = new_figure(WIDTH * 1.6, WIDTH * 1.6)
+        axes = canvas.subplots()
+        image = axes.imshow(
+            np.divide(matrix, rows, out=np.zeros(matrix.shape), where=rows > 0),
+            cmap="Greys",
+            vmin=0,
+            vmax=1,
+            aspect="equal",
+        )
+        size = min(SMALL, 72 * WIDTH * 1.15 / side)
+        axes.set_xticks(range(side), names, rotation=90, fontsize=size)
+        axes.set_yticks(range(side), names, fontsize=size)
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.grid(visible=False)
+        canvas.colorbar(image, ax=axes, shrink=0.5, label="share of the true class")
+        source = as_source(canvas)
+    right = np.trace(matrix) / max(1, rows.sum())
+    return Picture(
+        source,
+        f"Confusion matrix of {side} classes: {words.percent(right)} % of their rows lie on the diagonal. "
+        "The most frequent confusions stand in the table beside it.",
+    )
+
+
+def scatter(report: Report) -> Picture:
+    """Predicted against true numbers."""
+    assert report.regression is not None
+    truth, guess = np.array(report.regression.truth), np.array(report.regression.prediction)
+    low, high = float(min(truth.min(), guess.min())), float(max(truth.max(), guess.max()))
+    with styled():
+        canvas = new_figure(WIDTH, WIDTH)
+        axes = canvas.subplots()
+        axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle="--", label="as true")
+        axes.scatter(
+            truth, guess, s=10, alpha=min(1.0, 60 / len(truth) + 0.2), color=SERIES[0]["color"], linewidth=0
+        )
+        axes.set(xlabel="true", ylabel="predicted", aspect="equal")
+        axes.legend(loc="upper left", frameon=False)
+        source = as_source(canvas)
+    mean = report.regression.mean_absolute_error
+    return Picture(
+        source,
+        f"Predicted against true numbers of {words.counted(len(truth), 'row')}; "
+        f"mean absolute error {words.number(mean.value)}.",
+    )
+
+
+def calibration(report: Report) -> Picture:
+    """How often the model is right against how sure it is."""
+    assert report.calibration is not None
+    found = report.calibration.reliability("TLM")
+    with styled():
+        canvas = new_figure(WIDTH, WIDTH * 0.95)
+        upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        draw_reliability(upper, lower, [found])
+        lower.set_xlabel("probability of the prediction")
+        source = as_source(canvas)
+    told = "; ".join(
+        f"{words.percent(each.confidence)} % sure: {words.percent(each.accuracy)} % right of "
+        f"{words.counted(each.rows, 'text')}"
+        for each in found.bins
+    )
+    return Picture(source, f"Reliability diagram. {told}.")
+
+
+def learning(curves: Sequence[Curve], labels: Mapping[str, str], *, x: str, y: str, percent: bool) -> Picture:
+    """Values of every method against tokens: mean over the seeds with their range."""
+    unit = 100 if percent else 1
+    measured = [
+        Measured(labels[each.method], each.seed, each.tokens, tuple(unit * value for value in each.values))
+        for each in curves
+    ]
+    with styled():
+        canvas = new_figure(WIDTH, WIDTH * 0.8)
+        axes = canvas.subplots()
+        draw_curves(axes, measured)
+        axes.set(xlabel=x, ylabel=y)
+        handles, names = axes.get_legend_handles_labels()
+        canvas.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, handlelength=3)
+        source = as_source(canvas)
+    told = "; ".join(
+        f"{label} from {words.number(first)} to {words.number(last)}"
+        for label, first, last in _ends(measured)
+    )
+    return Picture(source, f"{y} against {x}: {told}.")
+
+
+def _ends(measured: Sequence[Measured]) -> list[tuple[str, float, float]]:
+    """Label, first and last value, mean over its seeds."""
+    found = []
+    for label in dict.fromkeys(each.label for each in measured):
+        own = [each.losses for each in measured if each.label == label]
+        found.append(
+            (label, float(np.mean([each[0] for each in own])), float(np.mean([each[-1] for each in own])))
+        )
+    return found

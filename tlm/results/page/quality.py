@@ -1,0 +1,114 @@
+"""Where a model is right and wrong: classes, confusions, calibration, errors of numbers, its surest mistakes.
+
+Place in the flow: one run of TLM on the scored split → `report.Report`. Intervals: precision and recall are shares of
+rows (Wilson); F1 is resampled over the rows (`tlm.statistics`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlm.evaluation.record import Rows
+from tlm.results.calibration import confidences, reliability
+from tlm.results.page.report import Calibration, Class, Estimate, Mistake, Regression
+from tlm.results.page.runs import MethodRuns, ScoredRun
+from tlm.results.page.worth import estimate
+from tlm.statistics import bootstrap, scores, wilson
+
+POINTS = 2000  # of a scatter plot: more cannot be told apart
+MISTAKES = 10
+
+
+def share(hits: int, rows: int) -> Estimate | None:
+    """hits / rows with Wilson's interval; None of no rows."""
+    if not rows:
+        return None
+    interval = wilson(hits, rows)
+    return Estimate(value=hits / rows, low=interval.low, high=interval.high)
+
+
+def confusion(run: ScoredRun, labels: Sequence[str]) -> np.ndarray:
+    """Rows by true and predicted class, (classes, classes), in the order of `labels`."""
+    place = {label: number for number, label in enumerate(labels)}
+    matrix = np.zeros((len(labels), len(labels)), np.int64)
+    for truth, guess in zip(run.labels, run.predictions, strict=True):
+        matrix[place[truth], place[guess]] += 1
+    return matrix
+
+
+def classes(run: ScoredRun, labels: Sequence[str], matrix: np.ndarray) -> tuple[Class, ...]:
+    """Every class with its scores, in the order of `labels`."""
+    found = []
+    for number, label in enumerate(labels):
+        rows, predicted, hits = (
+            int(matrix[number].sum()),
+            int(matrix[:, number].sum()),
+            int(matrix[number, number]),
+        )
+        (f1,) = scores("f1", run.labels == label, [run.predictions == label], (False, True))
+        found.append(
+            Class(
+                label=label,
+                rows=rows,
+                predicted=predicted,
+                precision=share(hits, predicted),
+                recall=share(hits, rows),
+                f1=estimate(f1),
+            )
+        )
+    return tuple(found)
+
+
+def accuracy(matrix: np.ndarray) -> Estimate | None:
+    """Share of rows that are right."""
+    return share(int(np.trace(matrix)), int(matrix.sum()))
+
+
+def calibration(run: ScoredRun) -> Calibration:
+    """How often the model is right against how sure it is."""
+    assert run.probabilities is not None
+    return Calibration.of(reliability("TLM", *confidences(run.probabilities, run.labels, run.predictions)))
+
+
+def regression(run: ScoredRun, train_labels: Sequence[float]) -> Regression:
+    """Predicted against true numbers: at most `POINTS` rows at an even stride, errors over all."""
+    truth, guess = run.labels.astype(float), run.predictions.astype(float)
+    shown = np.unique(np.linspace(0, len(truth) - 1, min(POINTS, len(truth))).astype(int))
+    error = bootstrap(np.abs(guess - truth), np.mean)
+    return Regression(
+        truth=tuple(truth[shown].tolist()),
+        prediction=tuple(guess[shown].tolist()),
+        rows=len(truth),
+        mean_absolute_error=estimate(error),
+        baseline_error=float(np.abs(truth - np.median(train_labels)).mean()),
+    )
+
+
+def mistakes(run: ScoredRun, others: Sequence[MethodRuns], rows: Rows) -> tuple[Mistake, ...]:
+    """The wrong rows of which the model is surest (of numbers: the farthest off), surest first, ties by row."""
+    if run.probabilities is None:
+        sure = np.abs(run.predictions.astype(float) - run.labels.astype(float))
+        wrong = np.flatnonzero(sure > 0)
+    else:
+        sure = run.probabilities.max(axis=1)
+        wrong = np.flatnonzero(run.labels != run.predictions)
+    chosen = wrong[np.lexsort((wrong, -sure[wrong]))][:MISTAKES]
+    return tuple(
+        Mistake(
+            row_id=int(run.row_ids[row]),
+            text=rows.texts[row],
+            text_pair=rows.pairs[row] if rows.pairs else None,
+            label=said(run.labels[row]),
+            prediction=said(run.predictions[row]),
+            confidence=None if run.probabilities is None else float(sure[row]),
+            others={other.spec.name: said(other.runs[0].predictions[row]) for other in others},
+        )
+        for row in chosen
+    )
+
+
+def said(label: str | float) -> str:
+    """A label to read: numbers to three digits."""
+    return str(label) if isinstance(label, str) else f"{float(label):.3g}"

@@ -1,0 +1,145 @@
+"""The runs of a page, opened: what they predicted on one split, what they cost and how their stages went.
+
+Place in the flow: evaluation, stage 1 and stage 2 artifacts → here → every other module of this package. All runs
+must have read the same rows: what is compared is paired.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tlm.artifacts import Manifest, read_manifest
+from tlm.config.page import MethodSpec
+from tlm.errors import TlmError
+from tlm.evaluation.record import KIND, TIMING
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Stage 1 or stage 2 of a run: its manifest, its record, and the seconds and bytes that it took."""
+
+    folder: Path
+    manifest: Manifest
+    record: Mapping[str, Any]
+    timing: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """One evaluated run on one split; arrays are (rows,), probabilities (rows, classes) or None for numbers."""
+
+    folder: Path
+    manifest: Manifest
+    seed: int
+    metrics: Mapping[str, Any]
+    flops: Mapping[str, Any]
+    seconds: float
+    stages: Mapping[str, Stage]
+    row_ids: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
+    probabilities: np.ndarray | None
+
+    @property
+    def dev(self) -> float:
+        """The task's metric on dev."""
+        return float(self.metrics["dev"]["primary"])
+
+
+@dataclass(frozen=True)
+class MethodRuns:
+    """A method and its runs, one a seed."""
+
+    spec: MethodSpec
+    runs: tuple[ScoredRun, ...]
+
+
+def open_stages(folders: Sequence[Path]) -> dict[str, Stage]:
+    """Digest → stage. Raises TlmError for a folder that holds none."""
+    opened = {}
+    for folder in folders:
+        manifest = read_manifest(folder)
+        if manifest.kind not in ("stage1", "stage2"):
+            raise TlmError(
+                f"{folder}: holds a {manifest.kind!r} artifact where a stage of training is needed"
+            )
+        record, timing = _read(folder / "record.json"), _read(folder / TIMING)
+        opened[manifest.digest] = Stage(folder, manifest, record, timing)
+    return opened
+
+
+def open_methods(
+    methods: Sequence[MethodSpec], evaluations: Sequence[Path], stages: Mapping[str, Stage], split: str
+) -> tuple[MethodRuns, ...]:
+    """Every method with its runs on `split`, in the order of their seeds.
+
+    Raises TlmError for a run that is missing, and for runs that were evaluated on different rows.
+    """
+    runs = [_open(folder, stages, split) for folder in evaluations]
+    found = {(run.manifest.parameters["variant"], run.seed): run for run in runs}
+    opened = []
+    for method in methods:
+        for seed in method.seeds:
+            if (method.variant, seed) not in found:
+                raise TlmError(
+                    f"{method.name}: run {method.variant}/seed{seed} is missing; give its evaluation"
+                )
+        opened.append(MethodRuns(method, tuple(found[method.variant, seed] for seed in method.seeds)))
+    first = opened[0].runs[0]
+    for run in runs:
+        same = run.manifest.inputs["task"] == first.manifest.inputs["task"]
+        if not same or not np.array_equal(run.row_ids, first.row_ids):
+            raise TlmError(f"{run.folder}: evaluated on other rows than {first.folder}; evaluate both again")
+    return tuple(opened)
+
+
+def scored_split(evaluations: Sequence[Path]) -> str:
+    """`test`, or `dev` where the task keeps its test labels secret."""
+    counts = [read_manifest(folder, KIND).counts for folder in evaluations]
+    return "test" if all("test" in each for each in counts) else "dev"
+
+
+def best_on_dev(runs: Sequence[ScoredRun]) -> ScoredRun:
+    """The run with the highest dev score, the first of equals: test has no say in which model is used."""
+    return max(runs, key=lambda run: run.dev)
+
+
+def _open(folder: Path, stages: Mapping[str, Stage], split: str) -> ScoredRun:
+    manifest = read_manifest(folder, KIND)
+    table = pq.read_table(folder / "predictions.parquet", filters=[("split", "=", split)])
+    probabilities = None
+    if "probabilities" in table.column_names:
+        flat = table["probabilities"].combine_chunks().flatten().to_numpy()
+        probabilities = flat.reshape(table.num_rows, -1).astype(np.float64)
+    return ScoredRun(
+        folder=folder,
+        manifest=manifest,
+        seed=int(manifest.parameters["seed"]),
+        metrics=_read(folder / "metrics.json"),
+        flops=_read(folder / "flops.json"),
+        seconds=float(_read(folder / TIMING)["train_seconds"]),
+        stages={
+            role: stages[digest]
+            for role, digest in manifest.inputs.items()
+            if role in ("stage1", "stage2") and digest in stages
+        },
+        row_ids=table["row_id"].to_numpy(),
+        labels=np.array(table["label"].to_pylist()),
+        predictions=np.array(table["prediction"].to_pylist()),
+        probabilities=probabilities,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"not JSON ({error})"
+        raise TlmError(f"{path}: {reason}; delete {path.parent} and build it again") from None

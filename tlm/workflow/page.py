@@ -1,0 +1,113 @@
+"""What the rule of page.smk asks: the runs that a task's report compares, and all that they were made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tlm.config import runs, shared
+from tlm.config.experiments import ExamplesSpec
+from tlm.config.page import METHODS, MethodSpec, PageSpec
+from tlm.config.project import Project
+from tlm.config.runs import Run, manifest
+from tlm.config.selections import retrieval_folder
+from tlm.errors import TlmError
+from tlm.workflow.answers import Questions, as_json, told
+
+_EXAMPLES = ExamplesSpec(title="What was retrieved", queries=3, passages=2)
+
+
+class PageQuestions(Questions):
+    """Reports of tasks."""
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return getattr(self.project, "own", {})
+
+    def _view(self, task: str) -> Project:
+        """The project seen from the scale that runs the task: its own, or the chosen one."""
+        if task in self._own:
+            return self.project.at(task)
+        if task not in self.project.scale.all_tasks:
+            known = ", ".join([*self.project.scale.all_tasks, *self._own])
+            raise TlmError(
+                f"no report of task {task!r}: scale {self.project.settings.scale} has {known}; for the tasks of "
+                "another scale add --config scale=<scale>"
+            )
+        return self.project
+
+    def _runs(self, task: str) -> dict[str, list[Run]]:
+        """Method → its runs, one a seed; TF-IDF draws no random numbers and has one."""
+        view = self._view(task)
+        if missing := [name for name in METHODS if name not in view.variants]:
+            raise TlmError(
+                f"no report of task {task!r}: scale {view.settings.scale} has no variant {missing[0]!r}, which a "
+                "report compares TLM with; add it to the sweep of K (`sweeps:` of the scale)"
+            )
+        return {
+            name: [
+                runs.resolve(view, task, name, seed)
+                for seed in (view.seeds[:1] if view.variant(name).method == "tfidf" else view.seeds)
+            ]
+            for name in METHODS
+        }
+
+    @told
+    def page_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
+        """The task, its tokens, retrieval and corpus; evaluations and stages of all methods and seeds."""
+        found = self._runs(wildcards.task)
+        every = [run for each in found.values() for run in each]
+        first = found["tlm"][0]
+        k = shared.largest_k(self._view(wildcards.task), first.corpus, wildcards.task)
+        trained = [run for run in every if run.spec is not None]
+        stages = [run.stage1 for run in trained] + [run.model for run in trained]
+        return {
+            "task": manifest(f"data/tasks/{wildcards.task}"),
+            "tokens": manifest(first.internal_tokens),
+            "corpus": manifest(f"data/corpora/{first.corpus}"),
+            "retrieval": manifest(retrieval_folder(first.corpus, wildcards.task, k)),
+            "evaluations": [manifest(run.evaluation) for run in every],
+            "stages": [manifest(folder) for folder in dict.fromkeys(stages) if folder],
+        }
+
+    def page_flags(self, wildcards: Any, input: Any) -> str:
+        """The same as flags of its script, and where Snakemake measured what comes before training."""
+        names = ("task", "tokens", "corpus", "retrieval", "evaluations", "stages")
+        found = []
+        for name in names:
+            given = [input[name]] if isinstance(input[name], str) else input[name]
+            found += [f"--{name}", *(str(Path(path).parent) for path in given)]
+        _, corpus, task, top = Path(input.retrieval).parent.parts[-4:]
+        steps = {
+            "corpus": f"corpus/{corpus}",
+            "index": f"index/{corpus}",
+            "retrieval": f"retrieve/{corpus}-{task}-{top}",
+        }
+        found += ["--benchmarks", *(f"{step}=benchmarks/{file}.tsv" for step, file in steps.items())]
+        return " ".join(found)
+
+    def page_spec(self, wildcards: Any) -> str:
+        """What the report's script is told."""
+        found = self._runs(wildcards.task)
+        view = self._view(wildcards.task)
+        own = wildcards.task in self._own
+        return as_json(
+            PageSpec(
+                task=wildcards.task,
+                scale=view.settings.scale,
+                own=own,
+                methods=tuple(
+                    MethodSpec(
+                        name=name,
+                        label=METHODS[name],
+                        variant=each[0].variant,
+                        seeds=tuple(run.seed for run in each),
+                    )
+                    for name, each in found.items()
+                ),
+                k=runs.merged(view, wildcards.task, "tlm")["k"],
+                length=found["tlm"][0].length,
+                examples=_EXAMPLES,
+                model=f"models/{wildcards.task}",
+            )
+        )

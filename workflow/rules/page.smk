@@ -1,0 +1,37 @@
+# The report of one task: what its model can do, whether TLM was worth it, and what it was made from.
+
+
+rule task_report:
+    """A page that needs nothing else, and the same as data (docs/task-report.md)."""
+    input:
+        unpack(ASK.page_inputs),
+        script="scripts/task_report.py",
+        page=["tlm/results/page/page.html", "tlm/results/page/page.css"],
+        code=code(
+            "artifacts.py",
+            "config/page.py",
+            "evaluation/record.py",
+            "results/calibration.py",
+            "results/examples.py",
+            "results/figures/calibration.py",
+            "results/figures/learning.py",
+            "results/figures/style.py",
+            "results/page",
+            "statistics.py",
+        ),
+    output:
+        json="results/tasks/{task}/report.json",
+        html="results/tasks/{task}/report.html",
+    log:
+        "logs/task_report/{task}.log",
+    benchmark:
+        "benchmarks/task_report/{task}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.page_spec,
+        made_from=ASK.page_flags,
+    shell:
+        "python {input.script} --spec {params.spec:q} {params.made_from}"
+        " --json {output.json} --html {output.html} 2>&1 | tee {log}"
