@@ -1,13 +1,16 @@
 """Which runs and cells a figure shows at a scale."""
 
+import re
+
 import pytest
 import yaml
 from conftest import ROOT
 
-from tlm.config import shown
-from tlm.config.figures import HeadsFigure, PerformanceFigure
+from tlm.config import measured, shown
+from tlm.config.figures import HeadsFigure, MeasuredFigure, PerformanceFigure
 from tlm.config.project import load_project
 from tlm.errors import TlmError
+from tlm.results.costs import STAGES
 
 SETTINGS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 SCALES = sorted(path.stem for path in (ROOT / "config/scales").glob("*.yaml"))
@@ -30,6 +33,9 @@ def test_every_shipped_figure_resolves_at_every_scale(scale):
             assert resolved.task in found.scale.tasks
             folders = shown.heads_folders(found, name)
             assert len(folders) == len(resolved.models) and all("/attention" in each for each in folders)
+        if isinstance(resolved.figure, MeasuredFigure):
+            assert {part.task for part in resolved.parts} == set(found.scale.tasks)
+            assert all(path.endswith("/manifest.json") for path in measured.inputs(resolved.parts))
         if isinstance(resolved.figure, PerformanceFigure):
             assert len(shown.performance_cells(found, name)) == 2 * len(resolved.rows)
     count = len(found.scale.tasks) * len(shown.models(found)) * len(found.seeds)
@@ -58,8 +64,46 @@ def test_the_sentences_are_the_papers():
     ]
 
 
+def labels(resolved, task):
+    return list(dict.fromkeys(part.label for part in resolved.parts if part.task == task))
+
+
+def test_measurements_set_the_scales_rival_beside_ours():
+    demo, medium = project("demo"), project("medium")
+    assert labels(shown.drawing(demo, "learning"), "bbc-news") == ["BM25 (TLM)", "random", "DSIR", "PLM"]
+    # Another tokenizer's loss is no measure beside ours.
+    assert labels(shown.drawing(medium, "learning"), "chemprot") == ["BM25 (TLM)", "random", "DSIR"]
+    assert labels(shown.drawing(medium, "calibration"), "chemprot") == ["TLM", "RoBERTa-Base", "TF-IDF"]
+    seeds = [part.seed for part in shown.drawing(demo, "costs").parts if part.task == "bbc-news"]
+    assert seeds == [1, 2, 1, 2, 1]  # TF-IDF draws nothing at random
+    assert len(shown.drawing(demo, "selection").parts) == 3 * 3
+
+
+def test_a_rules_benchmark_file_is_found_from_what_it_makes():
+    """`measured.benchmark` against the rules themselves."""
+    rules = {}
+    for file in (ROOT / "workflow/rules").glob("*.smk"):
+        for block in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
+            output = re.search(r'output:\n\s+"(.*)/manifest\.json"', block)
+            if output:
+                rules[block.split(":")[0]] = (output[1], re.search(r'benchmark:\n\s+"(.*)"', block)[1])
+    for stage in STAGES:
+        folder, file = rules[stage]
+        assert measured.benchmark(stage, folder) == file
+    demo = project("demo")
+    costs = shown.drawing(demo, "costs").parts
+    assert {stage for part in costs for stage in part.folders} == set(STAGES)
+
+
 def test_mistakes_are_told():
     found = project("smoke")
+    learning = found.figure("learning")
+    with pytest.raises(TlmError, match=r"figures\.learning: 'tfidf' trains no encoder"):
+        wrong = learning.model_copy(update={"variants": {"tfidf": "TF-IDF"}})
+        shown.check_figures(project("smoke", figures={"learning": wrong}))
+    with pytest.raises(TlmError, match="no variant 'nothing'"):
+        wrong = learning.model_copy(update={"variants": {"nothing": "?"}})
+        shown.check_figures(project("smoke", figures={"learning": wrong}))
     figure = found.figure("figure3")
     with pytest.raises(TlmError, match="no 'nothing' in attention"):
         figures = {"figure3": figure.model_copy(update={"example": "nothing"})}

@@ -26,13 +26,16 @@ from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, Example, count, stack
 from tlm.results.attention import HEADER, as_markdown, attention_rows
 from tlm.results.calibration import reliability
+from tlm.results.costs import Cost
 from tlm.results.figures import draw as draw_module
 from tlm.results.figures.calibration import as_rows, draw_calibration
+from tlm.results.figures.costs import draw_costs
 from tlm.results.figures.heads import classes, draw_heads, mosaic
 from tlm.results.figures.layout import crossings, lay_out
 from tlm.results.figures.learning import Measured, draw_curves, draw_learning
 from tlm.results.figures.performance import draw_performance
 from tlm.results.figures.pipeline import draw_pipeline, read_graph, rule_graph, wrapped
+from tlm.results.figures.selection import Found, Mix, draw_selection, sources
 from tlm.results.figures.style import save, styled
 from tlm.results.reported import load_reported
 
@@ -164,7 +167,40 @@ LEARNED = {
 }
 
 
+def found(sources, seed=1):
+    names = [f"aws-documentation-{n}" for n in range(sources)]
+    corpus = Mix("whole corpus", {name: 100 * (n + 1) for n, name in enumerate(names)})
+    draw = np.random.default_rng(seed)
+    mixes = [
+        Mix(each, {name: int(draw.integers(1, 90)) for name in names}) for each in ("BM25", "DSIR", "random")
+    ]
+    return Found((corpus, *mixes), np.array([9, 5, 4, 2, 1]), 10)
+
+
+def cost(row, task, seed, stage, flops=None, seconds=3.0):
+    return Cost(
+        row, task, seed, stage, f"runs/{row}/{task}/{seed}/{stage}", flops, flops, None, seconds, seconds, 4e8
+    )
+
+
+COSTS = [
+    cost(row, task, seed, stage, flops, seconds * (1 + seed))
+    for row, stages in (
+        ("TLM", {"task": (None, 1), "retrieve": (None, 20), "stage1": (1.6e12, 30), "evaluate": (None, 9)}),
+        ("PLM", {"task": (None, 1), "stage1": (3.4e12, 70), "evaluate": (None, 9)}),
+        ("TF-IDF", {"tfidf": (None, 2)}),
+    )
+    for task in ("a", "b")
+    for seed in (1, 2)
+    for stage, (flops, seconds) in stages.items()
+]
+
+
 def some_figures():
+    yield "selection-1", lambda: draw_selection("Sources", {"imdb": found(1)})
+    yield "selection-3", lambda: draw_selection("Sources", {f"task-{n}": found(5, n) for n in range(3)})
+    yield "selection-8", lambda: draw_selection("Sources", {f"task-{n}": found(n + 5) for n in range(8)})
+    yield "costs", lambda: draw_costs("What one run costs", COSTS)
     models = [calibrated("TLM", power=2), calibrated("PLM", 2), calibrated("TF-IDF", 3, power=0.5)]
     rows = [row for each in models for row in as_rows("agnews", 1, each)]
     for tasks in (1, 3, 8):
@@ -333,6 +369,28 @@ def test_learning_curves_hold_every_measurement():
         draw_curves(drawn.figure.axes[0], [learned("BM25", 1), learned("BM25", 2, points=3)])
     with pytest.raises(TlmError, match="no training has a held-out loss"):
         draw_curves(drawn.figure.axes[0], [Measured("BM25", 1, (), ())])
+
+
+def test_sources_are_ordered_as_in_the_corpus_and_small_ones_share_a_line():
+    lines = sources(found(14).mixes)
+    assert len(lines) == 10 and len(lines[-1]) == 5
+    shares = [found(14).mixes[0].share(name) for (name,) in lines[:-1]]
+    assert shares == sorted(shares, reverse=True)
+    with styled():
+        drawn = draw_selection("Sources", {"imdb": found(14)})
+    assert len(drawn.rows) == 4 * 14 + 5
+    assert sum(row[5] for row in drawn.rows if row[1:3] == ("BM25", "source")) == pytest.approx(1)
+
+
+def test_costs_say_how_many_jobs_have_no_benchmark():
+    with styled():
+        whole = draw_costs("Costs", COSTS)
+        lacking = draw_costs("Costs", [*COSTS, cost("TLM", "a", 1, "corpus", seconds=None)])
+    assert "no benchmark" not in whole.figure.get_suptitle()
+    assert f"no benchmark of 1 of {len(COSTS) + 1} jobs" in lacking.figure.get_suptitle()
+    for axes in whole.figure.axes:  # a decade at least: two labels
+        low, high = axes.get_xlim()
+        assert high / low > 10
 
 
 def test_heads_of_another_task_are_refused():

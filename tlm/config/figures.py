@@ -84,7 +84,49 @@ class HeadsFigure(Strict):
     """The first of these that the scale has, or else the scale's first task: its models are shown."""
 
 
-FigureSpec = Annotated[PerformanceFigure | PipelineFigure | HeadsFigure, Field(discriminator="kind")]
+class LearningFigure(Strict):
+    """Held-out MLM loss against tokens of stage 1, a panel a task (beyond the paper)."""
+
+    kind: Literal["learning"]
+    title: str
+    variants: dict[str, str] = Field(min_length=1)
+    """Variant → what it is called. A rival that is pretrained here stands beside them, by its end alone."""
+
+
+class CalibrationFigure(Strict):
+    """Reliability diagrams, a panel a task of classification (beyond the paper)."""
+
+    kind: Literal["calibration"]
+    title: str
+    variants: dict[str, str] = Field(min_length=1)
+    """Variant → what it is called. The scale's first pretrained rival stands beside them."""
+    split: Literal["dev", "test"] = "test"
+    bins: PositiveInt = 10
+
+
+class SelectionFigure(Strict):
+    """Sources of selected passages against the corpus, and the ranks at which they were found (beyond the paper)."""
+
+    kind: Literal["selection"]
+    title: str
+    variants: dict[str, str] = Field(min_length=1)
+    """Variant that selects → what it is called; the first is the one whose ranks are shown."""
+
+
+class CostsFigure(Strict):
+    """FLOPs, time and memory of every stage of a run (beyond the paper)."""
+
+    kind: Literal["costs"]
+    title: str
+    variants: dict[str, str] = Field(min_length=1)
+    """Variant → what it is called. The scale's first pretrained rival stands beside them."""
+
+
+MeasuredFigure = LearningFigure | CalibrationFigure | SelectionFigure | CostsFigure
+
+FigureSpec = Annotated[
+    PerformanceFigure | PipelineFigure | HeadsFigure | MeasuredFigure, Field(discriminator="kind")
+]
 
 
 class ShownModel(Strict):
@@ -101,6 +143,16 @@ class ShownRow(Strict):
     series: str
 
 
+class Part(Strict):
+    """One artifact that a figure of measurements shows: whose it is, and where its files are."""
+
+    task: str
+    label: str
+    seed: int
+    folders: dict[str, str]
+    """Role → folder: stage1, evaluation, selection, retrieval, corpus; of costs rule → folder."""
+
+
 class Drawing(Strict):
     """What a figure's script is told: the specification, and what the scale makes of it."""
 
@@ -111,6 +163,8 @@ class Drawing(Strict):
     """Of a figure of heads: whose models they are."""
     rows: tuple[ShownRow, ...] = ()
     """Of a figure of performance: the measured points."""
+    parts: tuple[Part, ...] = ()
+    """Of a figure of measurements: what is measured, in the order of its panels and series."""
     settings: dict[str, Any] = {}
     """Of a figure of the pipeline: config.yaml as it is in force, since the graph depends on it."""
 

@@ -7,11 +7,13 @@ picture says which it shows.
 
 from __future__ import annotations
 
+from tlm.config import measured
 from tlm.config.figures import (
     ATTENTION_TABLE,
     AttentionTable,
     Drawing,
     HeadsFigure,
+    MeasuredFigure,
     PerformanceFigure,
     PipelineFigure,
     ShownModel,
@@ -32,6 +34,8 @@ def drawing(project: Project, name: str) -> Drawing:
         return Drawing(figure=figure, models=models(project), task=shown_task(project, figure))
     if isinstance(figure, PerformanceFigure):
         return Drawing(figure=figure, rows=_points(project, figure))
+    if isinstance(figure, MeasuredFigure):
+        return Drawing(figure=figure, parts=measured.parts(project, figure))
     return Drawing(figure=figure, settings=project.settings.model_dump(mode="json"))
 
 
@@ -109,6 +113,8 @@ def check_figures(project: Project) -> None:
             continue
         if isinstance(figure, PerformanceFigure):
             project.table(figure.table)
+        elif isinstance(figure, MeasuredFigure):
+            measured.check(project, name, figure)
         elif figure.example not in known:
             names = ", ".join(known) or "none"
             raise TlmError(

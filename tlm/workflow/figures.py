@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tlm.config import shown
+from tlm.config import measured, shown
 from tlm.config.runs import manifest
 from tlm.errors import TlmError
 from tlm.workflow.answers import as_json, flags, manifests, watched
@@ -52,6 +52,8 @@ class FigureQuestions(TrainingQuestions):
     def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """What a figure is drawn from: heads, cells, or the rules themselves."""
         kind = self.project.figure(wildcards.figure).kind
+        if drawn := shown.drawing(self.project, wildcards.figure).parts:
+            return watched(measured.inputs(drawn))
         if kind == "heads":
             return watched(list(map(manifest, shown.heads_folders(self.project, wildcards.figure))))
         if kind == "performance":

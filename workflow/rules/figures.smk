@@ -72,10 +72,14 @@ rule figure:
         code=code(
             "artifacts.py",
             "config/figures.py",
+            "config/measured.py",
             "evaluation/heads.py",
+            "results/calibration.py",
             "results/cells.py",
+            "results/costs.py",
             "results/figures",
             "results/reported.py",
+            "statistics.py",
         ),
     output:
         pdf="results/{figure}.pdf",

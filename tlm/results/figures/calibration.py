@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from tlm.results.calibration import Reliability
 from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
@@ -43,7 +44,7 @@ def draw_calibration(
     width = TEXT_WIDTH if across > 1 else TEXT_WIDTH / 2
     canvas = new_figure(width, 0.7 + down * (width / across + 0.75 + 0.14 * models))
     canvas.suptitle(title)
-    parts = np.atleast_1d(canvas.subfigures(down, across)).ravel()
+    parts = canvas.subfigures(down, across, squeeze=False).ravel()
     for part, (task, found) in zip(parts, panels.items(), strict=False):
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         draw_reliability(upper, lower, found)
@@ -91,7 +92,7 @@ def draw_reliability(upper: Axes, lower: Axes, models: Sequence[Reliability]) ->
     upper.set(xlim=(low - 0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share that is right")
     lower.set(ylabel="texts", ylim=(0, None))
     lower.set_xlabel("\n".join(["confidence", *map(told, models)]))
-    lower.yaxis.get_major_locator().set_params(nbins=2)
+    lower.yaxis.set_major_locator(MaxNLocator(2))
     for axes in (upper, lower):
         axes.tick_params(labelsize=SMALL)
 

@@ -56,7 +56,16 @@ def draw_learning(title: str, panels: Mapping[str, Sequence[Measured]]) -> Drawn
         for axes in grid.ravel()
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    handles[_FINISHED] = Line2D([], [], color=GREY, marker="o", linestyle="", markersize=8)
+    handles[_FINISHED] = Line2D(
+        [],
+        [],
+        color=GREY,
+        marker="o",
+        linestyle="",
+        markersize=8,
+        markerfacecolor="none",
+        markeredgewidth=1.5,
+    )
     canvas.legend(
         handles.values(),
         handles.keys(),
@@ -104,11 +113,11 @@ def draw_curves(axes: Axes, trainings: Sequence[Measured]) -> None:
             axes.errorbar(
                 [at],
                 [mean],
-                yerr=spread,
+                yerr=spread if np.ptp(finished[:, 1]) else None,
                 label=label + only if only else None,
                 markersize=8,
-                markeredgecolor="white",
-                markeredgewidth=1,
+                markerfacecolor="none",  # two that meet are both seen
+                markeredgewidth=1.5,
                 capsize=3,
                 zorder=5,
                 **{**look, "linestyle": ""},
