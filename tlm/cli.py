@@ -27,15 +27,16 @@ def main() -> None:
     """The command `tlm <subcommand>`."""
 
     def run() -> None:
-        from tlm.cost import (
-            command as cost,
-        )  # scripts import this module too, and need none of the subcommands
+        # Scripts import this module too, and need none of the subcommands.
+        from tlm.cost import command as cost
+        from tlm.serving import command as serving
 
         parser = argparse.ArgumentParser(
             prog="tlm", description="Beside `snakemake`, which builds everything."
         )
         commands = parser.add_subparsers(required=True, metavar="command")
         cost.add_parser(commands)
+        serving.add_parser(commands)
         args = parser.parse_args()
         args.run(args)
 

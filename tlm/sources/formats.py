@@ -15,7 +15,7 @@ import json
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +91,12 @@ def _members(path: Path) -> list[Input]:
         raise TlmError(f"{path}: broken archive ({error})") from None
 
 
+Watch = Callable[[IO[bytes]], IO[bytes]]
+"""Stands between a file and its reader, to see how far that is: a compressed file's own bytes pass through it."""
+
+
 @contextmanager
-def open_bytes(source: Input) -> Iterator[IO[bytes]]:
+def open_bytes(source: Input, watch: Watch | None = None) -> Iterator[IO[bytes]]:
     """The decompressed bytes of a file, as a stream. Raises TlmError if the compressed data are broken."""
     try:
         with ExitStack() as stack:
@@ -102,7 +106,7 @@ def open_bytes(source: Input) -> Iterator[IO[bytes]]:
                 raw = stack.enter_context(
                     stack.enter_context(zipfile.ZipFile(source.path)).open(source.member)
                 )
-            yield stack.enter_context(_decompressed(raw, source.name))
+            yield stack.enter_context(_decompressed(watch(raw) if watch else raw, source.name))
     except FileNotFoundError:
         raise TlmError(f"{source}: no such file") from None
     except _BROKEN as error:
@@ -157,7 +161,9 @@ class _Zstandard(io.RawIOBase):
 
 
 @contextmanager
-def open_text(source: Input, encodings: Sequence[str]) -> Iterator[io.TextIOWrapper]:
+def open_text(
+    source: Input, encodings: Sequence[str], watch: Watch | None = None
+) -> Iterator[io.TextIOWrapper]:
     """The decoded text of a file, as a stream with its line ends as they are.
 
     The first of `encodings` in which the whole file can be read is taken. Raises TlmError naming the first
@@ -171,7 +177,7 @@ def open_text(source: Input, encodings: Sequence[str]) -> Iterator[io.TextIOWrap
     if encoding.lower().replace("_", "-") == "utf-8":
         encoding = "utf-8-sig"  # a byte order mark is not text
     try:
-        with open_bytes(source) as stream:
+        with open_bytes(source, watch) as stream:
             reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
             yield reader
             reader.detach()

@@ -8,10 +8,11 @@ from tlm.workflow.answers import as_json, code
 from tlm.workflow.data import DataQuestions
 from tlm.workflow.figures import FigureQuestions
 from tlm.workflow.page import PageQuestions
+from tlm.workflow.serving import ServingQuestions
 from tlm.workflow.tables import TableQuestions
 
 __all__ = ["Workflow", "as_json", "code"]
 
 
-class Workflow(DataQuestions, FigureQuestions, PageQuestions, TableQuestions):
+class Workflow(DataQuestions, FigureQuestions, PageQuestions, ServingQuestions, TableQuestions):
     """The rules' questions, answered for one project."""

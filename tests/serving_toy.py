@@ -1,0 +1,123 @@
+"""A tiny exported model by the road that real ones go: task → stages → evaluation → export; and its relatives.
+
+Relatives are of other architectures and problems; their weights are random, their folders as complete.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from conftest import ROOT
+from test_training_stages import CPU
+from toy import LABELS, write_pairs, write_task
+from training_toy import LENGTH, Toy, toy_spec
+
+from tlm.artifacts import write_manifest
+from tlm.config.data import TaskSpec
+from tlm.evaluation.evaluate import evaluate_run
+from tlm.evaluation.record import RunName
+from tlm.serving.export import export_model
+from tlm.tasks.build import build_task
+from tlm.training.model import TaskHead, build_mlm, new_classifier
+from tlm.training.stage1 import run_stage1
+from tlm.training.stage2 import run_stage2
+from tlm.training.tokenizer import load_tokenizer, vocabulary_of
+from tlm.training.tokens import tokenize_task
+from tlm.training.workspace import save_model
+
+SPLIT = {"dev": 0.2, "test": 0.2, "by": "row"}
+
+
+def task_artifact(folder: Path, **changes: Any) -> Path:
+    """The toy task as it is built from a CSV; `changes` are to its parser or, for `pairs`, to its rows."""
+    source, pairs = folder / "source", changes.pop("pairs", False)
+    (write_pairs if pairs else write_task)(source / "toy.csv", 150, 1)
+    write_manifest(source, "source", counts={}, parameters={})
+    parser = {"format": "delimited", **changes}
+    problem: dict[str, Any] = {"metric": "macro_f1", "labels": list(LABELS)}
+    if pairs:
+        parser |= {"text": "first", "text_pair": "second", "label": "score"}
+        problem = {"metric": "pearson_spearman", "problem": "regression"}
+    spec = TaskSpec.model_validate({"source": "toy", "parser": parser, "split": SPLIT, **problem})
+    build_task("toy", spec, source, folder / "task")
+    return folder / "task"
+
+
+class Exported:
+    """A task, two trained seeds, their evaluations, and the model in `models/toy`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.toy = Toy(folder / "toy")
+        self.task = task_artifact(folder)
+        tokenize_task(self.task, self.toy.tokenizer, folder / "tokens", LENGTH)
+        self.stages, self.evaluations = [], []
+        for seed in (1, 2):
+            run = folder / f"seed{seed}"
+            spec = toy_spec(seed=seed)
+            tokens = folder / "tokens"
+            run_stage1(spec, tokens, self.toy.external, self.toy.tokenizer, run / "stage1", 1, execution=CPU)
+            run_stage2(spec, run / "stage1", tokens, self.toy.tokenizer, run / "stage2", 1, execution=CPU)
+            evaluate_run(
+                run=RunName("smoke", "toy", "tlm", seed),
+                task_dir=self.task,
+                destination=run / "evaluation",
+                stage1_dir=run / "stage1",
+                stage2_dir=run / "stage2",
+            )
+            self.stages.append(run / "stage2")
+            self.evaluations.append(run / "evaluation")
+        self.model = self.export(folder / "models" / "toy")
+
+    def export(self, destination: Path) -> Path:
+        """The model again, elsewhere."""
+        export_model(
+            "toy",
+            stages=self.stages,
+            evaluations=self.evaluations,
+            task_dir=self.task,
+            destination=destination,
+        )
+        return destination
+
+
+def random_model(
+    folder: Path, toy: Toy, *, pair: bool = False, regression: bool = False, **model: Any
+) -> Path:
+    """A complete folder with random weights: of a BERT, of a model that pools the mean, of pairs, of numbers."""
+    spec = toy_spec(**{f"model.{key}": value for key, value in model.items()})
+    tokenizer = load_tokenizer(toy.tokenizer)
+    mlm = build_mlm(spec.model, vocabulary_of(tokenizer), attention="eager", seed=1)
+    head = TaskHead(("score",) if regression else LABELS, regression)
+    classifier = new_classifier(mlm, head, seed=2)
+    with torch.no_grad():  # a fresh head says nearly the same of everything
+        for name, parameter in classifier.named_parameters():
+            if "classifier" in name or "head" in name:
+                parameter.mul_(30)
+    save_model(classifier, tokenizer, folder)
+    columns = {"text": ["first" if pair else "text"], "pair": "second" if pair else None}
+    write_manifest(
+        folder, "model", counts={}, parameters={"length": LENGTH, "columns": columns, "pair": pair}
+    )
+    return folder
+
+
+def tlm(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "tlm", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, **options)
+
+
+def without_us(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Python that cannot import this project, in `folder`."""
+    guard = "import sys; sys.modules['tlm'] = None\n"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command: Sequence[str] = [sys.executable, "-c", guard + code]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)

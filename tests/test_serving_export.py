@@ -1,0 +1,178 @@
+"""models/<name>/: loads with transformers and nothing of ours, and says what it is."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from serving_toy import Exported, random_model, task_artifact, without_us
+from toy import LABELS
+from training_toy import LENGTH
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from tlm.artifacts import read_manifest, verify
+from tlm.errors import TlmError
+from tlm.evaluation.evaluate import evaluate_run
+from tlm.evaluation.record import RunName
+from tlm.serving.export import export_model
+from tlm.serving.folder import read_folder
+from tlm.statistics import scores
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Exported:
+    return Exported(tmp_path_factory.mktemp("exported"))
+
+
+def test_the_seed_is_chosen_by_dev(exported):
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in exported.evaluations]
+    best = max((1, 2), key=lambda seed: metrics[seed - 1]["dev"]["primary"])
+    manifest = verify(exported.model, "model")
+    assert manifest.parameters["seed"] == best
+    chosen = exported.folder / f"seed{best}/stage2/model/model.safetensors"
+    assert (exported.model / "model.safetensors").read_bytes() == chosen.read_bytes()
+
+
+def test_it_is_the_same_again_and_names_no_folder_of_this_machine(exported, tmp_path):
+    again = exported.export(tmp_path / "again")
+    for path in exported.model.iterdir():
+        data = path.read_bytes()
+        assert data == (again / path.name).read_bytes()
+        assert str(exported.folder).encode() not in data and b"/tmp" not in data
+    assert {path.name for path in again.iterdir()} == {
+        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+        *("README.md", "manifest.json"),
+    }
+
+
+def test_a_pipeline_loads_it_without_this_project(exported):
+    """With the words of its card; a text that is far too long is cut where the model was trained to stop."""
+    card = (exported.model / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", card, re.S)[1].replace('classify("…")', "")
+    assert '"models/toy", truncation=True' in code
+    code += "print([each['label'] for each in classify(['The boat is at anchor.', 'boat ' * 5000])])"
+    result = without_us(code, exported.folder)
+    assert result.returncode == 0, result.stderr
+    assert set(re.findall(r"\w+", result.stdout)) <= set(LABELS) and result.stdout
+
+
+def test_it_predicts_what_was_evaluated(exported):
+    tokenizer = AutoTokenizer.from_pretrained(exported.model)
+    model = AutoModelForSequenceClassification.from_pretrained(exported.model)
+    assert tokenizer.model_max_length == LENGTH
+    assert tuple(model.config.id2label.values()) == LABELS
+    seed = read_manifest(exported.model).parameters["seed"]
+    found = pq.read_table(exported.folder / f"seed{seed}/evaluation/predictions.parquet").to_pylist()
+    test = [row for row in found if row["split"] == "test"]
+    texts = pq.read_table(exported.task / "test.parquet")["text"].to_pylist()
+    said = pipeline("text-classification", model=model, tokenizer=tokenizer, truncation=True)(
+        texts, top_k=None
+    )
+    for row, each in zip(test, said, strict=True):
+        assert each[0]["label"] == row["prediction"]
+        by_label = {part["label"]: part["score"] for part in each}
+        assert np.allclose([by_label[label] for label in LABELS], row["probabilities"], atol=1e-5)
+
+
+def test_the_card_holds_what_was_measured(exported):
+    text = (exported.model / "README.md").read_text()
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["pipeline_tag"] == "text-classification" and front["library_name"] == "transformers"
+    seed = read_manifest(exported.model).parameters["seed"]
+    evaluation = exported.folder / f"seed{seed}/evaluation"
+    metrics = json.loads((evaluation / "metrics.json").read_text())["test"]
+    (result,) = front["model-index"][0]["results"]
+    values = {each["name"]: each["value"] for each in result["metrics"]}
+    assert values["macro-F1"] == round(metrics["metrics"]["macro_f1"], 4)
+    rows = [
+        row for row in pq.read_table(evaluation / "predictions.parquet").to_pylist() if row["split"] == "test"
+    ]
+    labels, guesses = ([row[key] for row in rows] for key in ("label", "prediction"))
+    interval = scores("macro_f1", np.array(labels), [np.array(guesses)], LABELS)[0].interval
+    shown = f"{100 * metrics['primary']:.1f} | {100 * interval.low:.1f} to {100 * interval.high:.1f} |"
+    assert f"| macro-F1 (chosen by) | {shown}" in text
+    flops = json.loads((evaluation / "flops.json").read_text())
+    assert f"{flops['stage1']['paper']:.2e} FLOPs" in text and f"{flops['parameters']:,} parameters" in text
+    for label in LABELS:
+        assert f"| {label} |" in text
+    assert "seed 1 of 2" in text or "seed 2 of 2" in text
+
+
+def test_the_card_may_be_edited(exported, tmp_path):
+    copy = shutil.copytree(exported.model, tmp_path / "copy")
+    with (copy / "README.md").open("a") as stream:
+        stream.write("\nTrained for a friend.\n")
+    verify(copy, "model")
+
+
+def test_columns_are_remembered(tmp_path, exported):
+    task = task_artifact(tmp_path, text=["text", "id"], quoting=True, encodings=["utf-8", "latin-1"])
+    evaluate_run(
+        run=RunName("smoke", "toy", "tlm", 1),
+        task_dir=task,
+        destination=tmp_path / "evaluation",
+        stage1_dir=exported.folder / "seed1/stage1",
+        stage2_dir=exported.stages[0],
+    )
+    stages = {"stages": exported.stages[:1], "evaluations": [tmp_path / "evaluation"]}
+    export_model("toy", **stages, task_dir=task, destination=tmp_path / "model")
+    columns = read_folder(tmp_path / "model").columns
+    assert columns.text == ("text", "id") and columns.encodings == ("utf-8", "latin-1")
+    assert columns.pair is None
+    with pytest.raises(TlmError, match="evaluated on other data"):
+        export_model("toy", **stages, task_dir=exported.task, destination=tmp_path / "wrong")
+    stages["stages"] = exported.stages[1:]
+    with pytest.raises(TlmError, match="is of another model"):
+        export_model("toy", **stages, task_dir=task, destination=tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()
+
+
+@pytest.mark.parametrize(
+    ("pair", "regression", "model"),
+    [
+        (False, False, {"pooling": "mean"}),
+        (True, False, {"architecture": "bert"}),
+        (True, True, {"pooling": "mean"}),
+    ],
+)
+def test_a_pipeline_loads_relatives(exported, tmp_path, pair, regression, model):
+    """Mean pooling, pairs and numbers need nothing but the stock classes."""
+    folder = random_model(tmp_path / "model", exported.toy, pair=pair, regression=regression, **model)
+    given = {"text": "The boat.", "text_pair": "A rose."} if pair else "The boat."
+    (said,) = pipeline("text-classification", model=str(folder), truncation=True)([given], top_k=None)
+    assert {each["label"] for each in said} == ({"score"} if regression else set(LABELS))
+    if regression:
+        assert (
+            not 0 < said[0]["score"] < 1 or abs(said[0]["score"]) > 0
+        )  # a number as it is, through no sigmoid
+    else:
+        assert sum(each["score"] for each in said) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("model.safetensors", None, "no model.safetensors"),
+        ("config.json", "{", "not JSON"),
+        ("config.json", '{"auto_map": {"AutoModel": "evil.Model"}}', "code of its own"),
+        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": ["evil.T", null]}}', "code of its own"),
+        ("config.json", "{}", "does not name the model's outputs"),
+    ],
+)
+def test_folders_that_are_refused(exported, tmp_path, name, content, told):
+    copy = shutil.copytree(exported.model, tmp_path / "copy")
+    (copy / name).unlink() if content is None else (copy / name).write_text(content)
+    with pytest.raises(TlmError, match=told):
+        read_folder(copy)
+
+
+def test_pickled_weights_are_refused(exported, tmp_path):
+    copy = shutil.copytree(exported.model, tmp_path / "copy")
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(TlmError, match="safetensors only"):
+        read_folder(copy)
+    with pytest.raises(TlmError, match="did you mean"):
+        read_folder(exported.model.parent)

@@ -1,0 +1,1 @@
+"""Finished models for use: exported folders with a model card, predictions for files and pipes, ONNX, the Hub."""

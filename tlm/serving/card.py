@@ -1,0 +1,333 @@
+"""The model card: what a model is for, what it was made from, what it scored, what it cannot do.
+
+Place in the flow: written by `export` as the folder's README.md, which is also the page of the model on the Hub; its
+front matter is what the Hub indexes. Every number comes from an artifact of the run; times are left out, so that equal
+runs give equal cards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from huggingface_hub import EvalResult, ModelCardData
+
+from tlm.artifacts import Manifest
+from tlm.statistics import Interval, scores
+
+# Our metrics as the Hub calls them, and as people do. `accuracy_f1` and `pearson_spearman` are means of two of these.
+_METRICS = {
+    "accuracy": ("accuracy", "accuracy"),
+    "micro_f1": ("f1", "micro-F1"),
+    "macro_f1": ("f1", "macro-F1"),
+    "f1": ("f1", "F1 of the positive class"),
+    "matthews": ("matthews_correlation", "Matthews' correlation"),
+    "accuracy_f1": (None, "mean of accuracy and F1"),
+    "pearson": ("pearsonr", "Pearson's correlation"),
+    "spearman": ("spearmanr", "Spearman's correlation"),
+    "pearson_spearman": (None, "mean of Pearson's and Spearman's correlation"),
+}
+_FEW = 30  # rows of a class below which its scores say little
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A training seed and its primary metric on dev and test, as fractions; no test where its labels are secret."""
+
+    seed: int
+    dev: float
+    test: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the chosen model scored on `split`: each metric with its interval, as fractions, and the classes."""
+
+    split: str
+    rows: int
+    metrics: Mapping[str, tuple[float, Interval]]
+    classes: Mapping[str, Mapping[str, float]]
+    confidence: float | None
+    """Mean probability of the predicted class; None for regression."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that a card says."""
+
+    name: str
+    task: Manifest
+    pair: bool
+    text: tuple[str, ...]
+    length: int
+    recipe: Mapping[str, Any]
+    """The run's settings: a RunSpec as plain values."""
+    selection: Manifest | None
+    corpus: Manifest | None
+    flops: Mapping[str, Any]
+    seeds: tuple[Seed, ...]
+    chosen: int
+    measured: Measured
+    evaluated: Manifest
+
+    @property
+    def metric(self) -> str:
+        """The metric that the task is chosen by."""
+        return str(self.task.parameters["metric"])
+
+    @property
+    def regression(self) -> bool:
+        """Whether the model gives a number instead of a class."""
+        return bool(self.task.parameters["problem"] == "regression")
+
+
+def measured(metrics: Mapping[str, Any], predictions: Path, task: Manifest) -> Measured:
+    """The scores of an evaluation on test, or on dev where test labels are secret, with bootstrap intervals."""
+    split = "test" if "test" in metrics else "dev"
+    table = pq.read_table(predictions)
+    table = table.filter(pc.equal(table["split"], split))
+    labels, guesses = table["label"].to_numpy(), table["prediction"].to_numpy()
+    classes = task.parameters["labels"]
+    found = {}
+    for name, value in metrics[split]["metrics"].items():
+        (estimate,) = scores(name, labels, [guesses], classes)
+        found[name] = (float(value), estimate.interval)
+    confidence = None
+    if "probabilities" in table.column_names:
+        confidence = float(np.mean([max(row) for row in table["probabilities"].to_pylist()]))
+    return Measured(split, len(labels), found, metrics[split].get("classes", {}), confidence)
+
+
+def card(facts: Facts) -> str:
+    """The README.md: front matter for the Hub, then Markdown for people."""
+    parts = [
+        f"---\n{_front_matter(facts)}\n---\n\n# {facts.name}",
+        _what(facts),
+        "## Use\n\n" + _use(facts),
+        "## What it was made from\n\n" + _data(facts),
+        "## How it was trained\n\n" + _training(facts),
+        "## What it scores\n\n" + _scores(facts),
+        "## Limits\n\n" + _limits(facts),
+        _CITATION,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(facts: Facts) -> str:
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=str(facts.task.parameters["task"]),
+            dataset_name=str(facts.task.parameters["task"]),
+            dataset_split=facts.measured.split,
+            metric_type=kind,
+            metric_name=spoken,
+            metric_value=round(facts.measured.metrics[name][0], 4),
+        )
+        for name, (kind, spoken) in _METRICS.items()
+        if name in facts.measured.metrics and kind is not None
+    ]
+    tags = ["tlm", "trained-from-scratch"]
+    if facts.recipe["model"]["pretrained"]:
+        tags = ["tlm"]
+    data = ModelCardData(
+        model_name=facts.name,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=tags,
+        base_model=facts.recipe["model"]["pretrained"],
+        eval_results=results,
+    )
+    return str(data.to_yaml()).strip()
+
+
+def _what(facts: Facts) -> str:
+    given = "a pair of texts" if facts.pair else "a text"
+    if facts.regression:
+        does = f"Gives {given} a number."
+    else:
+        labels = [f"`{label}`" for label in facts.task.parameters["labels"]]
+        does = f"Sorts {given} into {len(labels)} classes: {_some(labels)}."
+    description = str(facts.task.parameters["spec"].get("description") or "").strip()
+    start = facts.recipe["model"]["pretrained"]
+    origin = f"It started from the checkpoint `{start}`" if start else "It was trained from scratch"
+    return (
+        f"{does}{' ' + description if description else ''}\n\n{origin} with TLM, which lets every training text"
+        " retrieve the passages of a general corpus that are most like it, and trains on both"
+        " ([Yao et al. 2022](https://arxiv.org/abs/2111.04130))."
+    )
+
+
+def _use(facts: Facts) -> str:
+    call = '{"text": "…", "text_pair": "…"}' if facts.pair else '"…"'
+    cut = (
+        f"`truncation=True` cuts longer texts at {facts.length} tokens, which is what the model was trained to read"
+        f"{', of a pair the longer text first' if facts.pair else ''}."
+    )
+    return (
+        "```python\nfrom transformers import pipeline\n\n"
+        f'classify = pipeline("text-classification", model="models/{facts.name}", truncation=True)\n'
+        f"classify({call})\n```\n\n{cut} `model` is the folder, or the name that it has on the Hub."
+    )
+
+
+def _data(facts: Facts) -> str:
+    rows = facts.task.counts["rows"]
+    lines = [f"- **Labelled texts**: {', '.join(f'{count:,} {split}' for split, count in rows.items())}."]
+    by_class = facts.task.counts.get("labels", {}).get("train")
+    if by_class:
+        each = [f"`{label}` {count:,}" for label, count in by_class.items()]
+        lines[0] += f" In train: {_some(each)}."
+    if repeated := facts.task.counts["duplicates"]["test_in_train"]:
+        lines[0] += f" {repeated:,} texts of test also occur in train."
+    if facts.corpus is not None:
+        counts = facts.corpus.counts
+        about = str(facts.corpus.parameters["spec"].get("description") or "").strip()
+        lines.append(
+            f"- **Corpus** `{facts.corpus.parameters['corpus']}`: {counts['passages']:,} passages,"
+            f" {_size(counts['bytes'])}.{' ' + about if about else ''}"
+        )
+    if facts.selection is not None:
+        said, counts = facts.selection.parameters, facts.selection.counts
+        how = (
+            f"the {said['k']} best by BM25 for every training text"
+            if said["selector"] == "bm25"
+            else f"chosen by `{said['selector']}`"
+        )
+        lines.append(
+            f"- **Selection**: {counts['passages']:,} of these passages, {_size(counts['bytes'])}: {how},"
+            " each passage once."
+        )
+    else:
+        lines.append("- **Selection**: none; it was trained on the labelled texts alone.")
+    return "\n".join(lines)
+
+
+def _training(facts: Facts) -> str:
+    model, flops = facts.recipe["model"], facts.flops
+    shape = f"`{model['architecture']}`, {flops['parameters']:,} parameters"
+    if not model["pretrained"]:
+        shape += f" ({model['layers']} layers of width {model['hidden_size']})"
+    lines = [f"- **Model**: {shape}."]
+    first, second = flops["stage1"], flops["stage2"]
+    settings = facts.recipe["stage1"]
+    if first is not None:
+        lines.append(
+            f"- **Stage 1**: {first['tokens']['real']:,} tokens, masked language modelling on the selection and"
+            f" the task together with classification (ρ1 = {settings['rho1']}, ρ2 = {settings['rho2']})."
+        )
+    if second is not None:
+        lines.append(f"- **Stage 2**: {second['tokens']['real']:,} tokens, classification alone.")
+    cost = []
+    if first is not None:
+        cost.append(f"{first['paper']:.2e} FLOPs as the paper counts (6 · tokens · parameters, stage 1)")
+        total = first["matmul"]["total"] + (second["matmul"]["total"] if second else 0)
+        cost.append(f"{total:.2e} in matrix products, both stages")
+    elif second is not None:
+        cost.append(
+            f"{second['matmul']['total']:.2e} FLOPs in matrix products of stage 2; pretraining not counted"
+        )
+    if cost:
+        lines.append(f"- **Cost**: {'; '.join(cost)}. Retrieval and evaluation not counted.")
+    lines.append(
+        f"- **Choice**: seed {facts.chosen} of {len(facts.seeds)}, and its checkpoint, by the dev texts alone."
+    )
+    return "\n".join(lines)
+
+
+def _scores(facts: Facts) -> str:
+    found = facts.measured
+    told = f"On the {found.rows:,} texts of {found.split}"
+    if found.split == "dev":
+        told += ", by which the model was chosen (the labels of test are not public): expect a little less"
+    lines = [
+        f"{told}; 95 % intervals by bootstrap over these texts.\n",
+        "| metric | value | interval |",
+        "|---|---:|---|",
+    ]
+    for name, (value, interval) in found.metrics.items():
+        spoken = _METRICS[name][1] + (" (chosen by)" if name == facts.metric else "")
+        lines.append(
+            f"| {spoken} | {_percent(value)} | {_percent(interval.low)} to {_percent(interval.high)} |"
+        )
+    per_seed = [seed.test if found.split == "test" else seed.dev for seed in facts.seeds]
+    values = [value for value in per_seed if value is not None]
+    if len(values) > 1:
+        lines.append(
+            f"\nOver all {len(values)} training seeds: {_METRICS[facts.metric][1]} {_percent(fmean(values))}"
+            f" ± {_percent(stdev(values))} (standard deviation)."
+        )
+    if found.classes:
+        lines += [
+            "\n| class | precision | recall | F1 | texts |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        for label, parts in found.classes.items():
+            numbers = " | ".join(_percent(parts[key]) for key in ("precision", "recall", "f1"))
+            lines.append(f"| {_cell(label)} | {numbers} | {int(parts['n']):,} |")
+    return "\n".join(lines)
+
+
+def _limits(facts: Facts) -> str:
+    found = facts.measured
+    lines = [
+        f"- It reads the first {facts.length} tokens of a text; what stands behind them changes nothing."
+    ]
+    if not facts.regression:
+        lines.append("- Every text gets one of the classes, also a text that belongs to none of them.")
+    if found.confidence is not None and "accuracy" in found.metrics:
+        accuracy = found.metrics["accuracy"][0]
+        lines.append(
+            f"- Its probabilities are those of a softmax, not calibrated: on {found.split} the mean of the predicted"
+            f" class is {_percent(found.confidence)}, the accuracy {_percent(accuracy)}."
+        )
+    small = [f"`{label}` ({int(parts['n'])})" for label, parts in found.classes.items() if parts["n"] < _FEW]
+    if small:
+        lines.append(f"- Few texts of {_some(small)} in {found.split}: their scores are rough.")
+    lines.append(
+        f"- The texts of {found.split} come from where the training texts come from. Other sources, times and ways of"
+        " writing were not tried; the intervals say nothing of them."
+    )
+    if not facts.recipe["model"]["pretrained"]:
+        lines.append(
+            "- It knows the language of its labelled texts and its selection, and no other; what these say of people"
+            " and things, it may repeat."
+        )
+    return "\n".join(lines)
+
+
+_CITATION = """## Citation
+
+```bibtex
+@inproceedings{yao2022tlm,
+  title = {{NLP} From Scratch Without Large-Scale Pretraining: A Simple and Efficient Framework},
+  author = {Yao, Xingcheng and Zheng, Yanan and Yang, Xiaocong and Yang, Zhilin},
+  booktitle = {International Conference on Machine Learning},
+  year = {2022}
+}
+```"""
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _some(items: Sequence[str], most: int = 20) -> str:
+    """Some things, named; of many the first ones."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _cell(text: str) -> str:
+    """A label as a cell of a Markdown table."""
+    return text.replace("|", r"\|")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"

@@ -1,0 +1,179 @@
+"""A finished run becomes a folder that needs nothing of this project: weights, tokenizer, class names, model card.
+
+Place in the flow: stage 2 and evaluation of all seeds → `models/<name>/`. The seed with the best dev score is taken,
+the first of equals; test decides nothing. What the folder holds loads with `transformers` alone; `manifest.json` says
+what it was made from, and which columns `tlm predict` reads.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from tlm.artifacts import (
+    Manifest,
+    read_manifest,
+    staged_directory,
+    write_json,
+    write_manifest,
+    write_text,
+)
+from tlm.errors import TlmError
+from tlm.serving.card import Facts, Seed, card, measured
+from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained seed: the artifact that holds its model, its evaluation, and what that found."""
+
+    stage: Path
+    evaluation: Path
+    made: Manifest
+    evaluated: Manifest
+    metrics: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+        return int(self.evaluated.parameters["seed"])
+
+    @property
+    def model(self) -> Path:
+        """The folder with the weights: of stage 2, or of the classifier of a run without one."""
+        return self.stage / ("model" if self.made.kind == "stage2" else "classifier")
+
+
+def export_model(
+    name: str,
+    *,
+    stages: Sequence[Path],
+    evaluations: Sequence[Path],
+    task_dir: Path,
+    destination: Path,
+    selection_dir: Path | None = None,
+    corpus_dir: Path | None = None,
+) -> Manifest:
+    """Write the best of the seeds to `destination` as an artifact of kind `model`.
+
+    `stages` are `stage2` artifacts (or `stage1`, of runs without stage 2), each with its evaluation at the same place
+    of `evaluations`; `selection_dir` and `corpus_dir` are what stage 1 read, None where it read none. The model card
+    is left out of the manifest, so that people may add to it. Raises TlmError for evaluations that are not of this
+    task or not of these models.
+    """
+    task = read_manifest(task_dir, "task")
+    seeds = [_candidate(*folders) for folders in zip(stages, evaluations, strict=True)]
+    for each in seeds:
+        if each.evaluated.inputs["task"] != task.digest:
+            raise TlmError(f"{each.evaluation}: evaluated on other data than {task_dir}; evaluate it again")
+    chosen = max(seeds, key=lambda each: each.metrics["dev"]["primary"])
+    length = int(chosen.evaluated.parameters["length"])
+    selection = None if selection_dir is None else read_manifest(selection_dir, "selection")
+    corpus = None if corpus_dir is None else read_manifest(corpus_dir, "corpus")
+    columns = _columns(task)
+    digests = {f"seed{each.seed}": each.made.digest for each in seeds}
+    digests |= {f"seed{each.seed}/evaluation": each.evaluated.digest for each in seeds}
+    digests |= {role: found.digest for role, found in (("selection", selection), ("corpus", corpus)) if found}
+    flops = _json(chosen.evaluation / "flops.json")
+    facts = Facts(
+        name=name,
+        task=task,
+        pair=bool(task.parameters["pair"]),
+        text=columns.text,
+        length=length,
+        recipe=chosen.made.parameters,
+        selection=selection,
+        corpus=corpus,
+        flops=flops,
+        seeds=tuple(
+            Seed(each.seed, each.metrics["dev"]["primary"], each.metrics.get("test", {}).get("primary"))
+            for each in seeds
+        ),
+        chosen=chosen.seed,
+        measured=measured(chosen.metrics, chosen.evaluation / "predictions.parquet", task),
+        evaluated=chosen.evaluated,
+    )
+    with staged_directory(destination) as folder:
+        _copy(chosen.model, folder, length)
+        write_text(folder / CARD, card(facts))
+        return write_manifest(
+            folder,
+            KIND,
+            counts={"parameters": flops["parameters"]},
+            parameters={
+                "name": name,
+                **{key: chosen.evaluated.parameters[key] for key in ("scale", "task", "variant", "seed")},
+                **{key: task.parameters[key] for key in ("problem", "labels", "metric", "pair")},
+                "length": length,
+                "columns": {
+                    "text": list(columns.text),
+                    "pair": columns.pair,
+                    "names": list(columns.names),
+                    "quoting": columns.quoting,
+                    "encodings": list(columns.encodings),
+                },
+            },
+            inputs={"task": task.digest, **digests},
+            unhashed=(CARD,),
+        )
+
+
+def _candidate(stage: Path, evaluation: Path) -> Candidate:
+    made = read_manifest(stage)
+    if made.kind not in ("stage1", "stage2"):
+        raise TlmError(f"{stage}: holds a {made.kind!r} artifact where a trained model is needed")
+    evaluated = read_manifest(evaluation, "evaluation")
+    if evaluated.inputs.get(made.kind) != made.digest:
+        raise TlmError(f"{evaluation}: is of another model than {stage}; evaluate it again")
+    return Candidate(stage, evaluation, made, evaluated, _json(evaluation / "metrics.json"))
+
+
+def _columns(task: Manifest) -> Columns:
+    """Where the texts of the task's own files stand; as far as it was read from columns."""
+    parser = task.parameters["spec"]["parser"]
+    pair = bool(task.parameters["pair"])
+    if parser["format"] != "delimited":
+        return Columns(pair="text_pair" if pair else None)
+    text = parser["text"]
+    return Columns(
+        text=(text,) if isinstance(text, str) else tuple(text),
+        pair=parser["text_pair"],
+        names=tuple(parser["columns"] or ()),
+        quoting=parser["quoting"],
+        encodings=tuple(parser["encodings"]),
+    )
+
+
+def _copy(model: Path, folder: Path, length: int) -> None:
+    """The model's files, its tokenizer told to cut at `length` tokens: what it was trained to read."""
+    for name in FILES:
+        if not (model / name).is_file():
+            raise TlmError(f"{model}: holds no {name}; train it again")
+    shutil.copyfile(model / WEIGHTS, folder / WEIGHTS)
+    write_json(folder / CONFIG, _without(_json(model / CONFIG), "_name_or_path"))
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.enable_truncation(length)
+    tokenizer.no_padding()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    # What it says of the machine that saved it is left out.
+    settings = _without(
+        _json(model / "tokenizer_config.json"), "is_local", "local_files_only", "name_or_path"
+    )
+    write_json(folder / "tokenizer_config.json", {**settings, "model_max_length": length})
+
+
+def _without(values: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in keys}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise TlmError(f"{path}: cannot be read ({error}); build {path.parent} again") from None

@@ -1,0 +1,57 @@
+"""What the rules of serving.smk ask: which runs a model of `models/` is made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tlm.config import runs
+from tlm.config.project import Project
+from tlm.config.runs import Run, manifest
+from tlm.errors import TlmError
+from tlm.workflow.answers import Questions, told
+
+
+class ServingQuestions(Questions):
+    """Finished models."""
+
+    def _runs(self, name: str) -> list[Run]:
+        """The TLM runs of a task, one a seed. A scale called as its task, as those of own tasks are, comes first."""
+        view = self.project
+        if name in view.scales and name in view.scales[name].tasks:
+            view = view.at(name)
+        if name not in view.scale.tasks:
+            raise TlmError(f"no model {name!r}: {_there(view)}")
+        return [runs.resolve(view, name, "tlm", seed) for seed in view.seeds]
+
+    @told
+    def export_inputs(self, wildcards: Any) -> dict[str, Any]:
+        """The task, every seed's model and evaluation, and the external data that they have read."""
+        found = self._runs(wildcards.model)
+        selection = found[0].selection
+        inputs: dict[str, Any] = {
+            "task": manifest(f"data/tasks/{found[0].task}"),
+            "stages": [manifest(run.model) for run in found],
+            "evaluations": [manifest(run.evaluation) for run in found],
+        }
+        if selection is not None:
+            inputs["selection"] = manifest(selection.folder)
+            inputs["corpus"] = manifest(f"data/corpora/{selection.corpus}")
+        return inputs
+
+    def export_flags(self, wildcards: Any, input: Any) -> str:
+        """The same as flags of its script."""
+        found = []
+        for name in ("task", "stages", "evaluations", "selection", "corpus"):
+            given = input.get(name) or []
+            folders = [str(Path(path).parent) for path in ([given] if isinstance(given, str) else given)]
+            found += [f"--{name}", *folders] if folders else []
+        return " ".join(found)
+
+
+def _there(view: Project) -> str:
+    own = [name for name, scale in view.scales.items() if name in scale.tasks]
+    known = [*dict.fromkeys([*view.scale.tasks, *own])]
+    return (
+        f"scale {view.settings.scale} has the tasks {', '.join(known)}; for others add --config scale=<scale>"
+    )

@@ -1,0 +1,57 @@
+# Serving: finished models as folders that need nothing of this project (docs/serving.md).
+
+
+rule export:
+    """The best seed's model by dev: weights, tokenizer, class names and a model card."""
+    input:
+        unpack(ASK.export_inputs),
+        script="scripts/export.py",
+        code=code(
+            "artifacts.py",
+            "statistics.py",
+            "serving/export.py",
+            "serving/card.py",
+            "serving/folder.py",
+        ),
+    output:
+        "models/{model}/manifest.json",
+    log:
+        "logs/export/{model}.log",
+    benchmark:
+        "benchmarks/export/{model}.tsv"
+    wildcard_constraints:
+        model=r"[\w.-]+",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        made_from=ASK.export_flags,
+    shell:
+        "python {input.script} --name {wildcards.model} {params.made_from} --output $(dirname {output})"
+        " 2>&1 | tee {log}"
+
+
+rule export_onnx:
+    """The same model for ONNX Runtime, compared with PyTorch before it is kept."""
+    input:
+        model="models/{model}/manifest.json",
+        script="scripts/export_onnx.py",
+        code=code(
+            "artifacts.py",
+            "serving/folder.py",
+            "serving/onnx_file.py",
+            "evaluation/predict.py",
+        ),
+    output:
+        "models/{model}/onnx/model.onnx",
+    log:
+        "logs/export_onnx/{model}.log",
+    benchmark:
+        "benchmarks/export_onnx/{model}.tsv"
+    wildcard_constraints:
+        model=r"[\w.-]+",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python {input.script} --model $(dirname {input.model}) --output {output} 2>&1 | tee {log}"
