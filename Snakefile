@@ -25,6 +25,7 @@ include: "workflow/rules/described.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/page.smk"
+include: "workflow/rules/claims.smk"
 
 
 localrules:
@@ -38,3 +39,5 @@ rule all:
         expand("results/{examples}.html", examples=PROJECT.experiments.examples),
         expand("results/{figure}.pdf", figure=PROJECT.experiments.figures),
         "results/attention.csv",
+        expand("results/differences/{table}.csv", table=ASK.compared_tables),
+        "results/claims.csv",

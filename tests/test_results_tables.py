@@ -248,7 +248,7 @@ def test_table_as_markdown(runs):
     assert "| BERT-Base (reported) | 109 M | 2.79E19 | 16.0 GB | 93.50 ± 0.15 |" in theirs
     assert "- A note of this table." in theirs
     assert "news: macro-F1 on test" in theirs
-    assert "TLM: 2 seeds; TF-IDF + logistic regression: 1 seed" in theirs
+    assert "(2 seeds; TF-IDF + logistic regression: 1 seed" in theirs
     widths = {line.count("|") for line in ours.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 

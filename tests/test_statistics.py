@@ -36,7 +36,7 @@ def test_the_metrics_are_those_of_the_tasks():
 
 
 @pytest.mark.parametrize("metric", metrics.METRICS)
-@pytest.mark.parametrize("items", [1, 2, 7, 40])
+@pytest.mark.parametrize("items", [1, 3, 40])
 def test_every_resample_is_what_the_metric_says(metric, items):
     """All resamples of all runs against a loop over `tlm.metrics.score`: ties, vanished classes, constant series."""
     draw = np.random.default_rng(items)
@@ -47,7 +47,7 @@ def test_every_resample_is_what_the_metric_says(metric, items):
         labels, guesses = labels.astype(float), guesses + np.round(draw.random((3, items)), 1)
     found = statistics._correlation if metrics.is_regression(metric) else statistics._agreement
     kinds = found(metric, labels, guesses, classes)
-    numbers = draw.multinomial(items, np.full(items, 1 / items), size=25)
+    numbers = draw.multinomial(items, np.full(items, 1 / items), size=12)
     if metrics.is_regression(metric):
         by_kind = numbers
     else:  # which kind is each item?

@@ -6,8 +6,8 @@ NumPy alone, so that a ledger or a figure is made without loading a machine-lear
 
 **What is resampled.** The items of a split, with replacement, all runs of all systems at once: an item that one system
 finds easy is mostly easy for the other, and for the other seed, so that a difference has a narrower interval than its
-parts. The seeds are not resampled (three of them say little about their own spread): an interval covers the choice of
-the test items, given the trained models, and `Estimate.by_seed` shows what another training seed changes.
+parts. The seeds are not resampled (there are too few): `Estimate.interval` covers the choice of the test items, given
+the trained models, and `Estimate.over_seeds` widens it by what the seeds were seen to change.
 
 **Percentile intervals.** They respect the range of a metric, need no assumption on its form, and average over seeds and
 tasks as the metric itself does. BCa (Efron 1987) would correct skewness and bias, but needs a jackknife, which breaks
@@ -65,6 +65,20 @@ class Estimate:
         return percentile(self.draws)
 
     @property
+    def over_seeds(self) -> Interval | None:
+        """The interval for other items and other training seeds; None for fewer than two seeds.
+
+        The half-widths of two independent errors, of the items and of a mean over seeds, add up as squares. With two or
+        three seeds their spread is known badly, and the interval is narrower than one with Student's t would be.
+        """
+        if self.seed_sd is None:
+            return None
+        half = _z(LEVEL) * self.seed_sd / math.sqrt(len(self.by_seed))
+        interval = self.interval
+        below, above = max(0.0, self.value - interval.low), max(0.0, interval.high - self.value)
+        return Interval(self.value - math.hypot(below, half), self.value + math.hypot(above, half))
+
+    @property
     def seed_sd(self) -> float | None:
         """Sample standard deviation over training seeds; None for fewer than two."""
         return mean_sd(self.by_seed)[1] if self.by_seed else None
@@ -93,13 +107,18 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """
     if not 0 <= successes <= trials or not trials:
         raise TlmError(f"{successes} of {trials} is no share: needs 0 <= successes <= trials, trials > 0")
-    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
+    z = _z(level)
     share, shrink = successes / trials, 1 + z * z / trials
     middle = (share + z * z / (2 * trials)) / shrink
     half = z / shrink * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     low = 0.0 if successes == 0 else max(0.0, middle - half)  # exactly, whatever the rounding
     high = 1.0 if successes == trials else min(1.0, middle + half)
     return Interval(low, high)
+
+
+def _z(level: float) -> float:
+    """The normal quantile that leaves out half of what `level` does not hold."""
+    return statistics.NormalDist().inv_cdf((1 + level) / 2)
 
 
 def bootstrap(

@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict, load_yaml, parse
+from tlm.config.claims import ClaimSpec
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
 from tlm.config.experiments import ExamplesSpec, TableSpec
@@ -95,6 +96,8 @@ class Experiments(Strict):
     """Tables that show texts instead of numbers (Table 9)."""
     attention: AttentionSpec = AttentionSpec()
     figures: dict[str, FigureSpec] = {}
+    claims: dict[str, ClaimSpec] = {}
+    """The paper's claims, and ours: results/claims.csv."""
 
 
 class Project(Strict):

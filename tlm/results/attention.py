@@ -65,17 +65,18 @@ def attention_rows(spec: AttentionTable, artifacts: Sequence[Attention]) -> list
                 raise TlmError(
                     f"attention of {model.variant} on {task} is missing; there are {', '.join(variants)}"
                 )
-            measured.append({name: _counted(name, own) for name in MEASURES})
+            measured.append({name: counted(name, own) for name in MEASURES})
             rows.append(_row(task, model.label, own, measured[-1]))
         first = spec.models[0]
         for model, other in zip(spec.models[1:], measured[1:], strict=True):
             own = [each for each in artifacts if each.task == task]
-            _check_paired(own)
+            check_paired(own)
             rows.append(_difference(task, f"{first.label} − {model.label}", own[0], measured[0], other))
     return rows
 
 
-def _counted(name: str, models: Sequence[Attention]) -> Counted:
+def counted(name: str, models: Sequence[Attention]) -> Counted:
+    """One of `MEASURES`, over the seeds of a model on one task."""
     values, resampled = [], []
     for model in models:
         part, queries = getattr(model.hits, name.removesuffix("_share")), model.hits.queries
@@ -123,7 +124,8 @@ def _with_interval(value: float, resampled: np.ndarray) -> tuple[float, float, f
     return value, float(low), float(high)
 
 
-def _check_paired(models: Sequence[Attention]) -> None:
+def check_paired(models: Sequence[Attention]) -> None:
+    """Raises TlmError if models were read on different texts."""
     first = models[0]
     for model in models[1:]:
         if (model.task_digest, model.spec) != (first.task_digest, first.spec):

@@ -223,9 +223,10 @@ def _measured_notes(columns: Sequence[Column], lines: Sequence[Line]) -> list[st
     notes = []
     cells = [cell for line in lines for cell in line.cells.values() if cell.get("source") == "measured"]
     if scales := sorted({cell["scale"] for cell in cells}):
-        counts = dict.fromkeys(_seeds(line) for line in lines)
-        if len(counts) > 1:
-            counts = dict.fromkeys(f"{line.label}: {_seeds(line)}" for line in lines)
+        of = [_seeds(line) for line in lines]
+        most = max(of, key=of.count)
+        others = (f"{line.label}: {seeds}" for line, seeds in zip(lines, of, strict=True) if seeds != most)
+        counts = dict.fromkeys([most, *others])
         notes.append(
             f"Scale {', '.join(scales)}; mean ± standard deviation over seeds ({'; '.join(counts)})."
         )

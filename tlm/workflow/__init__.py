@@ -5,14 +5,14 @@ here, where it is typed and tested. Every method takes Snakemake's wildcards.
 """
 
 from tlm.workflow.answers import as_json, code
+from tlm.workflow.claims import ClaimQuestions
 from tlm.workflow.data import DataQuestions
 from tlm.workflow.figures import FigureQuestions
 from tlm.workflow.page import PageQuestions
 from tlm.workflow.serving import ServingQuestions
-from tlm.workflow.tables import TableQuestions
 
 __all__ = ["Workflow", "as_json", "code"]
 
 
-class Workflow(DataQuestions, FigureQuestions, PageQuestions, ServingQuestions, TableQuestions):
+class Workflow(DataQuestions, FigureQuestions, PageQuestions, ServingQuestions, ClaimQuestions):
     """The rules' questions, answered for one project."""

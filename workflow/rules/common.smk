@@ -5,7 +5,7 @@ import re
 import sys
 
 from tlm.artifacts import canonical_json
-from tlm.config import rows, shown
+from tlm.config import ledger, rows, shown
 from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
@@ -18,6 +18,7 @@ try:
     PROJECT = load_project(config)
     rows.check(PROJECT)
     shown.check_figures(PROJECT)
+    ledger.check_claims(PROJECT)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -45,7 +46,7 @@ wildcard_constraints:
     variant=r"[\w.-]+",
     seed=r"\d+",
     k=r"\d+",
-    table=rf"(?!(?:{DESCRIBED}|{ASK.example_names}|{ASK.figure_names}|attention)(?:/|\.csv|\.md))[\w.-]+",
+    table=rf"(?!(?:{DESCRIBED}|{ASK.example_names}|{ASK.figure_names}|attention|claims)(?:/|\.csv|\.md))[\w.-]+",
     described=DESCRIBED,
     examples=ASK.example_names,
     row=r"[\w.-]+",

@@ -1,0 +1,37 @@
+"""Rule `claims`: the ledger of the paper's claims as CSV and Markdown."""
+
+import argparse
+from pathlib import Path
+
+from tlm.artifacts import write_text
+from tlm.cli import run_script
+from tlm.config.base import parse_json
+from tlm.config.claims import Ledger
+from tlm.results.claims import HEADER, ledger_lines, open_material, records
+from tlm.results.claims_page import as_markdown
+from tlm.results.rendering import csv_text
+from tlm.results.reported import load_reported
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="Ledger as JSON, or @file")
+    parser.add_argument(
+        "--made-from", type=Path, nargs="*", default=[], help="evaluations, attention artifacts"
+    )
+    parser.add_argument("--tasks", type=Path, nargs="*", default=[], help="tasks, for their sizes")
+    parser.add_argument("--corpora", type=Path, nargs="*", default=[], help="corpora, for their sizes")
+    parser.add_argument("--reported", type=Path, required=True)
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    args = parser.parse_args()
+    ledger = parse_json(Ledger, args.spec, "--spec")
+    lines = ledger_lines(
+        ledger, open_material(args.made_from, args.tasks, args.corpora, load_reported(args.reported))
+    )
+    write_text(args.markdown, as_markdown(ledger, lines))
+    write_text(args.csv, csv_text(HEADER, records(ledger, lines)))
+
+
+if __name__ == "__main__":
+    run_script(main)

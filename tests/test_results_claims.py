@@ -1,0 +1,360 @@
+"""The ledger on made-up predictions, where the right verdict is plain, and differences between rows of a table."""
+
+import csv
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+
+from tlm.artifacts import write_json, write_manifest
+from tlm.config.claims import Claim, Ledger, Side
+from tlm.config.differences import ComparedRow, Differences
+from tlm.config.experiments import Column, Score
+from tlm.errors import TlmError
+from tlm.evaluation.heads import Attention, Hits
+from tlm.results.claims import HEADER, Material, evidence, ledger_lines, open_material, records
+from tlm.results.claims_page import as_markdown, tfidf
+from tlm.results.differences import all_differences, render, tfidf_sentence
+from tlm.results.predictions import open_runs
+from tlm.results.reported import load_reported
+from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, SUPPORTED, judge
+from tlm.statistics import Estimate
+
+REPORTED = load_reported(ROOT / "config/reported.yaml")
+ITEMS = 1000
+
+
+def estimate(value, spread=0.5, seeds=(0.1, -0.1)):
+    """Draws whose 95 % interval is about value ± 2 spread; seeds around the value."""
+    quantiles = np.random.default_rng(0).standard_normal(2000)
+    return Estimate(
+        value, value + spread * (quantiles - quantiles.mean()), tuple(value + each for each in seeds)
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "effect", "verdict", "why"),
+    [
+        ("greater", estimate(2), SUPPORTED, "excludes 0"),
+        ("greater", estimate(-2), NOT_SUPPORTED, "the other way"),
+        ("greater", estimate(0.5), NOT_ENOUGH, "holds 0"),
+        ("greater", estimate(0, spread=0.2), NOT_SUPPORTED, "practically equal"),
+        ("greater", estimate(2, seeds=(4, -4)), NOT_ENOUGH, "the seeds differ by more"),
+        ("greater", estimate(0, spread=0.2, seeds=(3, -3)), NOT_ENOUGH, "the seeds differ by more"),
+        ("greater", estimate(2, seeds=(0,)), NOT_ENOUGH, "one training seed"),
+        ("less", estimate(-2), SUPPORTED, "excludes 0"),
+        ("less", estimate(2), NOT_SUPPORTED, "the other way"),
+        ("at-least", estimate(2), SUPPORTED, "excludes 0"),
+        ("at-least", estimate(0, spread=0.2), SUPPORTED, "worse by at most 1"),
+        ("at-least", estimate(-0.5, spread=0.1), SUPPORTED, "worse by at most 1"),
+        ("at-least", estimate(-3), NOT_SUPPORTED, "the other way"),
+        ("at-least", estimate(-0.5), NOT_ENOUGH, "exceeds"),
+        ("at-most", estimate(0.5, spread=0.1), SUPPORTED, "worse by at most 1"),
+        ("at-most", estimate(3), NOT_SUPPORTED, "the other way"),
+    ],
+)
+def test_every_verdict_is_reached_by_the_written_rule(direction, effect, verdict, why):
+    assert judge(direction, 1.0, effect)[0] == verdict
+    assert why in judge(direction, 1.0, effect)[1]
+
+
+def write_run(root, task, variant, seed, right, *, flops=1e12, digest="data", items=ITEMS, scale="small"):
+    """An evaluation in which the first `right` of a fixed order of items are right, with a few of its own."""
+    folder = root / f"runs/{scale}/{task}/{variant}/seed{seed}/evaluation"
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(len(task))
+    labels = draw.choice(["no", "yes"], size=items)
+    own = np.random.default_rng(seed + 100 * len(variant))
+    difficulty = draw.random(items) + 0.02 * own.standard_normal(items)
+    wrong = np.argsort(difficulty)[round(right * items) :]
+    guesses = labels.copy()
+    guesses[wrong] = np.where(labels[wrong] == "no", "yes", "no")
+    parts = [
+        pa.table(
+            {
+                "split": [split] * items,
+                "row_id": np.arange(items),
+                "label": labels.tolist(),
+                "prediction": guesses.tolist(),
+            }
+        )
+        for split in ("dev", "test")
+    ]
+    pq.write_table(pa.concat_tables(parts), folder / "predictions.parquet")
+    write_json(folder / "flops.json", {"stage1": None if flops is None else {"paper": flops}})
+    write_manifest(
+        folder,
+        "evaluation",
+        counts={},
+        parameters={
+            "scale": scale,
+            "task": task,
+            "variant": variant,
+            "seed": seed,
+            "metric": "macro_f1",
+            "labels": ["no", "yes"],
+        },
+        inputs={"task": digest},
+    )
+    return folder / "manifest.json"
+
+
+def side(variant, weight, tasks=("small-task", "large-task"), seeds=(1, 2), **more):
+    return Side(
+        label=variant.upper(),
+        weight=weight,
+        scale="small",
+        runs=dict.fromkeys(tasks, variant),
+        seeds=seeds,
+        **more,
+    )
+
+
+def claim(*sides, **changes):
+    values = {
+        "id": "a-claim",
+        "claim": "One beats the other",
+        "place": "Section 9",
+        "direction": "greater",
+        "margin": 1.0,
+        "split": "dev",
+        "sides": sides,
+    }
+    return Claim(**{**values, **changes})
+
+
+@pytest.fixture
+def material(tmp_path):
+    """Runs of a task of few and one of many training texts: `good`, `bad`, and `grows`, which differs on the first."""
+    runs = []
+    for seed in (1, 2):
+        for task in ("small-task", "large-task"):
+            runs.append(write_run(tmp_path, task, "good", seed, 0.9, flops=1e12))
+            runs.append(write_run(tmp_path, task, "bad", seed, 0.8, flops=3e12))
+        runs.append(write_run(tmp_path, "small-task", "grows", seed, 0.9))
+        runs.append(write_run(tmp_path, "large-task", "grows", seed, 0.8))
+    runs += [write_run(tmp_path, task, "tfidf", 1, 0.86, flops=None) for task in ("small-task", "large-task")]
+    for task, rows in (("small-task", 5000), ("large-task", 5001)):
+        folder = tmp_path / "data/tasks" / task
+        folder.mkdir(parents=True)
+        write_manifest(folder, "task", counts={"rows": {"train": rows}}, parameters={"task": task})
+    for corpus, size in (("corpus", 10), ("tenth", 1)):
+        folder = tmp_path / "data/corpora" / corpus
+        folder.mkdir(parents=True)
+        write_manifest(folder, "corpus", counts={"bytes": size}, parameters={})
+    return open_material(
+        runs,
+        sorted(tmp_path.glob("data/tasks/*/manifest.json")),
+        sorted(tmp_path.glob("data/corpora/*/manifest.json")),
+        REPORTED,
+    )
+
+
+def lines_of(material, *claims):
+    ledger = Ledger(scale="small", claims=claims)
+    return ledger, ledger_lines(ledger, material)
+
+
+def test_a_claim_of_scores_over_all_tasks_and_on_each(material):
+    ledger, lines = lines_of(material, claim(side("good", 1), side("bad", -1)))
+    assert [line.task for line in lines] == ["all", "small-task", "large-task"]
+    assert all(line.verdict == SUPPORTED for line in lines)
+    assert [line.items for line in lines] == [2 * ITEMS, ITEMS, ITEMS]
+    over_all, *each = lines
+    assert over_all.effect.value == pytest.approx(np.mean([line.effect.value for line in each]))
+    assert over_all.effect.value == pytest.approx(10, abs=1)
+    # Two tasks say more than one.
+    width = {line.task: line.effect.interval.high - line.effect.interval.low for line in lines}
+    assert width["all"] < min(width["small-task"], width["large-task"])
+    rows = [dict(zip(HEADER, row, strict=True)) for row in records(ledger, lines)]
+    assert rows[0]["comparison"] == "GOOD − BAD" and rows[0]["verdict"] == "supported"
+    assert float(rows[0]["low_seeds"]) <= float(rows[0]["low"]) < float(rows[0]["effect"])
+    assert len(rows[0]["by_seed"].split()) == 2
+
+
+def test_a_single_seed_decides_nothing(material):
+    _, lines = lines_of(material, claim(side("good", 1, seeds=(1,)), side("bad", -1, seeds=(1,))))
+    assert {line.verdict for line in lines} == {NOT_ENOUGH}
+    assert all("one training seed" in line.reason for line in lines)
+
+
+def test_a_claim_of_few_texts_against_many(material):
+    _, lines = lines_of(material, claim(side("grows", 1), side("bad", -1), resources=True))
+    over_all, few, many = lines
+    assert over_all.verdict == few.verdict == SUPPORTED and many.verdict is None
+    assert over_all.effect.value == pytest.approx(few.effect.value - many.effect.value)
+    assert "more than 5,000" in many.reason
+    both = [side(name, weight, tasks=("small-task",)) for name, weight in (("grows", 1), ("bad", -1))]
+    _, lines = lines_of(material, claim(*both, resources=True))
+    assert lines[0].verdict == NOT_ENOUGH and lines[0].effect is None
+    assert "every task of scale small that is compared has at most 5,000" in lines[0].reason
+    assert lines[1].verdict == SUPPORTED
+
+
+def test_what_must_be_cheaper_is(material):
+    _, lines = lines_of(material, claim(side("good", 1), side("bad", -1), cheaper=True, direction="at-least"))
+    assert lines[0].verdict == SUPPORTED and lines[0].reason.endswith("at 1/3 of the FLOPs")
+    _, lines = lines_of(material, claim(side("bad", 1), side("good", -1), cheaper=True))
+    assert lines[0].verdict == NOT_SUPPORTED and "3 times the FLOPs" in lines[0].reason
+    # A checkpoint's FLOPs are those that the paper reports: 2.79e19.
+    checkpoint = side("bad", -1, cost="table2/bert-base")
+    _, lines = lines_of(material, claim(side("good", 1), checkpoint, cheaper=True))
+    assert lines[0].reason.endswith("at 1/2.79e+07 of the FLOPs")
+    with pytest.raises(TlmError, match="counts no FLOPs"):
+        lines_of(material, claim(side("good", 1), side("tfidf", -1, seeds=(1,)), cheaper=True))
+
+
+def test_the_larger_corpus_is_found_by_its_size(material):
+    sides = (side("good", 1), side("bad", -1))
+    _, (as_written, *_) = lines_of(material, claim(*sides, corpora=("corpus", "tenth")))
+    _, (turned, *_) = lines_of(material, claim(*sides, corpora=("tenth", "corpus")))
+    assert as_written.effect.value == pytest.approx(-turned.effect.value)
+    assert (as_written.comparison, turned.comparison) == ("GOOD − BAD", "BAD − GOOD")
+
+
+def test_what_a_scale_cannot_test_says_why(material):
+    ledger, lines = lines_of(material, claim(untested="scale small has no other_corpus"))
+    assert [(line.verdict, line.reason) for line in lines] == [
+        (NOT_ENOUGH, "scale small has no other_corpus")
+    ]
+    assert "**not enough data**: scale small has no other_corpus." in as_markdown(ledger, lines)
+
+
+def test_the_papers_evidence_is_computed_from_its_own_numbers():
+    bm25 = claim(
+        side("good", 1),
+        reported="table3",
+        paper=({"bm25-c-bert": 1, "random-c-bert": -1},),
+    )
+    found = evidence(bm25, REPORTED)
+    assert found["imdb"].short == "+0.75" and found["all"].short == "+2.00"  # 94.40 - 93.65; mean of three
+    assert found["all"].words.startswith("BM25, C_BERT − Random, C_BERT: mean +2.00 (imdb +0.75, ")
+    k = claim(side("good", 1), reported="table4", paper=({"k5000": 1, "k50": -1},), resources=True)
+    # (8.46 + 6.43) / 2 of SciERC and ChemProt, less -0.09 of AGNews
+    assert evidence(k, REPORTED)["all"].short in ("+7.53", "+7.54")  # 7.535
+    main = claim(side("good", 1), reported="table2", paper=({"bert-base": -1, "tlm-small": 1},), cheaper=True)
+    told = evidence(main, REPORTED)["all"]
+    assert told.short == "+0.32" and told.words.startswith("TLM (small scale) − BERT-Base: mean +0.32")
+    assert told.words.endswith("at 1/10.2 of the FLOPs")
+
+
+def test_mistakes_name_the_run(material, tmp_path):
+    with pytest.raises(TlmError, match="run small/small-task/absent/seed1 is missing"):
+        lines_of(material, claim(side("absent", 1), side("bad", -1)))
+    other = open_runs([write_run(tmp_path, "small-task", "other", seed, 0.9, items=10) for seed in (1, 2)])
+    mixed = Material({**material.runs, **other}, {}, {}, {}, REPORTED)
+    with pytest.raises(TlmError, match="other texts than"):
+        lines_of(
+            mixed, claim(*(side(name, w, tasks=("small-task",)) for name, w in (("other", 1), ("bad", -1))))
+        )
+    no_test = open_runs([write_run(tmp_path / "x", "secret", "good", seed, 0.9) for seed in (1, 2)])
+    for run in no_test.values():
+        table = pq.read_table(run.folder / "predictions.parquet").slice(0, ITEMS)
+        pq.write_table(table, run.folder / "predictions.parquet")
+    with pytest.raises(TlmError, match="task secret has no test split"):
+        lines_of(
+            Material(no_test, {}, {}, {}, REPORTED),
+            claim(side("good", 1, tasks=("secret",)), side("good", -1, tasks=("secret",)), split="test"),
+        )
+
+
+def model(variant, seed, positional, texts=50, heads=(2, 4)):
+    """Heads read on `texts` texts of ten queries, of which the first `positional` always look at a neighbour."""
+    queries = np.full(texts, 10.0)
+    share = np.zeros((texts, *heads))
+    share.reshape(texts, -1)[:, :positional] = 10
+    share.reshape(texts, -1)[:, positional:] = 2 + seed % 2
+    return Attention(
+        folder=ROOT,
+        task="task",
+        task_digest="data",
+        variant=variant,
+        seed=seed,
+        spec={"seed": 1, "resamples": 200},
+        hits=Hits(queries, {"previous": share, "next": 0 * share, "vertical": 0 * share}),
+        examples={},
+    )
+
+
+def test_a_claim_of_heads():
+    models = [model("tlm", seed, 3) for seed in (1, 2)] + [model("plm", seed, 1) for seed in (1, 2)]
+    material = Material({}, {(one.task, one.variant, one.seed): one for one in models}, {}, {}, REPORTED)
+    sides = (side("tlm", 1, tasks=("task",)), side("plm", -1, tasks=("task",)))
+    _, (line, _) = lines_of(material, claim(*sides, heads="positional", split=None, margin=0.5))
+    assert (line.effect.value, line.unit, line.verdict) == (2, "heads", SUPPORTED)
+    _, (line, _) = lines_of(material, claim(*sides, heads="vertical", split=None, margin=0.5))
+    assert line.verdict == NOT_ENOUGH and "no difference in any resample" in line.reason
+    _, (line, _) = lines_of(material, claim(*sides, heads="positional_share", split=None))
+    assert line.unit == "points" and 10 < line.effect.value < 25 and line.verdict == SUPPORTED
+    with pytest.raises(TlmError, match="attention of task/tlm/1 is missing"):
+        lines_of(Material({}, {}, {}, {}, REPORTED), claim(*sides, heads="positional"))
+
+
+def test_the_page_says_where_tlm_does_not_beat_tfidf(material):
+    own = claim(side("good", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
+    other = claim(side("bad", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
+    ledger, lines = lines_of(material, own)
+    assert tfidf(lines).startswith("TLM beats TF-IDF + logistic regression on small-task (+")
+    assert "falls behind" not in tfidf(lines)
+    _, lines = lines_of(material, other)
+    assert tfidf(lines).startswith(
+        "TLM does not beat TF-IDF + logistic regression; it falls behind it on small-task (−"
+    )
+    page = as_markdown(ledger, lines)
+    assert tfidf(lines) in page and page.count("| all tasks |") == 1
+    assert tfidf([]) == ""
+
+
+def test_the_sentence_names_every_task():
+    told = [("a", estimate(3)), ("b", estimate(-3)), ("c", estimate(0)), ("d", estimate(0.2))]
+    assert tfidf_sentence("TLM", told) == (
+        "TLM beats TF-IDF + logistic regression on a (+3.0 [2.0, 4.0]); it falls behind it on b (−3.0 [−4.0, −2.0]);"
+        " it cannot be told from it on c (+0.0 [−1.0, 1.0]) and d (+0.2 [−0.8, 1.2])."
+    )
+
+
+def test_differences_between_the_rows_of_a_table(material):
+    tasks = ("small-task", "large-task")
+    columns = [
+        Column(
+            id=task, kind="score", tasks=(task,), scores=(Score(task=task, metric="primary", split="test"),)
+        )
+        for task in tasks
+    ]
+    columns.append(
+        Column(id="average", kind="average", tasks=tasks, scores=tuple(s for c in columns for s in c.scores))
+    )
+    rows = [
+        ComparedRow(id=name, label=name.upper(), scale="small", runs=dict.fromkeys(tasks, name), seeds=seeds)
+        for name, seeds in (("good", (1, 2)), ("bad", (1, 2)), ("tfidf", (1,)))
+    ]
+    spec = Differences(table="t", title="Numbers", scale="small", rows=tuple(rows), columns=tuple(columns))
+    lines = all_differences(spec, material.runs)
+    named = {(line.row.id, line.against.id, line.column.id): line for line in lines}
+    assert {key[:2] for key in named} == {
+        ("bad", "good"),
+        ("tfidf", "good"),
+        ("good", "tfidf"),
+        ("bad", "tfidf"),
+    }
+    assert named["bad", "good", "average"].effect.value == pytest.approx(
+        np.mean([named["bad", "good", task].effect.value for task in tasks])
+    )
+    rendered = render(spec, lines)
+    assert "| BAD | **−10" in rendered.markdown or "| BAD | **−9" in rendered.markdown
+    # No row is TLM here: the sentence is about the best row of each task.
+    assert "The best row of each task beats TF-IDF + logistic regression on small-task with GOOD (+" in (
+        rendered.markdown
+    )
+    read = list(csv.DictReader(io.StringIO(rendered.csv)))
+    assert len(read) == 12 and all(float(row["low"]) <= float(row["effect"]) for row in read)
+    renamed = [rows[0].model_copy(update={"runs": dict.fromkeys(tasks, "tlm")}), rows[2]]
+    runs = {
+        (scale, task, "tlm" if v == "good" else v, seed): run
+        for (scale, task, v, seed), run in material.runs.items()
+    }
+    told = render(spec, all_differences(spec.model_copy(update={"rows": tuple(renamed)}), runs)).markdown
+    assert "- GOOD beats TF-IDF + logistic regression on small-task" in told

@@ -1,0 +1,86 @@
+"""Differences between the rows of a table (results/differences/<table>.csv): what is compared, at the project's scale.
+
+Place in the flow: `tlm.config.rows` → here → workflow/rules/claims.smk, which asks through `tlm.workflow`. Every row is
+set against the table's first, and against TF-IDF; the runs are those of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tlm.config import rows
+from tlm.config.base import Strict
+from tlm.config.experiments import MLM_LOSS, CellSpec, Column
+from tlm.config.project import Project
+from tlm.errors import TlmError
+
+
+class ComparedRow(Strict):
+    """A row of a table: task → variant whose runs it is, and their seeds."""
+
+    id: str
+    label: str
+    scale: str
+    runs: dict[str, str]
+    seeds: tuple[int, ...]
+
+    @property
+    def is_tlm(self) -> bool:
+        """Whether it is the scale's TLM run on every task, under whatever name the table has for it."""
+        return set(self.runs.values()) == {"tlm"}
+
+    @property
+    def is_tfidf(self) -> bool:
+        """Whether it is what a user would try first."""
+        return set(self.runs.values()) == {"tfidf"}
+
+
+class Differences(Strict):
+    """What the script of a table's differences is told."""
+
+    table: str
+    title: str
+    scale: str
+    rows: tuple[ComparedRow, ...]
+    columns: tuple[Column, ...]
+    """Those of scores, and their averages."""
+
+
+def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec], name: str) -> Differences:
+    """The comparisons of the table `name`. Raises TlmError if the scale cannot have it, or it shows no scores."""
+    table = rows.table(project, name)
+    columns = tuple(
+        column
+        for column in table.columns
+        if column.kind in ("score", "average") and all(score.metric != MLM_LOSS for score in column.scores)
+    )
+    if not columns:
+        raise TlmError(f"{name}: shows no scores; there is nothing to compare")
+    compared = []
+    for row in table.rows:
+        own = [cells[name, row.id, column.id] for column in columns]
+        variants = {task: variant for cell in own for task, variant in cell.variants.items()}
+        compared.append(
+            ComparedRow(id=row.id, label=row.label, scale=row.scale, runs=variants, seeds=own[0].seeds)
+        )
+    return Differences(
+        table=name, title=table.title, scale=project.settings.scale, rows=tuple(compared), columns=columns
+    )
+
+
+def compared_tables(project: Project) -> list[str]:
+    """The tables of scores that the scale can have."""
+    return [
+        name
+        for name in rows.available(project)
+        if any(column.tasks is not None for column in project.table(name).columns)
+    ]
+
+
+def folders(row: ComparedRow) -> list[str]:
+    """The evaluations of a row."""
+    return [
+        f"runs/{row.scale}/{task}/{variant}/seed{seed}/evaluation"
+        for task, variant in row.runs.items()
+        for seed in row.seeds
+    ]

@@ -1,0 +1,353 @@
+"""The ledger of the paper's claims: for each its evidence, ours with an interval, and a verdict (results/claims.csv).
+
+Place in the flow: evaluations and attention artifacts → ledger. A claim is a number that is positive (negative, for
+`less`) if it holds: a sum of rows of a table with weights, computed in every resample of a task's items. Over tasks it
+is their mean; for a claim of tasks with few training texts against those with many, the difference of their means.
+`tlm.results.verdicts` has the rule, `tlm.results.claims_page` the page. Sections 4.2 to 4.4.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlm.artifacts import read_manifest
+from tlm.config.claims import Claim, Ledger, Side
+from tlm.errors import TlmError
+from tlm.evaluation.heads import Attention, read_attention
+from tlm.results.attention import check_paired, counted
+from tlm.results.predictions import EvaluatedRun, Key, estimates, mean, open_runs
+from tlm.results.reported import Reported, reported_line
+from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, Verdict, judge
+from tlm.statistics import Estimate, combine
+
+ALL = "all"
+HIGH_RESOURCE = 5000
+"""Training texts: tasks with more are high-resource (Section 4.1)."""
+_FACTS = ("parameters", "flops", "data")  # columns that are no scores
+PAPER_HIGH_RESOURCE = ("agnews", "imdb", "rct", "helpfulness")  # Section 4.1
+HEADER = (
+    "claim",
+    "statement",
+    "place",
+    "scale",
+    "task",
+    "split",
+    "comparison",
+    "unit",
+    "effect",
+    "low",
+    "high",
+    "low_seeds",
+    "high_seeds",
+    "by_seed",
+    "seed_sd",
+    "items",
+    "paper",
+    "verdict",
+    "reason",
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The paper's numbers, in short (`+2.00; +3.14`) and in words; empty where it prints none."""
+
+    short: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A claim on one task, or on all of them."""
+
+    claim: Claim
+    task: str
+    comparison: str
+    effect: Estimate | None
+    items: int | None
+    paper: Evidence
+    """What the paper reports of the same."""
+    verdict: Verdict | None
+    """None for a task that is shown for comparison only."""
+    reason: str
+
+    @property
+    def unit(self) -> str:
+        """What the effect is in."""
+        return "heads" if self.claim.heads in ("positional", "vertical") else "points"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a claim comes to on a task: the number, and the items that were resampled."""
+
+    effect: Estimate
+    items: int
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that the ledger is made from, opened."""
+
+    runs: Mapping[Key, EvaluatedRun]
+    attention: Mapping[tuple[str, str, int], Attention]
+    training_texts: Mapping[str, int]
+    corpus_bytes: Mapping[str, int]
+    reported: Reported
+
+
+def open_material(
+    made_from: Sequence[Path], tasks: Sequence[Path], corpora: Sequence[Path], reported: Reported
+) -> Material:
+    """Open manifests: of evaluations and attention, of tasks, of corpora. Raises TlmError if one is of another kind."""
+    heads = [path for path in made_from if path.parent.name == "attention"]
+    opened = [read_attention(path) for path in heads]
+    told = [read_manifest(path, "task") for path in tasks]
+    return Material(
+        runs=open_runs(path for path in made_from if path not in heads),
+        attention={(each.task, each.variant, each.seed): each for each in opened},
+        training_texts={each.parameters["task"]: each.counts["rows"]["train"] for each in told},
+        corpus_bytes={path.parent.name: read_manifest(path, "corpus").counts["bytes"] for path in corpora},
+        reported=reported,
+    )
+
+
+def ledger_lines(ledger: Ledger, material: Material) -> list[Line]:
+    """The lines of every claim: over all tasks first, then task by task.
+
+    Raises TlmError naming a run that is missing, or two that were evaluated on different texts.
+    """
+    return [line for claim in ledger.claims for line in _lines(ledger, claim, material)]
+
+
+def _lines(ledger: Ledger, claim: Claim, material: Material) -> list[Line]:
+    paper = evidence(claim, material.reported)
+    if claim.untested is not None:
+        return [Line(claim, ALL, "", None, None, paper[ALL], NOT_ENOUGH, claim.untested)]
+    sides = _turned(claim, material)
+    comparison = _comparison([(side.weight, side.label) for side in sides])
+    found = {task: _on_task(claim, sides, task, material) for task in claim.tasks}
+    few = {task: material.training_texts[task] <= HIGH_RESOURCE for task in found} if claim.resources else {}
+    lines = [_overall(ledger, claim, comparison, found, few, material, paper[ALL])]
+    verdict: Verdict | None
+    for task, each in found.items():
+        verdict, reason = _judged(claim, each.effect)
+        if claim.resources and not few[task]:
+            verdict, reason = None, f"more than {HIGH_RESOURCE:,} training texts: for comparison"
+        lines.append(
+            Line(
+                claim, task, comparison, each.effect, each.items, paper.get(task, Evidence()), verdict, reason
+            )
+        )
+    return lines
+
+
+def _overall(
+    ledger: Ledger,
+    claim: Claim,
+    comparison: str,
+    found: Mapping[str, Found],
+    few: Mapping[str, bool],
+    material: Material,
+    paper: Evidence,
+) -> Line:
+    """The line over all tasks."""
+    effects = {task: each.effect for task, each in found.items()}
+    effect: Estimate | None
+    verdict: Verdict
+    if not claim.resources:
+        effect = mean(list(effects.values()))
+        verdict, reason = _judged(claim, effect)
+        if claim.cheaper:
+            verdict, reason = _with_cost(claim, verdict, reason, material)
+    elif len(set(few.values())) < 2:
+        most = "at most" if all(few.values()) else "more than"
+        effect, verdict = None, NOT_ENOUGH
+        reason = (
+            f"every task of scale {ledger.scale} that is compared has {most} {HIGH_RESOURCE:,} training texts; "
+            "the claim is of the difference between few and many"
+        )
+    else:
+        sides = [mean([effects[task] for task in few if few[task] is kind]) for kind in (True, False)]
+        effect = combine([(1, sides[0]), (-1, sides[1])])
+        comparison = f"tasks with few texts less those with many: {comparison}"
+        verdict, reason = _judged(claim, effect)
+    items = sum(each.items for each in found.values()) if effect is not None else None
+    return Line(claim, ALL, comparison, effect, items, paper, verdict, reason)
+
+
+def _judged(claim: Claim, effect: Estimate) -> tuple[Verdict, str]:
+    if claim.heads and not np.any(effect.draws) and not any(effect.by_seed):
+        kind = claim.heads.removesuffix("_share")
+        return NOT_ENOUGH, f"no difference in any resample: with so few heads none, or all, are {kind}"
+    return judge(claim.direction, claim.margin, effect)
+
+
+def _turned(claim: Claim, material: Material) -> list[Side]:
+    """The sides, turned if the claim is about the larger corpus and that is the other one."""
+    sign = 1
+    if claim.corpora is not None:
+        own, other = (material.corpus_bytes[name] for name in claim.corpora)
+        sign = 1 if own > other else -1
+    return [side.model_copy(update={"weight": sign * side.weight}) for side in claim.sides]
+
+
+def _comparison(sides: Sequence[tuple[float, str]]) -> str:
+    """`BM25, demo − Random, demo`: a row of positive weight first."""
+    first = next(number for number, (weight, _) in enumerate(sides) if weight > 0)
+    shown = ""
+    for weight, label in [sides[first], *sides[:first], *sides[first + 1 :]]:
+        sign = ("" if weight > 0 else "−") if not shown else (" + " if weight > 0 else " − ")
+        shown += sign + (label if abs(weight) == 1 else f"{abs(weight):g} × {label}")
+    return shown
+
+
+def _on_task(claim: Claim, sides: Sequence[Side], task: str, material: Material) -> Found:
+    if claim.heads:
+        return _heads_on_task(claim, sides, task, material)
+    assert claim.split is not None
+    systems = [
+        [_run(material, (side.scale, task, side.runs[task], seed)) for seed in side.seeds] for side in sides
+    ]
+    scores, items = estimates(systems, claim.split)
+    weights = [side.weight for side in sides]
+    return Found(combine(list(zip(weights, scores, strict=True))), items)
+
+
+def _run(material: Material, key: Key) -> EvaluatedRun:
+    if key not in material.runs:
+        scale, task, variant, seed = key
+        raise TlmError(f"run {scale}/{task}/{variant}/seed{seed} is missing; evaluate it")
+    return material.runs[key]
+
+
+def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, material: Material) -> Found:
+    assert claim.heads is not None
+    parts: list[tuple[float, Estimate]] = []
+    models: list[Attention] = []
+    for side in sides:
+        keys = [(task, side.runs[task], seed) for seed in side.seeds]
+        if missing := [key for key in keys if key not in material.attention]:
+            raise TlmError(f"attention of {'/'.join(map(str, missing[0]))} is missing; read its heads")
+        models += [material.attention[key] for key in keys]
+        found = counted(claim.heads, models[-len(keys) :])
+        scale = 100 if claim.heads.endswith("_share") else 1
+        parts.append((side.weight * scale, Estimate(found.value, found.resampled, found.by_seed)))
+    check_paired(models)
+    both = combine(parts)
+    # Heads are read with the same draws for every task, by text number: shuffled, tasks are independent again.
+    shuffled = np.random.default_rng(zlib.crc32(task.encode())).permutation(both.draws)
+    return Found(Estimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
+
+
+def _with_cost(claim: Claim, verdict: Verdict, reason: str, material: Material) -> tuple[Verdict, str]:
+    """The same if the rows of positive weight took fewer FLOPs, which the reason then tells."""
+    ours, theirs = (
+        sum(_flops(side, material) for side in claim.sides if (side.weight > 0) is positive)
+        for positive in (True, False)
+    )
+    if ours >= theirs:
+        return NOT_SUPPORTED, f"it took {ours / theirs:.2g} times the FLOPs, not fewer"
+    return verdict, f"{reason}; at 1/{theirs / ours:.3g} of the FLOPs"
+
+
+def _flops(side: Side, material: Material) -> float:
+    """The paper's FLOPs of stage 1, mean over tasks and seeds; of a checkpoint as reported."""
+    if side.cost is not None:
+        return float(reported_line(material.reported, side.cost).cells["flops"]["mean"])
+    found = []
+    for task, variant in side.runs.items():
+        for seed in side.seeds:
+            run = _run(material, (side.scale, task, variant, seed))
+            stage1 = json.loads((run.folder / "flops.json").read_text(encoding="utf-8"))["stage1"]
+            if stage1 is None:
+                raise TlmError(f"{run.folder}: counts no FLOPs of stage 1, which the claim compares")
+            found.append(stage1["paper"])
+    return float(np.mean(found))
+
+
+def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
+    """What the paper reports: task → its numbers, and `all` → over its tasks."""
+    shown: dict[str, list[str]] = {ALL: []}
+    words: list[str] = []
+    if claim.reported is None:
+        return {ALL: Evidence()}
+    for weights in claim.paper:
+        lines = {row: reported_line(reported, f"{claim.reported}/{row}") for row in weights}
+        tasks: dict[str, float] = {}
+        for column in next(iter(lines.values())).cells:
+            cells = [lines[row].cells.get(column, {}).get("mean") for row in weights]
+            if None not in cells and column not in _FACTS:
+                tasks[column] = sum(
+                    weight * cell for weight, cell in zip(weights.values(), cells, strict=True) if cell
+                )
+        names = _comparison([(weight, lines[row].label) for row, weight in weights.items()])
+        average = tasks.pop("average", None)
+        if claim.resources:
+            kinds = [
+                [effect for task, effect in tasks.items() if (task in PAPER_HIGH_RESOURCE) is many]
+                for many in (False, True)
+            ]
+            total, word = float(np.mean(kinds[0]) - np.mean(kinds[1])), "few texts less many"
+        else:
+            total, word = float(np.mean(list(tasks.values()))) if average is None else average, "mean"
+        for task, effect in tasks.items():
+            shown.setdefault(task, []).append(_signed(effect))
+        each = ", ".join(f"{task} {_signed(effect)}" for task, effect in tasks.items())
+        shown[ALL].append(_signed(total))
+        words.append(f"{names}: {word} {_signed(total)} ({each}){_cost(claim, weights, lines)}")
+    found = {task: Evidence("; ".join(texts)) for task, texts in shown.items()}
+    return {**found, ALL: Evidence(found[ALL].short, "; ".join(words))}
+
+
+def _signed(effect: float) -> str:
+    return f"{effect:+.2f}".replace("-", "−")
+
+
+def _cost(claim: Claim, weights: Mapping[str, float], lines: Mapping[str, Any]) -> str:
+    """The paper's own ratio of FLOPs, where the claim is about it."""
+    if not claim.cheaper:
+        return ""
+    ours, theirs = (
+        sum(lines[row].cells["flops"]["mean"] for row, weight in weights.items() if (weight > 0) is positive)
+        for positive in (True, False)
+    )
+    return f" at 1/{theirs / ours:.3g} of the FLOPs"
+
+
+def records(ledger: Ledger, lines: Sequence[Line]) -> list[tuple[Any, ...]]:
+    """The lines as rows of the CSV; see `HEADER`."""
+    rows = []
+    for line in lines:
+        effect = line.effect
+        numbers: tuple[Any, ...] = (None, None, None, None, None, "", None)
+        if effect is not None:
+            interval, over_seeds = effect.interval, effect.over_seeds
+            wide = (over_seeds.low, over_seeds.high) if over_seeds else (None, None)
+            by_seed = " ".join(f"{value:+.4f}" for value in effect.by_seed)
+            numbers = (effect.value, interval.low, interval.high, *wide, by_seed, effect.seed_sd)
+        rows.append(
+            (
+                line.claim.id,
+                line.claim.claim,
+                line.claim.place,
+                ledger.scale,
+                line.task,
+                ("dev" if line.claim.heads else line.claim.split) or "",
+                line.comparison,
+                line.unit,
+                *(f"{value:.4f}" if isinstance(value, float) else value for value in numbers),
+                line.items,
+                line.paper.words or line.paper.short,
+                line.verdict or "",
+                line.reason,
+            )
+        )
+    return rows

@@ -1,0 +1,90 @@
+"""The ledger of claims to read (results/claims.md): a table of verdicts, then each claim with its tasks.
+
+Place in the flow: `tlm.results.claims` → here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tlm.config.claims import Ledger
+from tlm.results.claims import ALL, Line
+from tlm.results.differences import signed, tfidf_sentence
+from tlm.results.rendering import markdown_rows
+from tlm.results.verdicts import VERDICTS
+
+TFIDF_CLAIM = "tfidf"
+NOTES = (
+    "An effect is a sum of rows of a table, positive if the claim holds (negative for claims of less or fewer). Points "
+    "of the task's metric, or heads.",
+    "Brackets after an effect: 95 % percentile interval of a paired bootstrap over items, all runs in the same "
+    "resamples, given the trained models. `with seeds`: the same, widened by the spread over training seeds.",
+    "Supported: the interval with seeds lies on the claim's side. Not supported: it lies on the other side, or within "
+    "the margin that makes no practical difference. Else: not enough data. docs/claims.md has the whole rule.",
+    "No correction for the number of claims or tasks: of twenty true zeros one is expected to exclude 0.",
+)
+
+
+def as_markdown(ledger: Ledger, lines: Sequence[Line]) -> str:
+    """The whole page."""
+    overall = [line for line in lines if line.task == ALL]
+    summary = [["claim", "the paper's effect", "ours", "verdict"], ["---", "---:", "---:", "---"]]
+    summary += [
+        [line.claim.claim, line.paper.short, signed(line.effect) if line.effect else "", line.verdict or ""]
+        for line in overall
+    ]
+    counts = Counter(line.verdict for line in overall)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    parts = [
+        "# The paper's claims",
+        f"\nScale {ledger.scale}: {told}. Effects over all tasks, in points (heads: in heads).\n",
+        markdown_rows(summary),
+    ]
+    if sentence := tfidf(lines):
+        parts.append(f"\n{sentence}")
+    for line in overall:
+        own = [each for each in lines if each.claim is line.claim]
+        parts.append(_section(own))
+    return "\n".join([*parts, "\n## How to read this\n", *(f"- {note}" for note in NOTES)]) + "\n"
+
+
+def tfidf(lines: Sequence[Line]) -> str:
+    """TLM against TF-IDF on the tasks of Table 2, in a sentence; empty if the ledger has no such claim."""
+    own = [(line.task, line.effect) for line in lines if line.claim.id == TFIDF_CLAIM and line.task != ALL]
+    known = [(task, effect) for task, effect in own if effect is not None]
+    return tfidf_sentence("TLM", known) if known else ""
+
+
+def _section(lines: Sequence[Line]) -> str:
+    """One claim: over all tasks, and task by task."""
+    overall = lines[0]
+    claim = overall.claim
+    parts = [f"\n## {claim.claim}\n", f"{claim.place}. **{overall.verdict}**: {overall.reason}."]
+    if overall.paper.words:
+        parts.append(f"\nThe paper: {overall.paper.words}.")
+    shown = [line for line in lines if line.effect is not None]
+    if shown:
+        split = f" on {claim.split}" if claim.split else " on dev texts"
+        parts.append(f"\nOurs: {shown[-1].comparison}{split}.\n")
+        rows = [
+            ["", "effect", "with seeds", "by seed", "items", "verdict", "why"],
+            ["---", "---:", "---:", "---:", "---:", "---", "---"],
+        ]
+        rows += [_row(line) for line in shown]
+        parts.append(markdown_rows(rows))
+    return "\n".join([*parts, *(f"\n{note}" for note in claim.notes)])
+
+
+def _row(line: Line) -> list[str]:
+    assert line.effect is not None
+    wide = line.effect.over_seeds
+    return [
+        "all tasks" if line.task == ALL else line.task,
+        signed(line.effect),
+        f"[{wide.low:.1f}, {wide.high:.1f}]".replace("-", "−") if wide else "",
+        " ".join(f"{value:+.1f}" for value in line.effect.by_seed).replace("-", "−"),
+        str(line.items or ""),
+        line.verdict or "",
+        line.reason,
+    ]

@@ -1,0 +1,185 @@
+"""Differences between the rows of a table with intervals: each row against the first, and against TF-IDF.
+
+Place in the flow: evaluations → results/differences/<table>.csv and .md. A table shows means and standard deviations
+over seeds, by which two rows cannot be told apart: the same test items make both better or worse. Here the items are
+resampled, for all rows and seeds at once (`tlm.statistics`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tlm.config.differences import ComparedRow, Differences
+from tlm.config.experiments import Column
+from tlm.errors import TlmError
+from tlm.results.predictions import EvaluatedRun, Key, estimates, mean
+from tlm.results.rendering import Rendered, csv_text, markdown_rows
+from tlm.statistics import Estimate, combine
+
+HEADER = (
+    "row",
+    "label",
+    "against",
+    "column",
+    "split",
+    "effect",
+    "low",
+    "high",
+    "by_seed",
+    "seed_sd",
+    "items",
+)
+TFIDF = "TF-IDF + logistic regression"
+NOTES = (
+    "Points, the first row's (TF-IDF's) score taken off. Brackets: 95 % intervals of a paired bootstrap over the "
+    "items, all rows and seeds in the same resamples; they do not cover the choice of the training seed, which "
+    "`by_seed` shows in the CSV.",
+    "Bold: the interval excludes 0. No correction for the number of comparisons.",
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row's score less another's, in one column."""
+
+    row: ComparedRow
+    against: ComparedRow
+    column: Column
+    score: float
+    effect: Estimate
+    items: int
+
+
+def all_differences(spec: Differences, runs: Mapping[Key, EvaluatedRun]) -> list[Difference]:
+    """Every row less the first, then every row less TF-IDF, column by column.
+
+    Raises TlmError naming a run that is missing.
+    """
+    found = {column.id: _column(spec, column, runs) for column in spec.columns}
+    pairs = [(row, spec.rows[0]) for row in spec.rows[1:]]
+    for other in spec.rows:
+        if other.is_tfidf:
+            pairs += [(row, other) for row in spec.rows if row is not other and (row, other) not in pairs]
+    lines = []
+    for row, against in pairs:
+        for column in spec.columns:
+            by_row, items = found[column.id]
+            effect = combine([(1, by_row[row.id]), (-1, by_row[against.id])])
+            lines.append(Difference(row, against, column, by_row[row.id].value, effect, items))
+    return lines
+
+
+def _column(
+    spec: Differences, column: Column, runs: Mapping[Key, EvaluatedRun]
+) -> tuple[dict[str, Estimate], int]:
+    """Row → its score in the column: the mean over tasks, and of a task over its scores, as in a cell."""
+    by_task: dict[str, list[list[Estimate]]] = {}
+    items: dict[tuple[str, str], int] = {}
+    for score in column.scores:
+        systems = [
+            [_run(runs, (row.scale, score.task, row.runs[score.task], seed)) for seed in row.seeds]
+            for row in spec.rows
+        ]
+        found, number = estimates(systems, score.split, score.metric)
+        by_task.setdefault(score.task, []).append(found)
+        items[score.task, score.split] = number
+    means = {
+        row.id: mean([mean([found[place] for found in each]) for each in by_task.values()])
+        for place, row in enumerate(spec.rows)
+    }
+    return means, sum(items.values())
+
+
+def _run(runs: Mapping[Key, EvaluatedRun], key: Key) -> EvaluatedRun:
+    if key not in runs:
+        scale, task, variant, seed = key
+        raise TlmError(f"run {scale}/{task}/{variant}/seed{seed} is missing; evaluate it")
+    return runs[key]
+
+
+def signed(effect: Estimate) -> str:
+    """`+1.2 [0.3, 2.1]`."""
+    interval = effect.interval
+    return f"{effect.value:+.1f} [{interval.low:.1f}, {interval.high:.1f}]".replace("-", "−")
+
+
+def tfidf_sentence(name: str, against: Iterable[tuple[str, Estimate]]) -> str:
+    """What to say of `name` (such as TLM) against TF-IDF, given its difference on each task.
+
+    It beats TF-IDF on a task if the interval of the difference is above 0, and is beaten if it is below.
+    """
+    told = list(against)
+    better = [f"{task} ({signed(effect)})" for task, effect in told if effect.interval.low > 0]
+    worse = [f"{task} ({signed(effect)})" for task, effect in told if effect.interval.high < 0]
+    unclear = [f"{task} ({signed(effect)})" for task, effect in told if 0 in effect.interval]
+    rest = [
+        f"it falls behind it on {_listed(worse)}" if worse else "",
+        f"it cannot be told from it on {_listed(unclear)}" if unclear else "",
+    ]
+    start = f"{name} beats {TFIDF} on {_listed(better)}" if better else f"{name} does not beat {TFIDF}"
+    return "; ".join(part for part in (start, *rest) if part) + "."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def against_tfidf(lines: Sequence[Difference]) -> list[str]:
+    """Sentences on a table: on its rows that are TLM, or if there is none, on the best row of each task."""
+    found = [line for line in lines if line.against.is_tfidf and line.column.kind == "score"]
+    if not found:
+        return []
+    ours = [line for line in found if line.row.is_tlm]
+    if ours:
+        rows = dict.fromkeys(line.row.id for line in ours)
+        return [
+            tfidf_sentence(own[0].row.label, [(line.column.id, line.effect) for line in own])
+            for row in rows
+            for own in [[line for line in ours if line.row.id == row]]
+        ]
+    best = []
+    for column in dict.fromkeys(line.column.id for line in found):
+        line = max((line for line in found if line.column.id == column), key=lambda each: each.score)
+        best.append((f"{column} with {line.row.label}", line.effect))
+    return [tfidf_sentence("The best row of each task", best)]
+
+
+def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
+    """The differences as CSV, and as Markdown to read."""
+    records: list[tuple[Any, ...]] = []
+    for line in lines:
+        interval, sd = line.effect.interval, line.effect.seed_sd
+        records.append(
+            (
+                line.row.id,
+                line.row.label,
+                line.against.id,
+                line.column.id,
+                line.column.split or "",
+                *(f"{value:.4f}" for value in (line.effect.value, interval.low, interval.high)),
+                " ".join(f"{value:+.4f}" for value in line.effect.by_seed),
+                None if sd is None else f"{sd:.4f}",
+                line.items,
+            )
+        )
+    parts = [f"# {spec.title}: differences between rows\n", f"Scale {spec.scale}."]
+    for against in dict.fromkeys(line.against.id for line in lines):
+        own = [line for line in lines if line.against.id == against]
+        parts.append(f"\n## Against {own[0].against.label}\n")
+        table = [["", *(column.id for column in spec.columns)]]
+        table.append(["---", *("---:" for _ in spec.columns)])
+        for row in dict.fromkeys(line.row.id for line in own):
+            shown = [line for line in own if line.row.id == row]
+            table.append([shown[0].row.label, *(_shown(line.effect) for line in shown)])
+        parts.append(markdown_rows(table))
+    notes = [*against_tfidf(lines), *NOTES]
+    return Rendered(
+        csv=csv_text(HEADER, records),
+        markdown="\n".join([*parts, "", *(f"- {note}" for note in notes)]) + "\n",
+    )
+
+
+def _shown(effect: Estimate) -> str:
+    return signed(effect) if 0 in effect.interval else f"**{signed(effect)}**"

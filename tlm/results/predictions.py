@@ -1,0 +1,109 @@
+"""Predictions of runs, and the score of a row with its resamples: what differences and claims are made of.
+
+Place in the flow: evaluations → here → `tlm.results.differences`, `tlm.results.claims`, figures of sweeps. Loads no
+machine-learning library: scores and resamples are those of `tlm.statistics`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tlm.artifacts import MANIFEST, read_manifest
+from tlm.config.experiments import PRIMARY
+from tlm.errors import TlmError
+from tlm.statistics import Estimate, combine, scores
+
+SEED = 1  # of the resamples
+
+Key = tuple[str, str, str, int]
+"""Scale, task, variant, seed."""
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """One evaluation, of which predictions are read when they are asked for."""
+
+    folder: Path
+    key: Key
+    metric: str
+    classes: tuple[str, ...]
+    task_digest: str
+
+    def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row ids, labels and predictions of a split, each (rows,). Raises TlmError if the run has none of it."""
+        path = self.folder / "predictions.parquet"
+        try:
+            table = pq.read_table(
+                path, columns=["row_id", "label", "prediction"], filters=[("split", "=", split)]
+            )
+        except FileNotFoundError:
+            raise TlmError(f"{path}: missing; delete {self.folder} and evaluate again") from None
+        if not table.num_rows:
+            raise TlmError(f"{path}: task {self.key[1]} has no {split} split; compare another")
+        return tuple(_array(table[name]) for name in ("row_id", "label", "prediction"))  # type: ignore[return-value]
+
+
+def _array(column: Any) -> np.ndarray:
+    values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_numpy") else np.asarray(column)
+    return values.astype(str) if values.dtype == object else values
+
+
+def open_runs(paths: Iterable[Path]) -> dict[Key, EvaluatedRun]:
+    """Evaluations by what they are of; `paths` are folders or manifests. Raises TlmError if one is none."""
+    found = {}
+    for path in paths:
+        folder = path.parent if path.name == MANIFEST else path
+        manifest = read_manifest(folder, "evaluation")
+        run = manifest.parameters
+        key = (run["scale"], run["task"], run["variant"], run["seed"])
+        found[key] = EvaluatedRun(folder, key, run["metric"], tuple(run["labels"]), manifest.inputs["task"])
+    return found
+
+
+def estimates(
+    runs: Sequence[Sequence[EvaluatedRun]], split: str, metric: str = PRIMARY
+) -> tuple[list[Estimate], int]:
+    """The score in percent of each system, a sequence of runs of one task, one a seed; and the number of items.
+
+    All runs meet the same resamples, independent of those of another task.
+    Raises TlmError if runs were evaluated on different items.
+    """
+    first = runs[0][0]
+    ids, labels, _ = first.predictions(split)
+    guesses = []
+    for system in runs:
+        own = []
+        for run in system:
+            own_ids, own_labels, guess = run.predictions(split)
+            same = run.task_digest == first.task_digest and np.array_equal(own_ids, ids)
+            if not same or not np.array_equal(own_labels, labels):
+                raise TlmError(
+                    f"{run.folder}: evaluated on other texts than {first.folder}; evaluate both again"
+                )
+            own.append(guess)
+        guesses.append(np.stack(own))
+    found = scores(
+        first.metric if metric == PRIMARY else metric,
+        labels,
+        guesses,
+        first.classes,
+        seed=[SEED, zlib.crc32(first.key[1].encode())],
+    )
+    return [in_percent(each) for each in found], len(labels)
+
+
+def in_percent(estimate: Estimate) -> Estimate:
+    """A fraction as percent."""
+    return combine([(100, estimate)])
+
+
+def mean(parts: Sequence[Estimate]) -> Estimate:
+    """The mean of several: of the tasks of a table."""
+    return combine([(1 / len(parts), part) for part in parts])

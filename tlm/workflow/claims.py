@@ -1,0 +1,56 @@
+"""What the rules of claims.smk ask."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from tlm.config import differences, ledger
+from tlm.config.claims import Ledger
+from tlm.config.differences import Differences
+from tlm.config.runs import manifest
+from tlm.workflow.answers import as_json, told
+from tlm.workflow.tables import TableQuestions
+
+
+class ClaimQuestions(TableQuestions):
+    """The ledger of claims, and the differences between the rows of a table."""
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return ledger.ledger(self.project, self.cells)
+
+    def claims_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        """Evaluations and attention artifacts, and the tasks and corpora whose sizes a claim is about."""
+        claims = self._ledger.claims
+        folders = dict.fromkeys(folder for claim in claims for folder in ledger.run_folders(claim))
+        sized = dict.fromkeys(task for claim in claims if claim.resources for task in claim.tasks)
+        corpora = dict.fromkeys(name for claim in claims for name in claim.corpora or ())
+        return {
+            "made_from": list(map(manifest, folders)),
+            "tasks": [manifest(f"data/tasks/{task}") for task in sized],
+            "corpora": [manifest(f"data/corpora/{name}") for name in corpora],
+        }
+
+    def claims_spec(self, wildcards: Any) -> str:
+        """What the script of the ledger is told."""
+        return as_json(self._ledger)
+
+    def _differences(self, wildcards: Any) -> Differences:
+        return differences.differences(self.project, self.cells, wildcards.table)
+
+    @told
+    def differences_runs(self, wildcards: Any) -> list[str]:
+        """The evaluations of a table. Raises TlmError if the scale cannot have it."""
+        rows = self._differences(wildcards).rows
+        folders = dict.fromkeys(folder for row in rows for folder in differences.folders(row))
+        return list(map(manifest, folders))
+
+    def differences_spec(self, wildcards: Any) -> str:
+        """What the script of a table's differences is told."""
+        return as_json(self._differences(wildcards))
+
+    @property
+    def compared_tables(self) -> list[str]:
+        """The tables of scores that the scale can have."""
+        return differences.compared_tables(self.project)

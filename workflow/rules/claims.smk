@@ -1,0 +1,68 @@
+# What the results mean: the ledger of the paper's claims, and differences between rows with intervals.
+
+
+rule claims:
+    """The paper's claims: its evidence, ours with intervals, and a verdict."""
+    input:
+        unpack(ASK.claims_inputs),
+        reported="config/reported.yaml",
+        script="scripts/claims.py",
+        code=code(
+            "artifacts.py",
+            "statistics.py",
+            "config/claims.py",
+            "evaluation/heads.py",
+            "results/attention.py",
+            "results/claims.py",
+            "results/claims_page.py",
+            "results/differences.py",
+            "results/predictions.py",
+            "results/reported.py",
+            "results/verdicts.py",
+        ),
+    output:
+        csv="results/claims.csv",
+        markdown="results/claims.md",
+    log:
+        "logs/claims.log",
+    benchmark:
+        "benchmarks/claims.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.claims_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q} --made-from {input.made_from}"
+        " --tasks {input.tasks} --corpora {input.corpora} --reported {input.reported}"
+        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+
+
+rule differences:
+    """Differences between the rows of a table, and from TF-IDF, with intervals."""
+    input:
+        runs=ASK.differences_runs,
+        script="scripts/differences.py",
+        code=code(
+            "artifacts.py",
+            "statistics.py",
+            "config/differences.py",
+            "config/experiments.py",
+            "results/differences.py",
+            "results/predictions.py",
+        ),
+    output:
+        csv="results/differences/{table}.csv",
+        markdown="results/differences/{table}.md",
+    log:
+        "logs/differences/{table}.log",
+    benchmark:
+        "benchmarks/differences/{table}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.differences_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q} --runs {input.runs}"
+        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
