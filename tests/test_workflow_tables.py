@@ -102,7 +102,7 @@ def test_a_table_that_the_scale_cannot_have_is_one_line(finished):
         if "table10: scale smoke has no task" in line
     ]
     assert result.returncode != 0 and len(said) == 1
-    assert "scales that have it: medium, small" in said[0]
+    assert "scales that have it: demo-paper, medium, small" in said[0]
 
 
 def test_all_tables_plan_fast_at_medium_with_three_seeds(finished):
