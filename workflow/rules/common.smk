@@ -4,6 +4,7 @@ import os
 import re
 import sys
 
+from snakemake.exceptions import WorkflowError
 from tlm.artifacts import canonical_json
 from tlm.config import ledger, rows, shown
 from tlm.config.sources import local_files
@@ -22,6 +23,11 @@ try:
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
+
+try:
+    CORES = workflow.cores
+except WorkflowError:
+    CORES = 1  # nothing is run, and Snakemake does not ask for a number: --report, --summary
 
 ASK = Workflow(PROJECT)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1

@@ -74,7 +74,7 @@ rule corpus:
         "benchmarks/corpus/{corpus}.tsv"
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: CORES
     params:
         spec=lambda wildcards: as_json(PROJECT.data.corpora[wildcards.corpus]),
     shell:

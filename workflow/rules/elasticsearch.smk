@@ -13,7 +13,7 @@ rule server:
     conda:
         "../../environment.yml"
     # The server does the work of its user; with all cores taken, no two servers share the address.
-    threads: workflow.cores
+    threads: CORES
     # Snakemake signals the process that it started: `exec` makes that the script itself, also behind `tee`.
     shell:
         "exec python {input.script} --state {output} > >(tee {log}) 2>&1"

@@ -53,7 +53,7 @@ rule index:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: ASK.beside_server(workflow.cores)
+    threads: ASK.beside_server(CORES)
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
         shares=ASK.share_flags,
@@ -115,7 +115,7 @@ rule retrieve:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: ASK.beside_server(workflow.cores)
+    threads: ASK.beside_server(CORES)
     params:
         spec=ASK.retrieval_spec,
         shares=ASK.share_flags,

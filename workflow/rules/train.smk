@@ -17,7 +17,7 @@ rule tokenizer:
         "benchmarks/tokenizer/{tokenizer}.tsv"
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: CORES
     params:
         spec=ASK.tokenizer_spec,
         corpus=ASK.tokenizer_flags,
