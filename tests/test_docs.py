@@ -1,51 +1,254 @@
-"""What the documentation tells people to type exists."""
+"""What the documentation tells people to type can be typed: every command is parsed by the program that it calls, and
+every target is planned. The quick start is run, in tests/test_workflow.py.
+"""
 
+import argparse
+import contextlib
+import io
+import json
 import re
+import runpy
+import subprocess
+import sys
+from collections import defaultdict
+from functools import cache
+from importlib.util import find_spec
 
+import documented
 import pytest
+import yaml
 from conftest import ROOT
-from test_workflow import snakemake
+from documented import PAGES, PROGRAMS, SHELL, Command
+from jsonschema import Draft202012Validator
+from test_workflow import copy_project, snakemake
 
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(
-    r"^snakemake (?:-n )?(results/\S+)(?: --cores all)?(?: --config (.*?))?(?:\s+#.*)?$", README, re.M
-)
+COMMANDS = documented.commands()
+LANGUAGES = {"sh", "text", "yaml", "python", "json", "csv"}
+OWN_FILES = ("chemprot", "cola", "imdb")
+"""Folders `my-data/<task>` that commands of the documentation speak of."""
 
 
-def test_the_readme_names_commands():
-    assert len(COMMANDS) >= 4
+class Stop(BaseException):
+    """Carries the parser out of a program before it does anything."""
+
+
+@contextlib.contextmanager
+def stopped():
+    """Programs end where they have built their parser."""
+
+    def stop(parser, *_, **__):
+        raise Stop(parser)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", stop)
+        yield patch
+
+
+@cache
+def parser_of(script: str) -> argparse.ArgumentParser:
+    """The parser of a script of this project."""
+    with stopped() as patch, pytest.raises(Stop) as caught:
+        patch.setattr(sys, "argv", [script])
+        patch.syspath_prepend(str((ROOT / script).parent))  # as `python script` does
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    return caught.value.args[0]
+
+
+@cache
+def parser_of_tlm() -> argparse.ArgumentParser:
+    from tlm.cli import main
+
+    with stopped() as patch, pytest.raises(Stop) as caught:
+        patch.setattr(sys, "argv", ["tlm"])
+        main()
+    return caught.value.args[0]
+
+
+def check(parser: argparse.ArgumentParser, command: Command, words: list[str]) -> argparse.Namespace | None:
+    """Parse `words`; of a command with places to be filled in, see that its options exist."""
+    if not command.open:
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+                return parser.parse_args(words)
+        except SystemExit:
+            assert "--help" in words or "-h" in words, f"{command}\n{said.getvalue()[-400:]}"
+            return None
+    for word in words:
+        for action in parser._subparsers._group_actions if parser._subparsers else ():
+            parser = (action.choices or {}).get(word, parser)
+    known = parser._option_string_actions
+    for word in words:
+        if word.startswith("--") and word != "--":
+            assert word.split("=")[0] in known, f"{command}: {word} is no option of {parser.prog}"
+    return None
+
+
+def check_python(command: Command, words: list[str]) -> None:
+    if words[0] == "-m":
+        if words[1] == "tlm" and words[2:]:
+            check(parser_of_tlm(), command, words[2:])
+        else:
+            assert find_spec(words[1]), f"{command}: no module {words[1]}"
+    elif words[0] == "-c":
+        compile(words[1], str(command), "exec")
+    else:
+        assert (ROOT / words[0]).is_file(), f"{command}: no such script"
+        if len(words) > 1:
+            check(parser_of(words[0]), command, words[1:])
+
+
+def check_accelerate(command: Command, words: list[str]) -> None:
+    from accelerate.commands.launch import launch_command_parser
+
+    assert words[0] == "launch"
+    parser = launch_command_parser()
+    scripts = [number for number, word in enumerate(words) if word.startswith("scripts/")]
+    launch = words[1 : scripts[0]] if scripts else words[1:]
+    check(parser, command, [*launch, "scripts/stage1.py"])
+    if scripts:
+        check_python(command, words[scripts[0] :])
+
+
+def check_dvc(command: Command, words: list[str]) -> None:
+    from dvc.cli.parser import get_main_parser
+
+    check(get_main_parser(), command, words)
+
+
+def check_make(command: Command, words: list[str]) -> None:
+    rules = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = [word for word in words if "=" not in word and not word.startswith("-")]
+    assert targets and set(targets) <= rules, command
+
+
+def check_snakemake(command: Command, words: list[str]) -> None:
+    from snakemake.cli import get_argument_parser
+
+    check(get_argument_parser(), command, words)
+
+
+CHECKS = {
+    "python": check_python,
+    "tlm": lambda command, words: check(parser_of_tlm(), command, words),
+    "accelerate": check_accelerate,
+    "dvc": check_dvc,
+    "make": check_make,
+    "snakemake": check_snakemake,
+}
+
+
+def test_there_are_commands_to_check():
+    assert len(COMMANDS) > 40 and set(CHECKS) == set(PROGRAMS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_a_command_is_what_its_program_takes(command):
+    program, *words = command.words
+    if program in SHELL:
+        return
+    assert program in CHECKS, (
+        f"{command}: no test knows {program!r}; put <!-- not run: why --> above the block, or teach tests/test_docs.py"
+    )
+    CHECKS[program](command, words)
+
+
+def plans() -> dict[tuple[str, ...], set[str]]:
+    """`--config` → the targets that some command builds with it."""
+    from snakemake.cli import get_argument_parser
+
+    found = defaultdict(set)
+    for command in COMMANDS:
+        if command.words[0] == "snakemake" and not command.open:
+            args = get_argument_parser().parse_args(command.words[1:])
+            aside = args.lint or args.unlock or args.touch or args.rulegraph or args.report
+            if not aside and not [target for target in args.targets if target.startswith("results/tasks/")]:
+                found[tuple(args.config or ())] |= set(args.targets) or {"all"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = copy_project(tmp_path_factory.mktemp("documented"))
+    for task in OWN_FILES:
+        (folder / "my-data" / task).mkdir(parents=True)
+        (folder / "my-data" / task / "train.csv").write_text("text,label\n")
+    return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "change"), COMMANDS)
-def test_readme_commands_plan(target, change):
-    arguments = ["--config", change.strip("'")] if change else ["--config", "scale=demo"]
-    result = snakemake(ROOT, "--dry-run", "--quiet", "--nolock", target, *arguments)
-    assert result.returncode == 0, result.stderr
+@pytest.mark.parametrize("settings", plans(), ids=lambda settings: " ".join(settings) or "demo")
+def test_documented_targets_plan(project, settings):
+    config = ["--config", *settings] if settings else ["--config", "scale=demo"]
+    result = snakemake(
+        project, "--dry-run", "--quiet", "all", "--nolock", *config, "--", *sorted(plans()[settings])
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-)
-def test_links_between_documents_lead_somewhere(name):
-    page = ROOT / name
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
-        assert (page.parent / target).exists(), f"{name}: {target}"
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_say_what_they_hold(page):
+    for block in documented.blocks(page):
+        where = f"{page}:{block.line}"
+        assert block.language in LANGUAGES, (
+            f"{where}: write ```sh, ```text, ```yaml … instead of {block.language!r}"
+        )
+        if block.language == "yaml":
+            check_yaml(where, block)
+        elif block.language == "json":
+            json.loads(block.text)
+        elif block.language == "python":
+            compile(block.text, where, "exec")
+        elif block.language == "sh":
+            said = subprocess.run(
+                ["bash", "-n"], input=re.sub(r"[<>…]", "", block.text), text=True, capture_output=True
+            )
+            assert said.returncode == 0, f"{where}: {said.stderr}"
 
 
-def test_make_has_the_targets_that_the_readme_names():
-    targets = set(re.findall(r"^make ([a-z0-9-]+)", README, re.M))
-    rules = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert targets and targets <= rules
+def check_yaml(where: str, block: documented.Block) -> None:
+    """It is YAML; and where a title names its file, what that file may hold."""
+    found = yaml.safe_load(block.text)
+    name = re.fullmatch(r"config/(\w+)(?:\.yaml|/[\w-]+\.yaml)", block.title or "")
+    if name is None:
+        return
+    kind = {"scales": "scale"}.get(name[1], name[1])
+    schema = json.loads((ROOT / f"config/schema/{kind}.schema.json").read_text())
+    reference = schema.get("$ref", "").removeprefix("#/$defs/")
+    (schema["$defs"][reference] if reference else schema).pop("required", None)  # a block is part of a file
+    errors = [error.message for error in Draft202012Validator(schema).iter_errors(found)]
+    assert not errors, f"{where}: {errors[0]}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_command_stands_outside_a_block(page):
+    for line in documented.prose(page).splitlines():
+        assert not re.match(rf"\s{{4,}}({'|'.join(PROGRAMS)}) ", line), (
+            f"{page}: {line.strip()} belongs into ```sh"
+        )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_not_run_says_why(page):
+    for block in documented.blocks(page):
+        if block.mark == "not run":
+            assert len(block.reason) > 8, f"{page}:{block.line}"
+        elif block.mark == "run":
+            assert block.reason == "smoke", f"{page}:{block.line}: what can be run is a smoke build"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_documents_lead_somewhere(page):
+    path = ROOT / page
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), f"{page}: {target}"
 
 
 def test_cores_are_always_given():
     """Snakemake 9 refuses `--cores` without a number or `all`."""
-    import subprocess
-
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True).stdout
     for name in names.split("\0"):
         if (ROOT / name).suffix in (".md", ".py", ".smk", ".yaml", ".ipynb", "") and (ROOT / name).is_file():
             text = (ROOT / name).read_text(errors="replace")
-            bare = re.search(r"snakemake [^`\n]*--cores(?! ?(?:all\b|\d|[\$N{\"'(|\\\\]))[^\n]*", text)
+            bare = re.search(r"snakemake [^`\n]*--cores(?! ?(?:all\b|\d|[\$N{\"'(|\\]))[^\n]*", text)
             assert bare is None, f"{name}: {bare[0]}"
