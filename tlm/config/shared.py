@@ -20,7 +20,9 @@ def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:
     for scale in project.runnable:
         view = project.at(scale)
         mine = (view.scale.tokenizer, view.scale.corpus)
-        if found.setdefault(runs.tokenizer_name(view), mine) != mine:
+        known = found.setdefault(runs.tokenizer_name(view), mine)
+        # The corpus plays no part in one that others have trained.
+        if known[0] != mine[0] or (mine[0].pretrained is None and known[1] != mine[1]):
             raise TlmError(
                 f"scale {scale}: another scale has a tokenizer {runs.tokenizer_name(view)!r} of other settings; "
                 "give this one another vocabulary"
