@@ -10,7 +10,7 @@ the running text, is checked by tests/test_docs.py, unless a comment above its b
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from conftest import ROOT
 
@@ -97,7 +97,8 @@ def commands() -> list[Command]:
             code = " ".join(code.split())
             first = code.split(" ")[0]
             if first in PROGRAMS and " " in code:
-                found += list(_commands(page, code))
+                named = code.count(" ") == 1  # `tlm predict`: the command as such
+                found += [replace(each, open=each.open or named) for each in _commands(page, code)]
     return found
 
 

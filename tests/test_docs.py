@@ -74,9 +74,10 @@ def check(parser: argparse.ArgumentParser, command: Command, words: list[str]) -
         except SystemExit:
             assert "--help" in words or "-h" in words, f"{command}\n{said.getvalue()[-400:]}"
             return None
-    for word in words:
-        for action in parser._subparsers._group_actions if parser._subparsers else ():
-            parser = (action.choices or {}).get(word, parser)
+    while parser._subparsers and words:
+        (action,) = parser._subparsers._group_actions
+        assert words[0] in action.choices, f"{command}: {parser.prog} has no command {words[0]!r}"
+        parser, words = action.choices[words[0]], words[1:]
     known = parser._option_string_actions
     for word in words:
         if word.startswith("--") and word != "--":
@@ -160,7 +161,11 @@ def plans() -> dict[tuple[str, ...], set[str]]:
     found = defaultdict(set)
     for command in COMMANDS:
         if command.words[0] == "snakemake" and not command.open:
-            args = get_argument_parser().parse_args(command.words[1:])
+            try:
+                with contextlib.redirect_stderr(io.StringIO()):
+                    args = get_argument_parser().parse_args(command.words[1:])
+            except SystemExit:  # told by the test above
+                continue
             aside = args.lint or args.unlock or args.touch or args.rulegraph or args.report
             if not aside and not [target for target in args.targets if target.startswith("results/tasks/")]:
                 found[tuple(args.config or ())] |= set(args.targets) or {"all"}
