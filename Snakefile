@@ -17,6 +17,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/elasticsearch.smk"
 include: "workflow/rules/retrieve.smk"
+include: "workflow/rules/audit.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/serving.smk"
@@ -41,3 +42,4 @@ rule all:
         "results/attention.csv",
         expand("results/differences/{table}.csv", table=ASK.compared_tables),
         "results/claims.csv",
+        "results/contamination.csv",

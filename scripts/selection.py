@@ -18,11 +18,14 @@ def main() -> None:
         "--like", type=Path, help="directory of the selection whose size is taken (random, dsir)"
     )
     parser.add_argument("--task", type=Path, help="directory of the task artifact (dsir)")
+    parser.add_argument(
+        "--without", type=Path, nargs="+", default=[], help="audits of the corpus whose passages are left out"
+    )
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     selector = parse_json(Selector, args.spec, "--spec").root
     inputs = {"retrieval_dir": args.retrieval, "like": args.like, "task_dir": args.task}
-    select(selector, args.corpus, args.output, **inputs)
+    select(selector, args.corpus, args.output, **inputs, without=args.without)
 
 
 if __name__ == "__main__":

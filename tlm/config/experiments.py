@@ -143,6 +143,30 @@ class ExamplesSpec(Strict):
     notes: tuple[str, ...] = ()
 
 
+class ContaminationSpec(Strict):
+    """results/contamination.csv: the variants whose corpora and selections are audited, beside the training split."""
+
+    variants: tuple[str, ...] = ()
+
+
+class AuditEntry(Strict):
+    """One audit that results/contamination.csv shows."""
+
+    task: str
+    folder: str
+    against: Literal["train", "corpus", "selection"]
+    name: str
+    """Of the corpus, or of the selection as `<corpus>/<selection>`; nothing for the training split."""
+    read_by: tuple[str, ...] = ()
+    """Labels of the variants that read this selection."""
+
+
+class ContaminationTable(Strict):
+    """results/contamination.csv for one scale."""
+
+    audits: tuple[AuditEntry, ...]
+
+
 class Score(Strict):
     """One metric of one task."""
 

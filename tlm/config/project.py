@@ -19,14 +19,14 @@ from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.claims import ClaimSpec
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
-from tlm.config.experiments import ExamplesSpec, TableSpec
+from tlm.config.experiments import ContaminationSpec, ExamplesSpec, TableSpec
 from tlm.config.figures import AttentionSpec, FigureSpec
 from tlm.config.local import with_local_tasks
 from tlm.config.own import OwnSpec, own_data, own_scale, own_variants, read_own
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec
 from tlm.config.training import Attention, Precision, Tracker
-from tlm.config.variants import SweepSpec, Swept, SweptValue, VariantSpec, swept
+from tlm.config.variants import Exclude, SweepSpec, Swept, SweptValue, VariantSpec, swept
 from tlm.errors import TlmError
 
 
@@ -72,6 +72,8 @@ class Settings(Strict):
     """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
     local_tasks: dict[str, str] = {}
     """Task → folder with its train, dev and test files, in place of its source (`tlm.config.local`)."""
+    exclude: Exclude | None = None
+    """contaminated: no run reads passages that share text with its dev or test rows (docs/contamination.md)."""
     beside: list[str] = []
     """Further scales whose TLM runs stand in Table 2: `--config scale=medium 'beside=["small","large"]'`."""
     overrides: dict[str, Any] = {}
@@ -94,6 +96,7 @@ class Experiments(Strict):
     tables: dict[str, TableSpec]
     examples: dict[str, ExamplesSpec] = {}
     """Tables that show texts instead of numbers (Table 9)."""
+    contamination: ContaminationSpec = ContaminationSpec()
     attention: AttentionSpec = AttentionSpec()
     figures: dict[str, FigureSpec] = {}
     claims: dict[str, ClaimSpec] = {}

@@ -194,7 +194,13 @@ def _selection(
         return None
     if rho1 == 0:
         raise TlmError(f"{where}: rho1 is 0, which reads no external data; use selector task-only")
-    return Selection(change.selector, base["k"], corpus_of(project, change, task), task)
+    clean = _excludes(project, change)
+    return Selection(change.selector, base["k"], corpus_of(project, change, task), task, clean)
+
+
+def _excludes(project: Project, change: VariantSpec) -> bool:
+    """Whether a variant leaves contaminated passages out, of itself or because all do."""
+    return (change.exclude or project.settings.exclude) == "contaminated"
 
 
 def _execution(project: Project) -> dict[str, Any]:
@@ -284,7 +290,9 @@ def resolve_pretraining(project: Project, variant: str) -> Run:
         method="plm",
         corpus=scale.corpus,
         tokenizer=tokenizer_name(project),
-        selection=Selection("whole", words, scale.corpus, SHARED),
+        selection=Selection(
+            "whole", words, scale.corpus, SHARED, _excludes(project, project.variant(variant))
+        ),
         spec=_spec(project, {**base, "stage1": stage1, "stage2": None}, where),
         stage1_variant=variant,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from tlm.config.retrieval import Bm25Selector, DsirSelector, RandomSelector, SelectorSpec, WholeCorpusSelector
@@ -13,7 +14,7 @@ SHARED = "shared"
 """Stands in the place of the task in the path of what serves several tasks (the PLM)."""
 
 Selector = Literal["bm25", "random", "dsir", "whole"]
-_NAME = re.compile(r"(?P<selector>bm25|random|dsir)-k(?P<k>\d+)|whole-(?P<words>\d+)w")
+_NAME = re.compile(r"(?:(?P<selector>bm25|random|dsir)-k(?P<k>\d+)|whole-(?P<words>\d+)w)(?P<clean>-clean)?")
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Selection:
     size: int
     corpus: str
     owner: str  # the task whose queries made it, or SHARED
+    clean: bool = False  # without the passages that share text with dev or test
 
     @property
     def name(self) -> str:
         """The folder's name, from which `from_name` makes the selection again."""
-        return f"whole-{self.size}w" if self.selector == "whole" else f"{self.selector}-k{self.size}"
+        name = f"whole-{self.size}w" if self.selector == "whole" else f"{self.selector}-k{self.size}"
+        return name + ("-clean" if self.clean else "")
 
     @property
     def folder(self) -> str:
@@ -44,32 +47,49 @@ class Selection:
         match = _NAME.fullmatch(name)
         if match is None:
             raise TlmError(
-                f"no selection is called {name!r}: bm25-k<K>, random-k<K>, dsir-k<K> or whole-<words>w"
+                f"no selection is called {name!r}: bm25-k<K>, random-k<K>, dsir-k<K> or whole-<words>w, each also"
+                " with -clean behind it"
             )
+        clean = match["clean"] is not None
         if match["words"]:
-            return Selection("whole", int(match["words"]), corpus, owner)
-        return Selection(cast(Selector, match["selector"]), int(match["k"]), corpus, owner)
+            return Selection("whole", int(match["words"]), corpus, owner, clean)
+        return Selection(cast(Selector, match["selector"]), int(match["k"]), corpus, owner, clean)
 
     def spec(self, seed: int) -> SelectorSpec:
         """What the selector is told; `seed` is for those that draw at random."""
         if self.selector == "bm25":
             return Bm25Selector(selector="bm25", k=self.size)
         if self.selector == "random":
-            return RandomSelector(selector="random", like=f"bm25-k{self.size}", seed=seed)
+            return RandomSelector(selector="random", like=self._like.name, seed=seed)
         if self.selector == "dsir":
-            return DsirSelector(selector="dsir", like=f"bm25-k{self.size}", seed=seed)
+            return DsirSelector(selector="dsir", like=self._like.name, seed=seed)
         return WholeCorpusSelector(selector="whole-corpus", limit_words=self.size, seed=seed)
+
+    @property
+    def _like(self) -> Selection:
+        """Whose size random and dsir take."""
+        return replace(self, selector="bm25")
 
     def made_from(self, largest_k: int) -> dict[str, str]:
         """Role → folder of what it needs besides the corpus."""
         if self.selector == "bm25":
             return {"retrieval": retrieval_folder(self.corpus, self.owner, max(largest_k, self.size))}
-        like = Selection("bm25", self.size, self.corpus, self.owner).folder
+        like = self._like.folder
         if self.selector == "random":
             return {"like": like}
         if self.selector == "dsir":
             return {"like": like, "task": f"data/tasks/{self.owner}"}
         return {}
+
+    def audits(self, tasks: Sequence[str]) -> list[str]:
+        """Folders of the audits whose passages are left out: its owner's, or those of `tasks` if several share it."""
+        owners = tasks if self.owner == SHARED else [self.owner]
+        return [audit_folder(task, f"corpora/{self.corpus}") for task in owners] if self.clean else []
+
+
+def audit_folder(task: str, body: str) -> str:
+    """Where the audit of a task's dev and test texts against `data/<body>` is stored."""
+    return f"data/audits/{task}/{body}"
 
 
 def retrieval_folder(corpus: str, task: str, k: int) -> str:

@@ -16,6 +16,7 @@ from tlm.config.training import INFINITE
 
 TASK_ONLY = "task-only"
 EXT_ONLY = "ext-only"
+Exclude = Literal["contaminated"]
 Swept = Literal["k", "rho1", "rho2"]
 SweptValue = int | Literal["task-only", "ext-only"]
 
@@ -31,6 +32,8 @@ class VariantSpec(Strict):
     `model.pretrained` names. adapted: the scale's first baseline goes on with stage 1 on the task's data, then stage 2.
     tfidf: no neural model."""
     selector: Literal["bm25", "random", "dsir", "task-only"] = "bm25"
+    exclude: Exclude | None = None
+    """contaminated: passages that share text with the task's dev or test rows are left out of the selection."""
     corpus: Literal["own", "other"] = "own"
     """other: the scale's `other_corpus`."""
     k: PositiveInt | None = None
@@ -48,6 +51,10 @@ class VariantSpec(Strict):
     def _consistent(self) -> VariantSpec:
         if self.selector == "task-only" and self.stage1.get("rho1", 0) != 0:
             raise ValueError("selector 'task-only' has no external data: rho1 must be 0")
+        if self.exclude and (self.method not in ("tlm", "plm") or self.selector == "task-only"):
+            raise ValueError(
+                "exclude is for variants that read passages: of method tlm or plm, not task-only"
+            )
         if self.method == "checkpoint" and "pretrained" not in self.model:
             raise ValueError("method 'checkpoint' needs model.pretrained: the checkpoint's name or folder")
         return self

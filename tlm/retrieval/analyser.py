@@ -57,10 +57,14 @@ class Analysed:
     terms: Terms
 
 
-def analyse(texts: Texts) -> Analysed:
-    """Split and number the words of `texts` (no nulls). Releases the interpreter lock."""
+def analyse(texts: Texts, classes: np.ndarray | None = None) -> Analysed:
+    """Split and number the words of `texts` (no nulls). Releases the interpreter lock.
+
+    `classes` are of the word-break classes those that characters have here; by default all as they are.
+    """
     raw, bounds = _utf8(texts)
-    stream, starts, hashes, ends, data = words.split_words(raw, bounds, break_classes(), lower_case())
+    kinds = break_classes() if classes is None else classes
+    stream, starts, hashes, ends, data = words.split_words(raw, bounds, kinds, lower_case())
     return Analysed(stream, starts, Terms(hashes, ends, data))
 
 

@@ -3,12 +3,14 @@
 `bm25` is the union over queries of their top-k passages, best rank kept; `random`, `whole-corpus` and `dsir`
 are what it is compared with. All of them write `passages.parquet`, sorted by passage id: passage_id, text, source,
 rank (best; 0 where nothing was ranked), score, query_id (of the best rank; the lowest if several; -1),
-queries.
+queries. Each can leave out the passages that audits (`tlm.audit`) found to share text with dev or test rows: nothing
+takes their place, so that a selection with a smaller K stays within one with a larger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,36 @@ SCHEMA = pa.schema(
 _ROWS = 8192
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Passages that no selection may hold: their ids (distinct, ascending), and task → digest of the audit."""
+
+    ids: np.ndarray
+    audits: Mapping[str, str]
+
+    def keep(self, ids: np.ndarray) -> np.ndarray:
+        """Of each of `ids`, whether it may stay."""
+        return np.isin(ids, self.ids, invert=True)
+
+
+NOTHING = LeftOut(np.zeros(0, np.int64), {})
+
+
+def read_left_out(audit_dirs: Sequence[Path], corpus_dir: Path) -> LeftOut:
+    """What these audits found in the corpus. Raises TlmError if one of them is of another corpus."""
+    corpus = read_manifest(corpus_dir, "corpus").digest
+    found, digests = [NOTHING.ids], {}
+    for folder in audit_dirs:
+        audit = read_manifest(folder, "audit")
+        if audit.inputs.get("corpus") != corpus:
+            raise TlmError(f"{folder}: is no audit of {corpus_dir} as it is now; build it again")
+        found.append(
+            pq.read_table(folder / "matches.parquet", columns=["passage_id"])["passage_id"].to_numpy()
+        )
+        digests[audit.parameters["task"]] = audit.digest
+    return LeftOut(np.unique(np.concatenate(found)), digests)
+
+
 def select(
     selector: SelectorSpec,
     corpus_dir: Path,
@@ -52,30 +84,39 @@ def select(
     retrieval_dir: Path | None = None,
     like: Path | None = None,
     task_dir: Path | None = None,
+    without: Sequence[Path] = (),
 ) -> Manifest:
-    """Build the selection that `selector` describes. Raises TlmError if an input that it needs is not given."""
+    """Build the selection that `selector` describes, without what the audits in `without` found.
+
+    Raises TlmError if an input that it needs is not given.
+    """
+    left_out = read_left_out(without, corpus_dir) if without else NOTHING
     match selector:
         case Bm25Selector():
             if retrieval_dir is None:
                 raise TlmError("selector bm25 reads a retrieval: give --retrieval")
-            return select_bm25(retrieval_dir, corpus_dir, selector.k, destination)
+            return select_bm25(retrieval_dir, corpus_dir, selector.k, destination, left_out)
         case RandomSelector():
             if like is None:
                 raise TlmError("selector random takes another selection's size: give --like")
-            return select_random(corpus_dir, like, selector.seed, destination)
+            return select_random(corpus_dir, like, selector.seed, destination, left_out)
         case DsirSelector():
             if like is None or task_dir is None:
                 raise TlmError(
                     "selector dsir takes another selection's size and a task: give --like and --task"
                 )
-            return select_dsir(corpus_dir, task_dir, like, selector.buckets, selector.seed, destination)
+            return select_dsir(
+                corpus_dir, task_dir, like, selector.buckets, selector.seed, destination, left_out
+            )
         case WholeCorpusSelector():
-            return select_whole_corpus(corpus_dir, selector.limit_words, selector.seed, destination)
+            return select_whole_corpus(corpus_dir, selector.limit_words, selector.seed, destination, left_out)
         case TaskOnlySelector():
             raise TlmError("selector task-only reads no external data: there is nothing to select")
 
 
-def select_bm25(retrieval_dir: Path, corpus_dir: Path, k: int, destination: Path) -> Manifest:
+def select_bm25(
+    retrieval_dir: Path, corpus_dir: Path, k: int, destination: Path, left_out: LeftOut = NOTHING
+) -> Manifest:
     """The union of every query's first k passages. Raises TlmError if the retrieval holds fewer than k."""
     retrieval = read_manifest(retrieval_dir, "retrieval")
     held = retrieval.parameters["k"]
@@ -94,25 +135,37 @@ def select_bm25(retrieval_dir: Path, corpus_dir: Path, k: int, destination: Path
         raise TlmError(f"{retrieval_dir}: no query shares a word with the corpus; is it the right corpus?")
     order = np.lexsort((values["query_id"], values["rank"], values["passage_id"]))
     ids, first_at, queries = np.unique(values["passage_id"][order], return_index=True, return_counts=True)
-    best = order[first_at]
-    provenance = {name: values[name][best] for name in ("rank", "score", "query_id")} | {"queries": queries}
+    keep = left_out.keep(ids)
+    best = order[first_at][keep]
+    provenance = {name: values[name][best] for name in ("rank", "score", "query_id")} | {
+        "queries": queries[keep]
+    }
     parameters = {"selector": "bm25", "k": k}
     inputs = {"retrieval": retrieval.digest}
-    return _write(corpus_dir, ids, provenance, destination, parameters, inputs)
+    return _write(corpus_dir, ids[keep], provenance, destination, parameters, inputs, left_out)
 
 
-def select_random(corpus_dir: Path, like: Path, seed: int, destination: Path) -> Manifest:
+def select_random(
+    corpus_dir: Path, like: Path, seed: int, destination: Path, left_out: LeftOut = NOTHING
+) -> Manifest:
     """As many passages as the selection `like` holds, drawn without replacement."""
     model = read_manifest(like, "selection")
     total = _passages(corpus_dir)
     size = int(model.counts["passages"])
-    ids = np.sort(np.random.default_rng(seed).permutation(total)[:size])
+    drawn = np.random.default_rng(seed).permutation(total)
+    ids = np.sort(drawn[left_out.keep(drawn)][:size])
     parameters = {"selector": "random", "seed": seed}
-    return _write(corpus_dir, ids, {}, destination, parameters, {"like": model.digest})
+    return _write(corpus_dir, ids, {}, destination, parameters, {"like": model.digest}, left_out)
 
 
 def select_dsir(
-    corpus_dir: Path, task_dir: Path, like: Path, buckets: int, seed: int, destination: Path
+    corpus_dir: Path,
+    task_dir: Path,
+    like: Path,
+    buckets: int,
+    seed: int,
+    destination: Path,
+    left_out: LeftOut = NOTHING,
 ) -> Manifest:
     """As many passages as `like` holds, drawn without replacement in proportion to their importance.
 
@@ -132,10 +185,11 @@ def select_dsir(
     importance = np.concatenate(weights)
     size = int(model.counts["passages"])
     noisy = importance + np.random.default_rng(seed).gumbel(size=len(importance))
-    ids = np.sort(np.argsort(-noisy, kind="stable")[:size])
+    drawn = np.argsort(-noisy, kind="stable")
+    ids = np.sort(drawn[left_out.keep(drawn)][:size])
     parameters = {"selector": "dsir", "buckets": buckets, "seed": seed}
     inputs = {"like": model.digest, "task": queries.task}
-    return _write(corpus_dir, ids, {"score": importance[ids]}, destination, parameters, inputs)
+    return _write(corpus_dir, ids, {"score": importance[ids]}, destination, parameters, inputs, left_out)
 
 
 def _bucket_counts(analysed: Analysed, buckets: int) -> np.ndarray:
@@ -152,17 +206,21 @@ def _bucket_sums(analysed: Analysed, values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def select_whole_corpus(corpus_dir: Path, limit_words: int | None, seed: int, destination: Path) -> Manifest:
+def select_whole_corpus(
+    corpus_dir: Path, limit_words: int | None, seed: int, destination: Path, left_out: LeftOut = NOTHING
+) -> Manifest:
     """Every passage; or, with `limit_words`, passages in a random order until they hold that many words."""
     total = _passages(corpus_dir)
     ids = np.arange(total)
+    ids = ids[left_out.keep(ids)]
     if limit_words is not None:
         words = np.concatenate([_words(batch.column("text")) for batch in _batches(corpus_dir, ["text"])])
         order = np.random.default_rng(seed).permutation(total)
+        order = order[left_out.keep(order)]
         needed = int(np.searchsorted(np.cumsum(words[order]), limit_words)) + 1
         ids = np.sort(order[:needed])
     parameters = {"selector": "whole-corpus", "limit_words": limit_words, "seed": seed}
-    return _write(corpus_dir, ids, {}, destination, parameters, {})
+    return _write(corpus_dir, ids, {}, destination, parameters, {}, left_out)
 
 
 def _passages(corpus_dir: Path) -> int:
@@ -190,9 +248,20 @@ def _write(
     destination: Path,
     parameters: Mapping[str, Any],
     inputs: Mapping[str, str],
+    left_out: LeftOut,
 ) -> Manifest:
-    """Fetch the texts of `ids` (ascending) from the corpus and write the selection."""
+    """Fetch the texts of `ids` (ascending) from the corpus and write the selection.
+
+    Raises TlmError if none are left, or if the corpus has not all of them.
+    """
     corpus = read_manifest(corpus_dir, "corpus")
+    if left_out.audits:
+        if not len(ids):
+            raise TlmError(
+                f"{corpus_dir}: every selected passage shares text with dev or test; nothing is left"
+            )
+        parameters = {**parameters, "exclude": "contaminated"}
+        inputs = {**inputs, **{f"audit/{task}": digest for task, digest in left_out.audits.items()}}
     nothing = {"rank": 0, "score": 0.0, "query_id": -1, "queries": 0}
     written = size = words = 0
     with staged_directory(destination) as working:

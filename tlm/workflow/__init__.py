@@ -5,6 +5,7 @@ here, where it is typed and tested. Every method takes Snakemake's wildcards.
 """
 
 from tlm.workflow.answers import as_json, code
+from tlm.workflow.audit import AuditQuestions
 from tlm.workflow.claims import ClaimQuestions
 from tlm.workflow.data import DataQuestions
 from tlm.workflow.figures import FigureQuestions
@@ -14,5 +15,7 @@ from tlm.workflow.serving import ServingQuestions
 __all__ = ["Workflow", "as_json", "code"]
 
 
-class Workflow(DataQuestions, FigureQuestions, PageQuestions, ServingQuestions, ClaimQuestions):
+class Workflow(
+    AuditQuestions, DataQuestions, FigureQuestions, PageQuestions, ServingQuestions, ClaimQuestions
+):
     """The rules' questions, answered for one project."""

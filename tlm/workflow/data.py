@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.artifacts import canonical_json
-from tlm.config import runs, shared
+from tlm.config import audits, runs, shared
 from tlm.config.elasticsearch import SETTINGS
 from tlm.config.runs import manifest
 from tlm.config.selections import Selection
@@ -90,10 +90,16 @@ class DataQuestions(Questions):
         largest = shared.largest_k(self.project, selection.corpus, selection.owner) if bm25 else 0
         return dict(selection.made_from(largest))
 
-    def selection_inputs(self, wildcards: Any) -> dict[str, str]:
-        """The retrieval, or the selection whose size is taken; nothing for the whole corpus."""
-        return manifests(self._made_from(wildcards))
+    def _left_out(self, wildcards: Any) -> list[str]:
+        """The audits whose passages a selection leaves out."""
+        return self.selection(wildcards).audits(audits.audited_tasks(self.project))
+
+    def selection_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
+        """The retrieval, or the selection whose size is taken; the audits of what is left out."""
+        without = [manifest(folder) for folder in self._left_out(wildcards)]
+        return {**manifests(self._made_from(wildcards)), **({"without": without} if without else {})}
 
     def selection_flags(self, wildcards: Any) -> str:
         """The same as flags of its script."""
-        return flags(self._made_from(wildcards))
+        without = " ".join(self._left_out(wildcards))
+        return flags({**self._made_from(wildcards), "without": without or None})

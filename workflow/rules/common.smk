@@ -6,7 +6,7 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 from tlm.artifacts import canonical_json
-from tlm.config import ledger, rows, shown
+from tlm.config import audits, ledger, rows, shown
 from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
@@ -20,6 +20,7 @@ try:
     rows.check(PROJECT)
     shown.check_figures(PROJECT)
     ledger.check_claims(PROJECT)
+    audits.contamination(PROJECT)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -52,7 +53,7 @@ wildcard_constraints:
     variant=r"[\w.-]+",
     seed=r"\d+",
     k=r"\d+",
-    table=rf"(?!(?:{DESCRIBED}|{ASK.example_names}|{ASK.figure_names}|attention|claims)(?:/|\.csv|\.md))[\w.-]+",
+    table=rf"(?!(?:{DESCRIBED}|{ASK.example_names}|{ASK.figure_names}|attention|claims|contamination)(?:/|\.csv|\.md))[\w.-]+",
     described=DESCRIBED,
     examples=ASK.example_names,
     row=r"[\w.-]+",

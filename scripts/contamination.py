@@ -1,0 +1,30 @@
+"""Rule `contamination`: the counts of all audits of a scale as CSV and Markdown."""
+
+import argparse
+from pathlib import Path
+
+from tlm.artifacts import write_text
+from tlm.cli import run_script
+from tlm.config.base import parse_json
+from tlm.config.experiments import ContaminationTable
+from tlm.results.contamination import assemble, entries_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--spec", help="ContaminationTable as JSON, or @file")
+    which.add_argument(
+        "--audits", type=Path, nargs="+", help="folders of any audits, in the order of the lines"
+    )
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    args = parser.parse_args()
+    table = parse_json(ContaminationTable, args.spec, "--spec") if args.spec else entries_of(args.audits)
+    rendered = assemble(table)
+    write_text(args.markdown, rendered.markdown)
+    write_text(args.csv, rendered.csv)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,1 @@
+"""The contamination audit: which dev and test texts stand in what a model learns from."""

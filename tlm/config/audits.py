@@ -1,0 +1,61 @@
+"""Which audits a scale's results/contamination.csv shows: `contamination:` of config/experiments.yaml.
+
+Place in the flow: `tlm.config.runs` → here → `tlm.workflow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tlm.config import runs
+from tlm.config.experiments import AuditEntry, ContaminationTable
+from tlm.config.project import Project
+from tlm.config.selections import audit_folder
+from tlm.errors import TlmError
+
+
+def contamination(project: Project) -> ContaminationTable:
+    """Of every task of the scale: its training split, and what the declared variants retrieve from and read.
+
+    Variants that the scale does not run are left out. Raises TlmError for one that is unknown or reads no passages.
+    """
+    return ContaminationTable(
+        audits=tuple(entry for task in project.scale.tasks for entry in _of_task(project, task))
+    )
+
+
+def audited_tasks(project: Project) -> list[str]:
+    """The tasks whose dev and test texts a selection that several tasks share must not hold."""
+    return list(dict.fromkeys(task for scale in project.built for task in project.at(scale).scale.tasks))
+
+
+def _of_task(project: Project, task: str) -> Iterator[AuditEntry]:
+    corpora: list[str] = []
+    readers: dict[str, list[str]] = {}  # body of a selection → the labels of its variants
+    for name in project.experiments.contamination.variants:
+        variant = project.variant(name)
+        if not runs.possible(project, variant) or (
+            variant.method == "plm" and name not in project.scale.baselines
+        ):
+            continue
+        run = runs.resolve(project, task, name, project.seeds[0])
+        selection = (run.pretraining or run).selection
+        if selection is None:
+            raise TlmError(
+                f"{project.folder / 'experiments.yaml'}: contamination: {name} reads no passages; leave it out"
+            )
+        corpora.append(selection.corpus)
+        readers.setdefault(selection.folder.removeprefix("data/"), []).append(variant.label or name)
+    yield AuditEntry(task=task, folder=audit_folder(task, f"tasks/{task}"), against="train", name="")
+    for corpus in dict.fromkeys(corpora):
+        body = f"corpora/{corpus}"
+        yield AuditEntry(task=task, folder=audit_folder(task, body), against="corpus", name=corpus)
+    for body, labels in readers.items():
+        _, corpus, _, selection_name = body.split("/")
+        yield AuditEntry(
+            task=task,
+            folder=audit_folder(task, body),
+            against="selection",
+            name=f"{corpus}/{selection_name}",
+            read_by=tuple(labels),
+        )

@@ -1,0 +1,93 @@
+"""results/contamination.csv: how many dev and test rows were found in training splits, corpora and selections.
+
+Place in the flow: the counts in the manifests of audits (`tlm.audit.stage`) → here. The rows themselves stand in the
+audits' `rows.parquet`, the passages in `matches.parquet`; here are numbers alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tlm.artifacts import read_manifest
+from tlm.config.experiments import AuditEntry, ContaminationTable
+from tlm.errors import TlmError
+from tlm.results.rendering import Rendered, csv_text, markdown_rows
+
+_FOUND = ("equal", "verbatim", "half", "run", "contaminated")
+_HEADER = (
+    "task",
+    "split",
+    "against",
+    "name",
+    "read_by",
+    "rows",
+    "short",
+    *_FOUND,
+    "others",
+    "others_contaminated",
+)
+_TITLE = "# Contamination: dev and test texts in what models learn from"
+_NOTES = """\
+Words are lower-cased runs of letters and digits; punctuation is dropped. *Verbatim*: all the row's words stand in a row
+in one training text or passage (a row under 5 words counts only if it is all of it). *Half*: runs of 13 words that are
+found elsewhere cover at least half of the row. *Run*: at least one run of 13 words is. *Any*: verbatim or a run.
+*Found in*: training rows or passages that hold any of it. docs/contamination.md says more."""
+
+
+def entries_of(folders: Sequence[Path]) -> ContaminationTable:
+    """The entries of audits that are given by their folders, `…/audits/<task>/<body>`.
+
+    Raises TlmError for a folder that has no such name.
+    """
+    return ContaminationTable(audits=tuple(map(_entry_of, folders)))
+
+
+def _entry_of(folder: Path) -> AuditEntry:
+    named = re.fullmatch(r"(?:.*/)?audits/([^/]+)/(.+)", folder.as_posix())
+    match (named[1], *named[2].split("/")) if named else ():
+        case (task, "tasks", _):
+            return AuditEntry(task=task, folder=str(folder), against="train", name="")
+        case (task, "corpora", corpus):
+            return AuditEntry(task=task, folder=str(folder), against="corpus", name=corpus)
+        case (task, "selections", corpus, _, selection):
+            return AuditEntry(
+                task=task, folder=str(folder), against="selection", name=f"{corpus}/{selection}"
+            )
+    raise TlmError(f"{folder}: an audit's folder is called data/audits/<task>/<what it was looked for in>")
+
+
+def assemble(table: ContaminationTable) -> Rendered:
+    """A line for each audit and split. Raises TlmError if an audit is missing."""
+    lines = [line for entry in table.audits for line in _lines(entry)]
+    shown = ["Task", "Split", "Rows", "Looked for in", "Verbatim", "Half", "Run", "Any", "Found in"]
+    rows = [shown, ["---"] * 4 + ["---:"] * 5]
+    for line in lines:
+        named = dict(zip(_HEADER, line, strict=True))
+        where = {"train": "training split", "corpus": "corpus", "selection": "selection"}[
+            str(named["against"])
+        ]
+        if named["name"]:
+            where += f" {named['name']}" + (f" ({named['read_by']})" if named["read_by"] else "")
+        found = [str(named[each]) for each in ("verbatim", "half", "run", "contaminated")]
+        of = f"{named['others_contaminated']:,} of {named['others']:,}"
+        rows.append([str(named["task"]), str(named["split"]), f"{named['rows']:,}", where, *found, of])
+    markdown = f"{_TITLE}\n\n{markdown_rows(rows)}\n\n{_NOTES}\n"
+    return Rendered(csv=csv_text(_HEADER, lines), markdown=markdown)
+
+
+def _lines(entry: AuditEntry) -> Iterator[list[str | int]]:
+    counts = read_manifest(Path(entry.folder), "audit").counts
+    for split in (each for each in ("dev", "test") if each in counts):
+        found = [counts[split][each] for each in ("rows", "short", *_FOUND)]
+        yield [
+            entry.task,
+            split,
+            entry.against,
+            entry.name,
+            "; ".join(entry.read_by),
+            *found,
+            counts["others"],
+            counts["others_contaminated"],
+        ]

@@ -1,0 +1,34 @@
+"""What the rules of audit.smk ask."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from tlm.config import audits
+from tlm.config.experiments import ContaminationTable
+from tlm.config.runs import manifest
+from tlm.workflow.answers import Questions, as_json
+
+
+class AuditQuestions(Questions):
+    """Audits of dev and test texts, and the table of their counts."""
+
+    def audit_inputs(self, wildcards: Any) -> dict[str, str]:
+        """A task, and the training split, corpus or selection that its dev and test texts are looked for in."""
+        return {"task": manifest(f"data/tasks/{wildcards.task}"), "body": manifest(f"data/{wildcards.body}")}
+
+    @cached_property
+    def contamination(self) -> ContaminationTable:
+        """The audits that results/contamination.csv shows."""
+        return audits.contamination(self.project)
+
+    @property
+    def contamination_spec(self) -> str:
+        """What its script is told."""
+        return as_json(self.contamination)
+
+    @property
+    def contamination_inputs(self) -> list[str]:
+        """The audits themselves."""
+        return [manifest(entry.folder) for entry in self.contamination.audits]

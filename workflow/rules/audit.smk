@@ -1,0 +1,52 @@
+# Contamination: which dev and test texts stand in what a model learns from (beyond the paper).
+
+
+rule audit:
+    """Dev and test texts of a task, looked for in its training split, a corpus or a selection."""
+    input:
+        unpack(ASK.audit_inputs),
+        script="scripts/audit.py",
+        code=code(
+            "artifacts.py",
+            "audit",
+            "retrieval/analyser.py",
+            "retrieval/characters.py",
+            "retrieval/words.py",
+        ),
+    output:
+        "data/audits/{task}/{body}/manifest.json",
+    log:
+        "logs/audit/{task}/{body}.log",
+    benchmark:
+        "benchmarks/audit/{task}/{body}.tsv"
+    wildcard_constraints:
+        body=r"(?:tasks|corpora)/[\w.-]+|selections/[\w.-]+/[\w.-]+/[\w.-]+",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python {input.script} --task $(dirname {input.task}) --against $(dirname {input.body})"
+        " --output $(dirname {output}) 2>&1 | tee {log}"
+
+
+rule contamination:
+    """How many dev and test texts each task shares with its training split, its corpora and its selections."""
+    input:
+        audits=ASK.contamination_inputs,
+        script="scripts/contamination.py",
+        code=code("artifacts.py", "config/experiments.py", "results/contamination.py"),
+    output:
+        csv="results/contamination.csv",
+        markdown="results/contamination.md",
+    log:
+        "logs/contamination.log",
+    benchmark:
+        "benchmarks/contamination.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=ASK.contamination_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q}"
+        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
