@@ -4,12 +4,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from retrieval_corpora import write_corpus, write_task
 
-from tlm.artifacts import write_manifest
-from tlm.config.retrieval import Bm25Selector, DsirSelector, RandomSelector, TaskOnlySelector
+from tlm.artifacts import read_manifest, write_manifest
+from tlm.config.retrieval import (
+    Bm25Selector,
+    DsirSelector,
+    RandomSelector,
+    TaskOnlySelector,
+    WholeCorpusSelector,
+)
 from tlm.errors import TlmError
 from tlm.retrieval.selection import select, select_bm25, select_dsir, select_random, select_whole_corpus
 from tlm.retrieval.stage import SCHEMA
@@ -130,4 +136,87 @@ def test_mistakes_are_named(tmp_path, corpus):
     ):
         with pytest.raises(TlmError, match=missing):
             select(selector, corpus, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def write_audit(directory, corpus, passages, task="t", digest=None):
+    """An audit of the corpus that found these passages, some of them twice."""
+    directory.mkdir(parents=True)
+    table = pa.table({"passage_id": pa.array([*passages, *passages[:2]], pa.int64())})
+    pq.write_table(table, directory / "matches.parquet")
+    inputs = {"task": "0" * 64, "corpus": digest or read_manifest(corpus).digest}
+    write_manifest(directory, "audit", counts={}, parameters={"task": task}, inputs=inputs)
+    return directory
+
+
+@settings(max_examples=20)
+@given(st.sets(st.integers(0, 299), max_size=200), st.integers(1, 8))
+def test_what_an_audit_found_is_left_out_and_nothing_else_moves(tmp_path_factory, corpus, found, k):
+    rows = [(q, rank, (q * 37 + rank * 11) % 300) for q in range(20) for rank in range(1, 9)]
+    assume(not {passage for _, rank, passage in rows if rank <= k} <= found)
+    folder = tmp_path_factory.mktemp("clean")
+    audit = write_audit(folder / "audit", corpus, sorted(found))
+    retrieval = write_retrieval(folder / "r", rows, 8)
+
+    def chosen(name, selector, **inputs):
+        select(selector, corpus, folder / name, **inputs)
+        return pq.read_table(folder / name / "passages.parquet").to_pylist()
+
+    bm25 = {"retrieval_dir": retrieval}
+    plain = chosen("plain", Bm25Selector(selector="bm25", k=k), **bm25)
+    clean = chosen("clean", Bm25Selector(selector="bm25", k=k), **bm25, without=[audit])
+    assert clean == [row for row in plain if row["passage_id"] not in found]
+    larger = chosen("larger", Bm25Selector(selector="bm25", k=8), **bm25, without=[audit])
+    assert {row["passage_id"] for row in clean} <= {row["passage_id"] for row in larger}
+    drawn = chosen(
+        "random", RandomSelector(selector="random", like=""), like=folder / "clean", without=[audit]
+    )
+    assert len(drawn) == min(len(clean), 300 - len(found))
+    assert not found & {row["passage_id"] for row in drawn}
+    whole = chosen("whole", WholeCorpusSelector(selector="whole-corpus"), without=[audit])
+    assert [row["passage_id"] for row in whole] == [i for i in range(300) if i not in found]
+
+
+def test_dsir_and_a_limited_corpus_pass_over_what_is_left_out(tmp_path, corpus):
+    audit = write_audit(tmp_path / "audit", corpus, range(0, 300, 2))
+    like = selection(tmp_path, corpus, 20)
+    task = write_task(tmp_path / "task", ["passage number word"])
+    dsir = DsirSelector(selector="dsir", like="", buckets=1000)
+    whole = WholeCorpusSelector(selector="whole-corpus", limit_words=200)
+    for name, selector, inputs in (("dsir", dsir, {"like": like, "task_dir": task}), ("whole", whole, {})):
+        select(selector, corpus, tmp_path / name, **inputs)
+        select(selector, corpus, tmp_path / f"{name}-clean", **inputs, without=[audit])
+        before, after = ids(tmp_path / name)[0], ids(tmp_path / f"{name}-clean")[0]
+        odd = {passage for passage in before if passage % 2}
+        assert (
+            odd and odd <= set(after) and all(passage % 2 for passage in after)
+        )  # in the same order as before
+    assert len(ids(tmp_path / "dsir-clean")[0]) == 20
+
+
+def test_the_option_is_in_the_manifest_and_without_it_nothing_is(tmp_path, corpus):
+    one = write_audit(tmp_path / "one", corpus, [1, 2], "one")
+    two = write_audit(tmp_path / "two", corpus, [2, 3], "two")
+    whole = WholeCorpusSelector(selector="whole-corpus")
+    plain = select(whole, corpus, tmp_path / "plain")
+    assert plain.parameters == {"selector": "whole-corpus", "limit_words": None, "seed": 0}
+    assert set(plain.counts) == {"passages", "bytes", "words"} and set(plain.inputs) == {"corpus"}
+    clean = select(whole, corpus, tmp_path / "clean", without=[one, two])
+    assert clean.parameters == {**plain.parameters, "exclude": "contaminated"}
+    assert clean.inputs == {
+        **plain.inputs,
+        "audit/one": read_manifest(one).digest,
+        "audit/two": read_manifest(two).digest,
+    }
+    assert clean.counts["passages"] == plain.counts["passages"] - 3
+
+
+def test_mistakes_with_audits_are_named(tmp_path, corpus):
+    whole = WholeCorpusSelector(selector="whole-corpus")
+    other = write_audit(tmp_path / "other", corpus, [1], digest="f" * 64)
+    with pytest.raises(TlmError, match=r"other: is no audit of .* as it is now"):
+        select(whole, corpus, tmp_path / "s", without=[other])
+    everything = write_audit(tmp_path / "all", corpus, range(300))
+    with pytest.raises(TlmError, match="nothing is left"):
+        select(whole, corpus, tmp_path / "s", without=[everything])
     assert not (tmp_path / "s").exists()
