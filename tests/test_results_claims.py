@@ -11,13 +11,16 @@ from conftest import ROOT
 
 from tlm.artifacts import write_json, write_manifest
 from tlm.config.claims import Claim, Ledger, Side
-from tlm.config.differences import ComparedRow, Differences
+from tlm.config.compared import ComparedRow, Differences
 from tlm.config.experiments import Column, Score
+from tlm.config.figures import Drawing
 from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, Hits
 from tlm.results.claims import HEADER, Material, evidence, ledger_lines, open_material, records
 from tlm.results.claims_page import as_markdown, tfidf
 from tlm.results.differences import all_differences, render, tfidf_sentence
+from tlm.results.figures.sensitivity import draw_sensitivity
+from tlm.results.figures.style import styled
 from tlm.results.predictions import open_runs
 from tlm.results.reported import load_reported
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, SUPPORTED, judge
@@ -314,6 +317,50 @@ def test_the_sentence_names_every_task():
         "TLM beats TF-IDF + logistic regression on a (+3.0 [2.0, 4.0]); it falls behind it on b (−3.0 [−4.0, −2.0]);"
         " it cannot be told from it on c (+0.0 [−1.0, 1.0]) and d (+0.2 [−0.8, 1.2])."
     )
+
+
+def test_a_figure_of_sensitivity_fills_what_differs_from_the_own_run(tmp_path):
+    """K of 5 and 9 are equal, 20 is the scale's own run and better; the task-only run is as good as that."""
+    right = {"task-only": 0.9, "k5": 0.8, "tlm": 0.9, "tfidf": 0.85}
+    runs = open_runs(
+        write_run(tmp_path, "news", variant, seed, share)
+        for variant, share in right.items()
+        for seed in ((1,) if variant == "tfidf" else (1, 2))
+    )
+    column = Column(
+        id="news", kind="score", tasks=("news",), scores=(Score(task="news", metric="primary", split="dev"),)
+    )
+    rows = tuple(
+        ComparedRow(
+            id=row,
+            label=row,
+            scale="small",
+            runs={"news": variant},
+            seeds=(1,) if variant == "tfidf" else (1, 2),
+        )
+        for row, variant in (("task-only", "task-only"), ("k5", "k5"), ("k20", "tlm"), ("tfidf", "tfidf"))
+    )
+    spec = Differences(table="table4", title="K", scale="small", rows=rows, columns=(column,))
+    figure = {"kind": "sensitivity", "title": "Scores against K", "tables": {"k": "table4"}}
+    with styled():
+        drawn = draw_sensitivity(Drawing(figure=figure, sweeps={"k": spec}), runs)
+        drawn.figure.savefig(tmp_path / "figure.png")
+    rows = {row[1]: dict(zip(drawn.header, row, strict=True)) for row in drawn.rows}
+    assert set(rows) == {"task only", "5", "20", "TF-IDF"} and rows["20"]["own_run"] == "yes"
+    assert rows["20"]["difference"] is None and rows["5"]["difference_high"] < 0
+    assert rows["task only"]["difference_low"] <= 0 <= rows["task only"]["difference_high"]
+    assert (
+        rows["5"]["low"] < rows["5"]["score"] < rows["5"]["high"] and len(rows["5"]["by_seed"].split()) == 2
+    )
+    (axes,) = drawn.figure.axes
+    assert axes.get_ylabel() == "macro-F1, dev (%)"
+    fills = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() in ("o", "D")]
+    assert [fill == "white" for fill in fills] == [True, False, False]
+    with pytest.raises(TlmError, match="run small/news/k5/seed1 is missing"):
+        draw_sensitivity(
+            Drawing(figure=figure, sweeps={"k": spec}),
+            {key: run for key, run in runs.items() if key[2] != "k5"},
+        )
 
 
 def test_differences_between_the_rows_of_a_table(material):

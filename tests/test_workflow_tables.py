@@ -85,6 +85,22 @@ def test_a_cell_is_a_target(finished):
     assert jobs == {"cell": 1}
 
 
+def test_claims_differences_and_sensitivity_are_made_from_the_tables_runs(finished):
+    jobs = planned(
+        finished,
+        "results/claims.csv",
+        "results/differences/table3.csv",
+        "results/sensitivity.pdf",
+        "--forcerun",
+        "claims",
+        "differences",
+        "figure",
+    )
+    assert jobs == {"claims": 1, "differences": 1, "figure": 1}
+    result = snakemake(finished, "--dry-run", "results/differences/table10.csv")
+    assert result.returncode != 0 and "table10: scale smoke has no task" in result.stdout + result.stderr
+
+
 def test_a_row_more_in_a_sweep_builds_that_row(finished, tmp_path):
     folder = Path(shutil.copytree(finished, tmp_path / "copy", copy_function=shutil.copy2, symlinks=True))
     scale = folder / "config/scales/smoke.yaml"

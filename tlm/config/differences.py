@@ -9,41 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tlm.config import rows
-from tlm.config.base import Strict
-from tlm.config.experiments import MLM_LOSS, CellSpec, Column
+from tlm.config.compared import ComparedRow, Differences
+from tlm.config.experiments import MLM_LOSS, CellSpec
 from tlm.config.project import Project
 from tlm.errors import TlmError
-
-
-class ComparedRow(Strict):
-    """A row of a table: task → variant whose runs it is, and their seeds."""
-
-    id: str
-    label: str
-    scale: str
-    runs: dict[str, str]
-    seeds: tuple[int, ...]
-
-    @property
-    def is_tlm(self) -> bool:
-        """Whether it is the scale's TLM run on every task, under whatever name the table has for it."""
-        return set(self.runs.values()) == {"tlm"}
-
-    @property
-    def is_tfidf(self) -> bool:
-        """Whether it is what a user would try first."""
-        return set(self.runs.values()) == {"tfidf"}
-
-
-class Differences(Strict):
-    """What the script of a table's differences is told."""
-
-    table: str
-    title: str
-    scale: str
-    rows: tuple[ComparedRow, ...]
-    columns: tuple[Column, ...]
-    """Those of scores, and their averages."""
 
 
 def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec], name: str) -> Differences:

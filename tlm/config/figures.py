@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from tlm.config.base import Strict
+from tlm.config.compared import Differences
+from tlm.config.variants import Swept
 
 ATTENTION_TABLE = "attention"
 """results/attention.csv: no table of numbers may be called so."""
@@ -84,6 +86,15 @@ class HeadsFigure(Strict):
     """The first of these that the scale has, or else the scale's first task: its models are shown."""
 
 
+class SensitivityFigure(Strict):
+    """Scores against K, rho1 and rho2 with intervals, a panel a sweep and task (Tables 4 to 6; beyond the paper)."""
+
+    kind: Literal["sensitivity"]
+    title: str
+    tables: dict[Swept, str] = Field(min_length=1)
+    """Sweep → the table that has a row for each of its values."""
+
+
 class LearningFigure(Strict):
     """Held-out MLM loss against tokens of stage 1, a panel a task (beyond the paper)."""
 
@@ -125,7 +136,8 @@ class CostsFigure(Strict):
 MeasuredFigure = LearningFigure | CalibrationFigure | SelectionFigure | CostsFigure
 
 FigureSpec = Annotated[
-    PerformanceFigure | PipelineFigure | HeadsFigure | MeasuredFigure, Field(discriminator="kind")
+    PerformanceFigure | PipelineFigure | HeadsFigure | SensitivityFigure | MeasuredFigure,
+    Field(discriminator="kind"),
 ]
 
 
@@ -165,6 +177,8 @@ class Drawing(Strict):
     """Of a figure of performance: the measured points."""
     parts: tuple[Part, ...] = ()
     """Of a figure of measurements: what is measured, in the order of its panels and series."""
+    sweeps: dict[Swept, Differences] = {}
+    """Of a figure of sensitivity: the rows of each sweep's table."""
     settings: dict[str, Any] = {}
     """Of a figure of the pipeline: config.yaml as it is in force, since the graph depends on it."""
 

@@ -7,7 +7,8 @@ picture says which it shows.
 
 from __future__ import annotations
 
-from tlm.config import measured
+from tlm.config import measured, rows
+from tlm.config.differences import differences, folders
 from tlm.config.figures import (
     ATTENTION_TABLE,
     AttentionTable,
@@ -16,11 +17,11 @@ from tlm.config.figures import (
     MeasuredFigure,
     PerformanceFigure,
     PipelineFigure,
+    SensitivityFigure,
     ShownModel,
     ShownRow,
 )
 from tlm.config.project import Project
-from tlm.config.rows import table
 from tlm.config.runs import resolve
 from tlm.errors import TlmError
 
@@ -34,6 +35,10 @@ def drawing(project: Project, name: str) -> Drawing:
         return Drawing(figure=figure, models=models(project), task=shown_task(project, figure))
     if isinstance(figure, PerformanceFigure):
         return Drawing(figure=figure, rows=_points(project, figure))
+    if isinstance(figure, SensitivityFigure):
+        cells = rows.cells(project)
+        sweeps = {name: differences(project, cells, table) for name, table in figure.tables.items()}
+        return Drawing(figure=figure, sweeps=sweeps)
     if isinstance(figure, MeasuredFigure):
         return Drawing(figure=figure, parts=measured.parts(project, figure))
     return Drawing(figure=figure, settings=project.settings.model_dump(mode="json"))
@@ -89,11 +94,17 @@ def performance_cells(project: Project, name: str) -> list[str]:
     ]
 
 
+def sensitivity_folders(project: Project, name: str) -> list[str]:
+    """The evaluations behind a figure of sensitivity."""
+    found = drawing(project, name).sweeps.values()
+    return list(dict.fromkeys(folder for spec in found for row in spec.rows for folder in folders(row)))
+
+
 def _points(project: Project, figure: PerformanceFigure) -> tuple[ShownRow, ...]:
     """The rows of the table; a variant at several scales is one series."""
     return tuple(
         ShownRow(row=row.id, series=row.label.removesuffix(f" ({row.scale} scale)"))
-        for row in table(project, figure.table).rows
+        for row in rows.table(project, figure.table).rows
     )
 
 
@@ -113,6 +124,9 @@ def check_figures(project: Project) -> None:
             continue
         if isinstance(figure, PerformanceFigure):
             project.table(figure.table)
+        elif isinstance(figure, SensitivityFigure):
+            for table in figure.tables.values():
+                project.table(table)
         elif isinstance(figure, MeasuredFigure):
             measured.check(project, name, figure)
         elif figure.example not in known:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tlm.config import differences, ledger
 from tlm.config.claims import Ledger
-from tlm.config.differences import Differences
+from tlm.config.compared import Differences
 from tlm.config.runs import manifest
 from tlm.workflow.answers import as_json, told
 from tlm.workflow.tables import TableQuestions

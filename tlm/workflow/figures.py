@@ -50,12 +50,16 @@ class FigureQuestions(TrainingQuestions):
         return "|".join(map(re.escape, self.project.experiments.figures)) or "(?!)"
 
     def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
-        """What a figure is drawn from: heads, cells, or the rules themselves."""
+        """What a figure is drawn from: heads, cells, evaluations, or the rules themselves."""
         kind = self.project.figure(wildcards.figure).kind
         if drawn := shown.drawing(self.project, wildcards.figure).parts:
             return watched(measured.inputs(drawn))
         if kind == "heads":
             return watched(list(map(manifest, shown.heads_folders(self.project, wildcards.figure))))
+        if kind == "sensitivity":
+            return {
+                "made_from": list(map(manifest, shown.sensitivity_folders(self.project, wildcards.figure)))
+            }
         if kind == "performance":
             return watched(shown.performance_cells(self.project, wildcards.figure))
         return {"made_from": ["Snakefile", *map(str, sorted(Path("workflow/rules").glob("*.smk")))]}

@@ -46,7 +46,7 @@ rule differences:
         code=code(
             "artifacts.py",
             "statistics.py",
-            "config/differences.py",
+            "config/compared.py",
             "config/experiments.py",
             "results/differences.py",
             "results/predictions.py",

@@ -71,6 +71,7 @@ rule figure:
         script="scripts/figure.py",
         code=code(
             "artifacts.py",
+            "config/compared.py",
             "config/figures.py",
             "config/measured.py",
             "evaluation/heads.py",
@@ -78,6 +79,7 @@ rule figure:
             "results/cells.py",
             "results/costs.py",
             "results/figures",
+            "results/predictions.py",
             "results/reported.py",
             "statistics.py",
         ),
