@@ -15,7 +15,7 @@ from tlm.workflow.answers import Questions, told
 class ServingQuestions(Questions):
     """Finished models."""
 
-    def _runs(self, name: str) -> list[Run]:
+    def _finished(self, name: str) -> list[Run]:
         """The TLM runs of a task, one a seed. A scale called as its task, as those of own tasks are, comes first."""
         view = self.project
         if name in view.scales and name in view.scales[name].tasks:
@@ -27,7 +27,7 @@ class ServingQuestions(Questions):
     @told
     def export_inputs(self, wildcards: Any) -> dict[str, Any]:
         """The task, every seed's model and evaluation, and the external data that they have read."""
-        found = self._runs(wildcards.model)
+        found = self._finished(wildcards.model)
         selection = found[0].selection
         inputs: dict[str, Any] = {
             "task": manifest(f"data/tasks/{found[0].task}"),
