@@ -137,7 +137,7 @@ def test_texts_of_users_stay_texts(pages):
     assert not any(text in page for text in HOSTILE[:2])
     assert not any(key.startswith("on") for _, each in reader.elements for key in each)
     assert "default-src 'none'" in page
-    texts = [each for tag, each in reader.elements if tag == "span" and each.get("class") == "text"]
+    texts = [each for tag, each in reader.elements if tag == "p" and each.get("class") == "text"]
     assert texts and all(each["dir"] == "auto" for each in texts)
     assert ARABIC[:40] in reader.text and ARABIC not in reader.text  # long: cut
     assert " …" in reader.text

@@ -17,6 +17,8 @@ METHODS = {
     "tfidf": "TF-IDF + logistic regression",
 }
 """Variant → what a page calls it: TLM, then what would cost less, or tells what made the difference."""
+RIDGE = "TF-IDF + ridge regression"
+"""What `tfidf` is where numbers are predicted."""
 
 
 class MethodSpec(Strict):

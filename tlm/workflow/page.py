@@ -7,7 +7,7 @@ from typing import Any
 
 from tlm.config import runs, shared
 from tlm.config.experiments import ExamplesSpec
-from tlm.config.page import METHODS, MethodSpec, PageSpec
+from tlm.config.page import METHODS, RIDGE, MethodSpec, PageSpec
 from tlm.config.project import Project
 from tlm.config.runs import Run, manifest
 from tlm.config.selections import retrieval_folder
@@ -20,16 +20,12 @@ _EXAMPLES = ExamplesSpec(title="What was retrieved", queries=3, passages=2)
 class PageQuestions(Questions):
     """Reports of tasks."""
 
-    @property
-    def _own(self) -> dict[str, Any]:
-        return getattr(self.project, "own", {})
-
     def _view(self, task: str) -> Project:
         """The project seen from the scale that runs the task: its own, or the chosen one."""
-        if task in self._own:
+        if task in self.project.own:
             return self.project.at(task)
         if task not in self.project.scale.all_tasks:
-            known = ", ".join([*self.project.scale.all_tasks, *self._own])
+            known = ", ".join([*self.project.scale.all_tasks, *self.project.own])
             raise TlmError(
                 f"no report of task {task!r}: scale {self.project.settings.scale} has {known}; for the tasks of "
                 "another scale add --config scale=<scale>"
@@ -90,7 +86,8 @@ class PageQuestions(Questions):
         """What the report's script is told."""
         found = self._runs(wildcards.task)
         view = self._view(wildcards.task)
-        own = wildcards.task in self._own
+        own = wildcards.task in self.project.own
+        numbers = self.project.data.tasks[wildcards.task].problem == "regression"
         return as_json(
             PageSpec(
                 task=wildcards.task,
@@ -99,7 +96,7 @@ class PageQuestions(Questions):
                 methods=tuple(
                     MethodSpec(
                         name=name,
-                        label=METHODS[name],
+                        label=RIDGE if numbers and name == "tfidf" else METHODS[name],
                         variant=each[0].variant,
                         seeds=tuple(run.seed for run in each),
                     )

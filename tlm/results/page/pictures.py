@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from tlm.results.figures.calibration import draw_reliability
@@ -75,11 +76,10 @@ def confusion(report: Report, chosen: Sequence[int]) -> Picture:
     with styled():
         canvas = new_figure(WIDTH * 1.6, WIDTH * 1.6)
         axes = canvas.subplots()
-        image = axes.imshow(
+        axes.imshow(
             np.divide(matrix, rows, out=np.zeros(matrix.shape), where=rows > 0),
             cmap="Greys",
-            vmin=0,
-            vmax=1,
+            norm=PowerNorm(0.5, 0, 1),  # so that a few percent are seen
             aspect="equal",
         )
         size = min(SMALL, 72 * WIDTH * 1.15 / side)
@@ -87,7 +87,6 @@ def confusion(report: Report, chosen: Sequence[int]) -> Picture:
         axes.set_yticks(range(side), names, fontsize=size)
         axes.set(xlabel="predicted", ylabel="true")
         axes.grid(visible=False)
-        canvas.colorbar(image, ax=axes, shrink=0.5, label="share of the true class")
         source = as_source(canvas)
     right = np.trace(matrix) / max(1, rows.sum())
     return Picture(

@@ -12,6 +12,7 @@ import numpy as np
 
 from tlm.evaluation.record import Rows
 from tlm.results.calibration import confidences, reliability
+from tlm.results.page import words
 from tlm.results.page.report import Calibration, Class, Estimate, Mistake, Regression
 from tlm.results.page.runs import MethodRuns, ScoredRun
 from tlm.results.page.worth import estimate
@@ -111,4 +112,4 @@ def mistakes(run: ScoredRun, others: Sequence[MethodRuns], rows: Rows) -> tuple[
 
 def said(label: str | float) -> str:
     """A label to read: numbers to three digits."""
-    return str(label) if isinstance(label, str) else f"{float(label):.3g}"
+    return str(label) if isinstance(label, str) else words.number(float(label))

@@ -118,7 +118,11 @@ def _pictures(
         if report.stage1
         else None,
         "stage2": pictures.learning(
-            report.stage2, names, x="tokens of stage 2", y=f"{metric} on dev (%)", percent=True
+            report.stage2,
+            names,
+            x="tokens of stage 2",
+            y=f"{metric} on dev" + ("" if report.regression else " (%)"),
+            percent=True,
         )
         if report.stage2
         else None,
@@ -151,7 +155,10 @@ def _key_facts(report: Report) -> list[tuple[str, str, str]]:
         ),
     ]
     if report.labels:
-        facts.insert(1, ("classes", words.count(len(report.labels)), ""))
+        largest = max(report.data.labels["train"].values()) / report.data.rows["train"]
+        facts.insert(
+            1, ("classes", words.count(len(report.labels)), f"the largest has {words.percent(largest)} %")
+        )
     return facts
 
 

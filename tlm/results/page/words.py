@@ -16,9 +16,9 @@ _METRICS = {
     "matthews": "Matthews correlation",
     "f1": "F1 of the second class",
     "accuracy_f1": "mean of accuracy and F1",
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman correlation",
-    "pearson_spearman": "mean of Pearson and Spearman correlation",
+    "pearson": "Pearson correlation × 100",
+    "spearman": "Spearman correlation × 100",
+    "pearson_spearman": "mean of Pearson and Spearman correlation × 100",
 }
 _MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
