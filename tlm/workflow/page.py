@@ -20,21 +20,21 @@ _EXAMPLES = ExamplesSpec(title="What was retrieved", queries=3, passages=2)
 class PageQuestions(Questions):
     """Reports of tasks."""
 
-    def _view(self, task: str) -> Project:
+    def _report_view(self, task: str) -> Project:
         """The project seen from the scale that runs the task: its own, or the chosen one."""
         if task in self.project.own:
             return self.project.at(task)
-        if task not in self.project.scale.all_tasks:
-            known = ", ".join([*self.project.scale.all_tasks, *self.project.own])
+        if task not in self.project.scale.tasks:
+            known = ", ".join([*self.project.scale.tasks, *self.project.own])
             raise TlmError(
                 f"no report of task {task!r}: scale {self.project.settings.scale} has {known}; for the tasks of "
                 "another scale add --config scale=<scale>"
             )
         return self.project
 
-    def _runs(self, task: str) -> dict[str, list[Run]]:
+    def _compared(self, task: str) -> dict[str, list[Run]]:
         """Method → its runs, one a seed; TF-IDF draws no random numbers and has one."""
-        view = self._view(task)
+        view = self._report_view(task)
         if missing := [name for name in METHODS if name not in view.variants]:
             raise TlmError(
                 f"no report of task {task!r}: scale {view.settings.scale} has no variant {missing[0]!r}, which a "
@@ -51,10 +51,10 @@ class PageQuestions(Questions):
     @told
     def page_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
         """The task, its tokens, retrieval and corpus; evaluations and stages of all methods and seeds."""
-        found = self._runs(wildcards.task)
+        found = self._compared(wildcards.task)
         every = [run for each in found.values() for run in each]
         first = found["tlm"][0]
-        k = shared.largest_k(self._view(wildcards.task), first.corpus, wildcards.task)
+        k = shared.largest_k(self._report_view(wildcards.task), first.corpus, wildcards.task)
         trained = [run for run in every if run.spec is not None]
         stages = [run.stage1 for run in trained] + [run.model for run in trained]
         return {
@@ -64,6 +64,7 @@ class PageQuestions(Questions):
             "retrieval": manifest(retrieval_folder(first.corpus, wildcards.task, k)),
             "evaluations": [manifest(run.evaluation) for run in every],
             "stages": [manifest(folder) for folder in dict.fromkeys(stages) if folder],
+            "model": manifest(f"models/{wildcards.task}"),
         }
 
     def page_flags(self, wildcards: Any, input: Any) -> str:
@@ -84,8 +85,8 @@ class PageQuestions(Questions):
 
     def page_spec(self, wildcards: Any) -> str:
         """What the report's script is told."""
-        found = self._runs(wildcards.task)
-        view = self._view(wildcards.task)
+        found = self._compared(wildcards.task)
+        view = self._report_view(wildcards.task)
         own = wildcards.task in self.project.own
         numbers = self.project.data.tasks[wildcards.task].problem == "regression"
         return as_json(
