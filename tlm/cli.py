@@ -29,12 +29,14 @@ def main() -> None:
     def run() -> None:
         # Scripts import this module too, and need none of the subcommands.
         from tlm.cost import command as cost
+        from tlm.own import command as own
         from tlm.serving import command as serving
 
         parser = argparse.ArgumentParser(
             prog="tlm", description="Beside `snakemake`, which builds everything."
         )
         commands = parser.add_subparsers(required=True, metavar="command")
+        own.add_parser(commands)
         cost.add_parser(commands)
         serving.add_parser(commands)
         args = parser.parse_args()

@@ -99,7 +99,7 @@ class OwnTask(Strict):
             raise ValueError(
                 "there is no file of train; a single file, which is split, stands without a name"
             )
-        for path in _all_paths(files):
+        for path in all_paths(files):
             if "#" in path or "://" in path or not path:
                 raise ValueError(f"{path!r}: a path, folder or glob on this machine, without '#'")
         return files
@@ -151,7 +151,7 @@ class OwnCorpus(Strict):
     @field_validator("files")
     @classmethod
     def _plain_paths(cls, files: Paths) -> Paths:
-        for path in _all_paths(files):
+        for path in all_paths(files):
             if "#" in path or "://" in path or not path:
                 raise ValueError(f"{path!r}: a path, folder or glob on this machine, without '#'")
         return files
@@ -161,11 +161,15 @@ class OwnCorpus(Strict):
         """The patterns as a list."""
         return [self.files] if isinstance(self.files, str) else self.files
 
+    @property
+    def parser(self) -> dict[str, Any]:
+        """How its files are read, as plain values."""
+        return {"format": "mixed", **self.model_dump(include={"text", "unit", "lines", "encodings"})}
+
     def spec(self, source: str) -> dict[str, Any]:
         """The same as a `CorpusSpec`, as plain values: a part for each pattern, which passages name as their source."""
-        parser = {"format": "mixed", **self.model_dump(include={"text", "unit", "lines", "encodings"})}
         parts = [
-            {"source": source, "name": path, "parser": {**parser, "files": f"{number}/**"}}
+            {"source": source, "name": path, "parser": {**self.parser, "files": f"{number}/**"}}
             for number, path in enumerate(self.paths)
         ]
         return {"parts": parts, "min_words": self.min_words, "max_words": self.max_words}
@@ -213,19 +217,20 @@ class OwnSpec(Strict):
     @model_validator(mode="after")
     def _apart(self) -> OwnSpec:
         corpus = set(self.corpus.paths) if isinstance(self.corpus, OwnCorpus) else set()
-        if twice := sorted(set(_all_paths(self.task.files)) & corpus):
+        if twice := sorted(set(all_paths(self.task.files)) & corpus):
             raise ValueError(
                 f"{twice[0]} is both task and corpus: its test texts would be trained on; take it out of the corpus"
             )
         return self
 
 
-def _all_paths(files: Paths | Mapping[Split, Paths]) -> list[str]:
+def all_paths(files: Paths | Mapping[Split, Paths]) -> list[str]:
+    """Every path, folder and glob of a `files:`, in order."""
     if isinstance(files, str):
         return [files]
     if isinstance(files, list):
         return files
-    return [path for each in files.values() for path in _all_paths(each)]
+    return [path for each in files.values() for path in all_paths(each)]
 
 
 def corpus_source(name: str) -> str:
@@ -233,24 +238,32 @@ def corpus_source(name: str) -> str:
     return f"{name}-corpus"
 
 
-def read_own(folder: Path, data: DataConfig, scales: Mapping[str, ScaleSpec]) -> dict[str, OwnSpec]:
-    """Name → declaration, for each file of `folder`/own.
+def own_file(folder: Path, name: str) -> Path:
+    """Where an own task is declared."""
+    return folder / "own" / f"{name}.yaml"
+
+
+def read_own(
+    folder: Path, data: DataConfig, scales: Mapping[str, ScaleSpec], more: Mapping[str, OwnSpec]
+) -> dict[str, OwnSpec]:
+    """Name → declaration, for each file of `folder`/own; `more` are as if they had files.
 
     Raises TlmError naming the file and the key, also for a name that is taken, and for an unknown corpus or scale.
     """
     files = sorted((folder / "own").glob("*.yaml"))
-    found = {path.stem: parse(OwnSpec, load_yaml(path), str(path)) for path in files}
+    found = {path.stem: parse(OwnSpec, load_yaml(path), str(path)) for path in files if path.stem not in more}
+    found = dict(sorted({**found, **more}.items()))
     taken = {SHARED, *data.tasks, *data.corpora, *data.sources, *scales}
     taken |= {corpus_source(name) for name in found}
     corpora = {*data.corpora, *(name for name, spec in found.items() if isinstance(spec.corpus, OwnCorpus))}
-    for path in files:
-        name, spec = path.stem, found[path.stem]
+    for name, spec in found.items():
+        path = own_file(folder, name)
         if not _NAME.fullmatch(name):
             raise TlmError(
-                f"{path}: a name is made of small letters, digits, '.', '_' and '-'; rename the file"
+                f"{path}: a name is made of small letters, digits, '.', '_' and '-'; call it otherwise"
             )
         if name in taken or corpus_source(name) in data.sources:
-            raise TlmError(f"{path}: {name!r} is the name of something else in {folder}; rename the file")
+            raise TlmError(f"{path}: {name!r} is the name of something else in {folder}; call it otherwise")
         if isinstance(spec.corpus, str) and spec.corpus not in corpora:
             raise TlmError(
                 f"{path}: corpus: no corpus {spec.corpus!r}; there are {', '.join(sorted(corpora - {name}))},"
@@ -287,7 +300,7 @@ def own_data(data: DataConfig, own: Mapping[str, OwnSpec]) -> DataConfig:
 def _task_files(task: OwnTask) -> Iterator[dict[str, Any]]:
     named = task.files if isinstance(task.files, dict) else {"rows": task.files}
     for folder, paths in named.items():
-        for path in _all_paths(paths):
+        for path in all_paths(paths):
             yield {"uri": f"file://{path}", "to": f"{folder}/"}
 
 

@@ -195,8 +195,10 @@ def _lookup(among: Mapping[str, Any], name: str, what: str, where: str) -> Any:
     return among[name]
 
 
-def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Project:
-    """Validate `config` (config.yaml with overrides) and everything that it names.
+def load_project(
+    config: Mapping[str, Any], folder: Path = Path("config"), own: Mapping[str, OwnSpec] | None = None
+) -> Project:
+    """Validate `config` (config.yaml with overrides) and everything that it names; `own` are declared beside its files.
 
     Raises TlmError naming the file and the key of the first thing that is wrong.
     """
@@ -209,15 +211,15 @@ def load_project(config: Mapping[str, Any], folder: Path = Path("config")) -> Pr
     data = with_local_tasks(load_data_config(folder), settings.local_tasks)
     experiments = parse(Experiments, load_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
     scales = {name: _scale(path, data, experiments) for name, path in files.items()}
-    own = read_own(folder, data, scales)
-    data = own_data(data, own)
+    declared = read_own(folder, data, scales, own or {})
+    data = own_data(data, declared)
     return Project(
         folder=folder,
         settings=settings,
         scale=scales[settings.scale],
         scales=scales,
-        own=own,
-        own_scales={name: own_scale(name, spec, scales) for name, spec in own.items()},
+        own=declared,
+        own_scales={name: own_scale(name, spec, scales) for name, spec in declared.items()},
         data=data,
         experiments=experiments,
     )

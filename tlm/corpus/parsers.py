@@ -24,7 +24,7 @@ from tlm.sources.medline import articles
 from tlm.text import clean, paragraphs
 
 Document = list[str]  # its paragraphs
-_TEXTS = (".txt", ".text", ".md")
+TEXTS = (".txt", ".text", ".md")
 
 
 def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
@@ -69,9 +69,9 @@ def _by_suffix(parser: Mixed, files: Sequence[Input]) -> Delimited | Text:
     common = {"files": parser.files, "encodings": parser.encodings}
     if is_delimited(file):
         return Delimited(format="delimited", text=parser.text, **common)
-    if file.suffix in _TEXTS:
+    if file.suffix in TEXTS:
         return Text(format="text", unit=parser.unit, lines=parser.lines, **common)
-    known = ", ".join([*_TEXTS, ".csv, .tsv, .jsonl, .parquet"])
+    known = ", ".join([*TEXTS, ".csv, .tsv, .jsonl, .parquet"])
     raise TlmError(
         f"{file}: a suffix that says nothing; there are {known}, also compressed: name the files by a glob such as"
         " `folder/**/*.txt`"

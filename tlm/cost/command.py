@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     facts = Facts(project)
     measured: dict[str, Rate] = {}
     found = estimate(
-        jobs, facts, _measuring(facts, args.device, measured) if known is None else lambda *_: known
+        jobs, facts, measuring(facts, args.device, measured) if known is None else lambda *_: known
     )
     setting = Setting(
         targets=tuple(args.targets),
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     print(json.dumps(as_json(found, setting), indent=2) if args.json else as_text(found, setting))
 
 
-def _measuring(facts: Facts, where: str, seen: dict[str, Rate]) -> RateOf:
+def measuring(facts: Facts, where: str, seen: dict[str, Rate]) -> RateOf:
     """A measurement for each size of a model that is asked for; `seen` collects them."""
 
     def rate_of(model: ModelSpec, vocabulary: int, rows: int, length: int) -> Rate:

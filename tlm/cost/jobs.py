@@ -11,12 +11,13 @@ import csv
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tlm.config.base import load_yaml
+from tlm.config.own import OwnSpec
 from tlm.config.project import Project, load_project
 from tlm.errors import TlmError
 
@@ -74,11 +75,13 @@ def _reason(report: str) -> str:
     return lines[-1] if lines else ""
 
 
-def read_project(config: Sequence[str], folder: Path = Path("config")) -> Project:
-    """The project under `--config key=value …`, merged as Snakemake merges it. Raises TlmError."""
+def read_project(
+    config: Sequence[str], folder: Path = Path("config"), own: Mapping[str, OwnSpec] | None = None
+) -> Project:
+    """The project under `--config key=value …`, merged as Snakemake merges it, with `own` beside. Raises TlmError."""
     from snakemake.cli import parse_config  # slow to import, and the same text must mean the same
     from snakemake.utils import update_config
 
     settings: dict[str, Any] = load_yaml(folder / "config.yaml")
     update_config(settings, parse_config(list(config)))
-    return load_project(settings, folder)
+    return load_project(settings, folder, own)

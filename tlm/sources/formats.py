@@ -77,11 +77,12 @@ def find(root: Path, globs: Globs) -> list[Input]:
         if not matching:
             raise TlmError(f"{root}: no file matches {glob!r}; there are {', '.join(names[:5]) or 'none'}")
         for name in matching:
-            found |= dict.fromkeys(_members(root / name))
+            found |= dict.fromkeys(members(root / name))
     return list(found)
 
 
-def _members(path: Path) -> list[Input]:
+def members(path: Path) -> list[Input]:
+    """The file itself, or what a .zip holds."""
     if path.suffix != ".zip":
         return [Input(path)]
     try:

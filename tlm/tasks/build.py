@@ -7,7 +7,7 @@ tokenised. Faults of the data stop the build with the file and the row, rather t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,9 +35,36 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
     """
     source = read_manifest(source_dir, "source")
     left_out: Counter[str] = Counter()
-    examples = [_checked(example, spec) for example in parse_examples(spec, source_dir, left_out)]
+    examples, labels, counts = arrange(name, spec, parse_examples(spec, source_dir, left_out), left_out)
+    _tell(name, counts)
+    with staged_directory(destination) as staging:
+        _write(examples, spec, staging)
+        return write_manifest(
+            staging,
+            "task",
+            counts=counts,
+            parameters={
+                "task": name,
+                "problem": spec.problem,
+                "labels": labels,
+                "metric": spec.metric,
+                "pair": examples[0].text_pair is not None,
+                "spec": spec.model_dump(mode="json"),
+            },
+            inputs={f"source/{spec.source}": source.digest},
+        )
+
+
+def arrange(
+    name: str, spec: TaskSpec, rows: Iterable[Example], left_out: Counter[str]
+) -> tuple[list[Example], list[str], dict[str, Any]]:
+    """Check and split `rows`: the examples with their splits, the labels, and the counts of the manifest.
+
+    Raises TlmError as `build_task` does. `left_out` is what the reading of `rows` leaves out.
+    """
+    examples = [_checked(example, spec) for example in rows]
     if not examples:
-        raise TlmError(f"task {name}: {source_dir} holds no rows; see `parser` in config/tasks.yaml")
+        raise TlmError(f"task {name}: source {spec.source} holds no rows; see its `parser`")
     removed = {"dev": 0, "test": 0}
     seed = _LIMIT_SEED
     if spec.split != "given":
@@ -56,29 +83,13 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
         "removed_for_straddling": removed,
         "left_out": dict(sorted(left_out.items())),
     }
-    _tell(name, counts)
     if spec.problem == "classification":
         counts["labels"] = {
             split: {label: count[label] for label in labels}
             for split in SPLITS
             for count in [Counter(example.label for example in examples if example.split == split)]
         }
-    with staged_directory(destination) as staging:
-        _write(examples, spec, staging)
-        return write_manifest(
-            staging,
-            "task",
-            counts=counts,
-            parameters={
-                "task": name,
-                "problem": spec.problem,
-                "labels": labels,
-                "metric": spec.metric,
-                "pair": examples[0].text_pair is not None,
-                "spec": spec.model_dump(mode="json"),
-            },
-            inputs={f"source/{spec.source}": source.digest},
-        )
+    return examples, labels, counts
 
 
 def _tell(name: str, counts: Mapping[str, Any]) -> None:
@@ -107,7 +118,7 @@ def _checked(example: Example, spec: TaskSpec) -> Example:
             finite = False
         if not finite:
             raise TlmError(
-                f"{example.where}: label {example.label!r}{_column(spec, 'label')} is not a number"
+                f"{example.where}: label {example.label!r} is not a number{_column(spec, 'label')}"
             )
     return example
 

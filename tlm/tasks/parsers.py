@@ -7,7 +7,7 @@ here. A parser yields every row, also a faulty one: what is a fault is decided, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def parse_examples(spec: TaskSpec, source_dir: Path, left_out: Counter[str]) -> 
     """The examples of a task in the order of its files. What a parser leaves out, it counts in `left_out`."""
     parser = spec.parser
     if isinstance(parser, Delimited):
-        return _delimited(parser, source_dir, left_out)
+        return delimited(parser, _inputs(parser, source_dir), left_out)
     if isinstance(parser, TextFolders):
         return _text_folders(parser, source_dir, left_out)
     return _medline_sentences(parser, source_dir, left_out)
@@ -46,12 +46,15 @@ def _inputs(parser: Delimited | TextFolders, source_dir: Path) -> list[tuple[Spl
     return [(split, source) for split, globs in parser.splits.items() for source in find(source_dir, globs)]
 
 
-def _delimited(parser: Delimited, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
+def delimited(
+    parser: Delimited, inputs: Sequence[tuple[Split | None, Input]], left_out: Counter[str]
+) -> Iterator[Example]:
+    """The rows of files, each with the split to which it was given, if any."""
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
     wanted = [*texts, parser.label, *parser.where]
     wanted += [column for column in (parser.text_pair, parser.document) if column]
     columns = list(dict.fromkeys(wanted))
-    for split, source in _inputs(parser, source_dir):
+    for split, source in inputs:
         for number, values in rows(source, parser, columns):
             if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
                 left_out["rows outside `where`"] += 1

@@ -1,0 +1,234 @@
+"""`tlm new`: what it writes is what is built, what it says is true, and every fault of the data is one line."""
+
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import toy
+from conftest import ROOT
+
+from tlm.config import rows, runs
+from tlm.config.base import load_yaml
+from tlm.cost.jobs import read_project
+from tlm.errors import TlmError
+from tlm.own import command
+from tlm.sources.fetch import fetch_source
+from tlm.tasks.build import build_task
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("own") / "project"
+    shutil.copytree(ROOT / "config", folder / "config", ignore=shutil.ignore_patterns("own"))
+    toy.write_task(folder / "rows.csv", 200)
+    toy.write_corpus(folder / "heap.jsonl", 300)
+    return folder
+
+
+@pytest.fixture
+def project(shipped, tmp_path, monkeypatch) -> Path:
+    """A project's folder, with a task and a corpus of one's own in it, and the working directory there."""
+    folder = tmp_path / "project"
+    shutil.copytree(shipped, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def new(*arguments: str, corpus=("heap.jsonl",), name="mine") -> None:
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers(required=True))
+    given = [
+        "new",
+        name,
+        "--gflops",
+        "50",
+        "--cores",
+        "2",
+        "--budget",
+        "20m",
+        *arguments,
+        "--corpus",
+        *corpus,
+    ]
+    args = parser.parse_args(given)
+    args.run(args)
+
+
+def test_it_writes_what_builds_and_says_what_it_found(project, capsys):
+    new("--task", "rows.csv", "--description", "Where it is: garden, say.")
+    said = capsys.readouterr().out
+    assert "200 (train 1" in said and "3: garden 34%" in said and "en (Latin script" in said
+    assert "snakemake results/tasks/mine/report.html --cores all" in said
+    assert "K is " in said and "a query takes at most a 20th" in said  # clipped, and said so
+    written = load_yaml(project / "config/own/mine.yaml")
+    assert written["description"] == "Where it is: garden, say." and written["language"] == "en"
+    loaded = read_project([])
+    rows.check(loaded)
+    run = runs.resolve(loaded.at("mine"), "mine", "tlm", 1)
+    assert run.spec.stage1.budget.tokens > 200_000 and run.selection.size <= 1000 / 20
+    fetch_source("mine", loaded.data.sources["mine"], project / "source", project / "cache", {})
+    counts = build_task("mine", loaded.data.tasks["mine"], project / "source", project / "task").counts
+    told = ", ".join(f"{split} {count:,}" for split, count in counts["rows"].items())
+    assert told in said
+
+
+def test_a_written_configuration_is_not_written_over(project):
+    new("--task", "rows.csv")
+    before = (project / "config/own/mine.yaml").read_text()
+    with pytest.raises(TlmError, match="exists; give --force"):
+        new("--task", "rows.csv")
+    new("--task", "rows.csv", "--force", "--budget", "40m")
+    assert (project / "config/own/mine.yaml").read_text() != before
+
+
+def test_pairs_regression_given_splits_and_compressed_files(project, capsys):
+    toy.write_pairs(project / "a.csv", 120, 1)
+    frame = pd.read_csv(project / "a.csv")
+    frame[:80].to_parquet(project / "train.parquet")
+    frame[80:100].to_csv(project / "dev.tsv.gz", sep="\t", index=False)
+    frame[100:].to_json(project / "test.jsonl.zst", orient="records", lines=True)
+    files = ("--task", "train.parquet", "--dev", "dev.tsv.gz", "--test", "test.jsonl.zst")
+    new(*files, "--text", "first", "--pair", "second", "--label", "score", "--regression")
+    said = capsys.readouterr().out
+    assert "120 (train 80, dev 20, test 20; as given)" in said and "numbers from 0 to 5, mean 2.5" in said
+    view = read_project([]).at("mine")
+    assert view.data.tasks["mine"].split == "given" and view.data.tasks["mine"].metric == "pearson_spearman"
+
+
+def test_duplicates_and_rows_left_out_are_counted(project, capsys):
+    frame = pd.read_csv(project / "rows.csv")
+    frame.to_csv("train.csv", index=False)
+    pd.concat([frame[:30], frame[:2]]).to_csv("test.csv", index=False)
+    blank = pd.DataFrame({"id": [900, 901], "text": ["", "A text."], "label": ["garden", None]})
+    pd.concat([frame, blank]).to_csv("train.csv", index=False)
+    with pytest.raises(TlmError, match=r"train\.csv: row 201: empty text in column text"):
+        new("--task", "train.csv", "--test", "test.csv")
+    new("--task", "train.csv", "--test", "test.csv", "--skip-empty")
+    said = capsys.readouterr().out
+    assert re.search(r"(2\d|3[012]) test texts are in train, too", said) and "2 rows repeat" in said
+    assert "2 rows without text or label" in said
+
+
+def test_a_corpus_of_many_files_is_seen_through_a_sample(project, monkeypatch, capsys):
+    monkeypatch.setattr("tlm.own.findings.SMALL", 1000)
+    for number in range(5):
+        toy.write_corpus(project / f"heap/{number}/part.txt", 300, seed=number)
+    new("--task", "rows.csv", corpus=("heap/**/*.txt",))
+    said = capsys.readouterr().out
+    size = sum(path.stat().st_size for path in project.glob("heap/*/part.txt")) / 1e3
+    assert "5 (" in said and f"about {0.95 * size:.0f} kB" in said and "from 5 files, in part" in said
+    assert load_yaml(project / "config/own/mine.yaml")["corpus"] == {"files": ["heap/**/*.txt"]}
+
+
+def write(name: str, content) -> None:
+    path = Path(name)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content)
+
+
+GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "message"),
+    [
+        ({}, ["--task", "row.csv"], r"task: row\.csv: no such file; there is rows\.csv"),
+        (
+            {},
+            ["--task", "rows.csv", "--text", "txt"],
+            r"rows\.csv: no column 'txt' \(did you mean 'text'\?\)",
+        ),
+        ({}, ["--task", "rows.csv", "--label", "id"], "200 different values in 200 rows.*--regression"),
+        ({}, ["--task", "rows.csv", "--label", "text"], "different values in 200 rows.*another --label"),
+        (
+            {},
+            ["--task", "rows.csv", "--regression"],
+            r"rows\.csv: row 1: label 'garden' is not a number in column label",
+        ),
+        (
+            {"a.csv": GOOD + "odd,c\n"},
+            ["--task", "a.csv"],
+            r"a\.csv: row 41: label 'c' in column label has this row alone",
+        ),
+        ({"a.csv": GOOD.replace(",b", ",a")}, ["--task", "a.csv"], "all training rows have the label 'a'"),
+        ({"a.csv": GOOD + ",a\n"}, ["--task", "a.csv"], r"a\.csv: row 41: empty text in column text"),
+        ({"a.csv": GOOD + "words,\n"}, ["--task", "a.csv"], r"a\.csv: row 41: no label in column label"),
+        ({"a.csv": GOOD + "one,two,three\n"}, ["--task", "a.csv"], r"a\.csv: row 41: 3 fields, 2 columns"),
+        ({"a.csv": GOOD.encode() + b"caf\xe9,a\n"}, ["--task", "a.csv"], r"a\.csv: not utf-8 \(byte 0xe9\)"),
+        (
+            {"a.parquet": b"PAR1 no"},
+            ["--task", "a.parquet"],
+            r"a\.parquet: not a Parquet file, or a broken one",
+        ),
+        ({"a.jsonl": '{"text": 1\n'}, ["--task", "a.jsonl"], r"a\.jsonl: row 1: not JSON"),
+        ({"a.csv": "text,label\n"}, ["--task", "a.csv"], "holds no rows"),
+        (
+            {"a.csv": GOOD, "t.csv": "text,label\nx,c\ny,c\n"},
+            ["--task", "a.csv", "--test", "t.csv"],
+            "'c' never occurs in the training",
+        ),
+        ({"a.xlsx": b"PK"}, ["--task", "a.xlsx"], r"a\.xlsx: none of \.csv"),
+        (
+            {"n.csv": "text,label\n" + "words,3\n" * 30},
+            ["--task", "n.csv", "--regression"],
+            "is 3 in every row",
+        ),
+        ({}, ["--task", "rows.csv", "--merge", "a:b"], "say OLD=NEW"),
+        ({}, ["--task", "rows.csv", "--metric", "f1"], "task.metric"),
+        ({}, ["--task", "rows.csv", "--tokenizer", "/nowhere"], "tokenizer '/nowhere' cannot be loaded"),
+    ],
+)
+def test_a_fault_of_the_task_is_one_line_and_nothing_is_written(project, files, arguments, message):
+    for name, content in files.items():
+        write(name, content)
+    with pytest.raises(TlmError, match=message) as told:
+        new(*arguments)
+    assert "\n" not in str(told.value) and not (project / "config/own").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "corpus", "message"),
+    [
+        ({}, ["dumps/*.jsonl"], r"corpus: dumps/\*\.jsonl: the glob matches no file; quote it"),
+        ({}, ["rows.csv"], r"rows\.csv is both task and corpus"),
+        ({}, ["*.*"], r"rows\.csv: both task and corpus"),
+        ({"a.csv": "body\nwords\n"}, ["a.csv"], r"a\.csv: no column 'text'; there are body"),
+        ({"a.txt": b"caf\xe9"}, ["a.txt"], r"a\.txt: not utf-8"),
+        ({"a.txt": ""}, ["a.txt"], "no text in 1 of 1 files"),
+        ({"a.jsonl.gz": b"no gzip"}, ["a.jsonl.gz"], r"a\.jsonl\.gz: truncated or broken"),
+        ({"a.parquet": b"no"}, ["a.parquet"], r"a\.parquet: not a Parquet file"),
+        ({"a.doc": "x"}, ["a.doc"], r"a\.doc: a suffix that says nothing"),
+        ({}, ["demmo"], "corpus: no corpus 'demmo'"),
+    ],
+)
+def test_a_fault_of_the_corpus_is_one_line_and_nothing_is_written(project, files, corpus, message):
+    for name, content in files.items():
+        write(name, content)
+    with pytest.raises(TlmError, match=message):
+        new("--task", "rows.csv", corpus=corpus)
+    assert not (project / "config/own").exists()
+
+
+@pytest.mark.parametrize("name", ["toy", "Caps", "demo"])
+def test_a_name_that_is_taken_or_odd_is_told_at_once(project, name):
+    with pytest.raises(TlmError, match="call it otherwise"):
+        new("--task", "rows.csv", name=name)
+
+
+def test_outside_a_project_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TlmError, match="run this in the project's folder"):
+        new("--task", "rows.csv")
+
+
+def test_text_files_without_blank_lines_are_read_by_lines(project, capsys):
+    lines = [json.loads(line)["text"] for line in (project / "heap.jsonl").read_text().splitlines()]
+    (project / "heap.txt").write_text("\n".join(lines) + "\n")
+    new("--task", "rows.csv", corpus=("heap.txt",))
+    assert load_yaml(project / "config/own/mine.yaml")["corpus"]["unit"] == "line"

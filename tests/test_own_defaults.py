@@ -1,0 +1,97 @@
+"""The rule that makes settings of data: what it gives at the sizes of the paper and of the demo, and at the edges."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tlm.errors import TlmError
+from tlm.own.command import seconds_of
+from tlm.own.defaults import Data, choose, internal_length, internal_share, papers_k, papers_rho1, top_k
+
+DEMO = Data(np.full(2000, 30), 250_000, 118, 170e6)
+
+
+def clock(rate=1e4, fixed=30.0):
+    """Seconds of everything on a machine that reads `rate` tokens a second, and a sixteenth of that with 4 x 256."""
+
+    def seconds(training):
+        slow = {"demo": 1, "mini": 16}[training["like"]] * (4 if "hidden_size" in training["model"] else 1)
+        stage2 = training["stage2"]["epochs"] * 2000 * 30
+        return (
+            fixed
+            + 3 * len(training["seeds"]) * slow * (training["stage1"]["budget"]["tokens"] + stage2) / rate
+        )
+
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("rows", "k", "rho1"),
+    [(515, 5000, 999), (4169, 5000, 999), (20_000, 500, 99), (115_000, 50, 3), (180_040, 50, 3)],
+)
+def test_the_papers_k_and_rho1_by_the_number_of_texts(rows, k, rho1):
+    assert (papers_k(rows), papers_rho1(rows)) == (k, rho1)
+
+
+def test_the_papers_own_scale_comes_out_of_the_rule():
+    chemprot = Data(np.full(4169, 60), 30_000_000, 128, 16e9)
+    assert internal_share(chemprot, 128, 4_915_200_000) == 999  # 150,000 steps of 256 x 128
+    assert top_k(chemprot, 4.9e9) == (5000, None)
+
+
+def test_the_tuned_demo_comes_out_of_the_rule():
+    assert internal_share(DEMO, 128, 600_000) == 3 and top_k(DEMO, 450_000)[0] == 10
+    assert internal_share(DEMO, 128, 3_000_000) == 3 and top_k(DEMO, 2_250_000)[0] == 50
+
+
+def test_more_time_is_a_larger_model_and_the_time_is_kept():
+    sizes = []
+    for granted in (300, 3600, 12 * 3600, 30 * 86400):
+        choice = choose(DEMO, granted, clock(), {})
+        assert choice.seconds <= granted * 1.05
+        sizes.append(choice.size)
+    assert sizes == ["2 x 128", "2 x 128", "4 x 256", "6 x 384"]
+
+
+def test_too_little_time_is_said_and_the_smallest_run_planned():
+    choice = choose(DEMO, 20, clock(), {})
+    assert choice.training["stage1"]["budget"] == {"tokens": 200_000}
+    assert choice.training["stage2"]["epochs"] == 1 and "too short" in choice.notes[0]
+
+
+def test_a_k_beyond_a_small_corpus_is_clipped_and_said():
+    k, line = top_k(Data(np.full(300, 30), 800, 100, 1e5), 1e6)
+    assert k == 20 and "K is 20, not" in line and "800 passages" in line
+
+
+def test_what_the_user_names_stays():
+    choice = choose(DEMO, 3600, clock(), {"tokenizer": {"pretrained": "x"}, "k": 7, "stage1": {"rho1": 1}})
+    assert choice.training["k"] == 7 and choice.training["stage1"]["rho1"] == 1
+    assert choice.training["tokenizer"]["pretrained"] == "x"
+
+
+@given(st.lists(st.integers(3, 5000), min_size=1, max_size=50), st.sampled_from([128, 256, 512]))
+def test_a_length_holds_95_percent_or_is_the_longest_allowed(lengths, longest):
+    length = internal_length(np.array(lengths), longest)
+    assert 32 <= length <= longest and length % 32 == 0
+    assert length == longest or np.mean(np.array(lengths) <= length) >= 0.95
+
+
+@given(st.integers(2, 10**6), st.floats(1, 1e8), st.floats(1e4, 1e12))
+def test_k_is_never_more_than_the_paper_or_a_twentieth_of_the_corpus(rows, passages, external):
+    k, _ = top_k(Data(np.full(min(rows, 1000), 30), passages, 100, 1e6), external)
+    assert 1 <= k <= max(1, min(papers_k(min(rows, 1000)), passages / 20))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("45m", 2700), ("1h", 3600), ("1h30m", 5400), ("2d", 172800), ("1.5h", 5400)]
+)
+def test_budgets_as_people_say_them(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1", "soon", "1h and"])
+def test_other_budgets_are_told(text):
+    with pytest.raises(TlmError, match="say 45m, 1h"):
+        seconds_of(text)

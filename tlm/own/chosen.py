@@ -1,0 +1,144 @@
+"""From a bare declaration to a whole one: the data are read, their lengths counted, and the settings chosen.
+
+Place in the flow: between `tlm new`'s arguments and the file that it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlm.config.base import merge, parse
+from tlm.config.own import OwnCorpus, OwnSpec, own_scale
+from tlm.config.project import Project
+from tlm.cost.command import measuring
+from tlm.cost.estimate import Estimate
+from tlm.cost.facts import SPECIALS, Facts
+from tlm.cost.jobs import read_project
+from tlm.cost.machine import HERE, Rate
+from tlm.cost.training_rules import RateOf
+from tlm.own.defaults import Choice, Data, choose
+from tlm.own.findings import CorpusFound, TaskFound, check_apart, read_corpus, read_task, resolved, unit_of
+from tlm.own.outlook import Foreseen, Lengths, measure_lengths, outlook
+
+_MARKS = 0.08  # share of letters with accents or vowel signs above which taking them away takes meaning away
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Everything that `tlm new` tells and writes."""
+
+    spec: OwnSpec
+    task: TaskFound
+    corpus: CorpusFound | None
+    lengths: Lengths
+    choice: Choice
+    estimate: Estimate
+    seconds: float
+    """Until everything is built."""
+    granted: float
+    cores: int
+    seeds: int
+    rates: Mapping[str, Rate]
+
+
+def prepare(
+    name: str, spec: OwnSpec, granted: float, cores: int, gflops: float | None, folder: Path
+) -> Chosen:
+    """Read the data of `spec` and complete it for `granted` seconds on `cores`.
+
+    Raises TlmError for every fault of the data.
+    """
+    check_apart(spec)
+    task = read_task(name, spec)
+    corpus = None
+    if isinstance(spec.corpus, OwnCorpus):
+        unit = unit_of(resolved(spec.corpus.paths, "corpus"))
+        if unit is not None:
+            spec = spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"unit": unit})})
+        assert isinstance(spec.corpus, OwnCorpus)
+        corpus = read_corpus(spec.corpus)
+    spec = _with_language(spec, task)
+    project = read_project([], folder, {name: spec})
+    sample = corpus.sample if corpus is not None else task.texts
+    lengths = measure_lengths(task, sample, project.own_scales[name].tokenizer)
+    rates: dict[str, Rate] = {}
+    rate_of = _rate_of(Facts(project), gflops, rates)
+
+    def foreseen(training: Mapping[str, Any]) -> Estimate:
+        return outlook(_facts(project, name, spec, training, task, corpus, lengths), rate_of)
+
+    def clock(training: Mapping[str, Any]) -> float:
+        gpu = any(rate.gpu for rate in rates.values())
+        return foreseen(training).wall_seconds(cores, 1, gpu=gpu)
+
+    said = spec.training.model_dump(exclude_unset=True)
+    choice = choose(_data(project, spec, corpus, lengths), granted, clock, said)
+    whole = {**spec.model_dump(exclude_unset=True), "training": choice.training}
+    return Chosen(
+        spec=parse(OwnSpec, whole, name),
+        task=task,
+        corpus=corpus,
+        lengths=lengths,
+        choice=choice,
+        estimate=foreseen(choice.training),
+        seconds=choice.seconds,
+        granted=granted,
+        cores=cores,
+        seeds=len(choice.training["seeds"]),
+        rates=rates,
+    )
+
+
+def _with_language(spec: OwnSpec, task: TaskFound) -> OwnSpec:
+    """With the language, and a tokenizer that suits the writing, unless they are said."""
+    writing = task.writing
+    # Lower-casing takes accents and vowel signs away, too.
+    fitting = (
+        {"lowercase": False}
+        if writing.marked > _MARKS and not spec.training.tokenizer.get("pretrained")
+        else {}
+    )
+    values = merge({"training": {"tokenizer": fitting}}, spec.model_dump(exclude_unset=True))
+    return parse(OwnSpec, {**values, "language": spec.language or writing.language}, "tlm new")
+
+
+def _facts(
+    project: Project,
+    name: str,
+    spec: OwnSpec,
+    training: Mapping[str, Any],
+    task: TaskFound,
+    corpus: CorpusFound | None,
+    lengths: Lengths,
+) -> Foreseen:
+    """What would be if `training` were the settings."""
+    whole = parse(OwnSpec, {**spec.model_dump(exclude_unset=True), "training": training}, name)
+    scale = own_scale(name, whole, project.scales)
+    changed = project.model_copy(
+        update={"own": {**project.own, name: whole}, "own_scales": {**project.own_scales, name: scale}}
+    )
+    return Foreseen(project=changed, name=name, task=task, corpus=corpus, lengths=lengths)
+
+
+def _rate_of(facts: Facts, gflops: float | None, seen: dict[str, Rate]) -> RateOf:
+    if gflops is None:
+        return measuring(facts, HERE, seen)
+    return lambda *_: Rate(0.0, gflops * 1e9)
+
+
+def _data(project: Project, spec: OwnSpec, corpus: CorpusFound | None, lengths: Lengths) -> Data:
+    tokens = float(np.mean(lengths.passages)) + SPECIALS
+    if corpus is not None:
+        return Data(lengths.splits["train"], corpus.passages, tokens, corpus.text_bytes)
+    assert isinstance(spec.corpus, str)
+    facts = Facts(project)
+    size = float(facts.corpus_bytes(spec.corpus) or 0)
+    built = facts.manifest(f"data/corpora/{spec.corpus}")
+    return Data(
+        lengths.splits["train"], float(built.counts["passages"]) if built else size / 600, 128.0, size
+    )

@@ -1,0 +1,257 @@
+"""What is in files of one's own: rows, classes, lengths, duplicates; files, size and passages of the corpus.
+
+Place in the flow: `OwnSpec` → here → `tlm.own.defaults` and the lines that `tlm new` prints. The task is read as
+`tlm.tasks.build` will read it, with the same checks. Of a corpus some documents of many files are read, so that a
+hundred gigabytes take seconds; all of it if it is small.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlm.config.base import parse
+from tlm.config.data import CorpusPart, Delimited, Split, TaskSpec
+from tlm.config.own import OwnCorpus, OwnSpec, all_paths
+from tlm.config.sources import FileSpec, local_matches
+from tlm.corpus.parsers import TEXTS, documents
+from tlm.errors import TlmError
+from tlm.own.language import Writing, guess
+from tlm.sources.formats import Input, members, open_text
+from tlm.tasks.build import arrange
+from tlm.tasks.parsers import Example, delimited
+from tlm.text import passages, sentences
+
+SMALL = 16 << 20
+"""A corpus of at most so many bytes on disk is read whole."""
+
+_FILES, _DOCUMENTS, _CHARACTERS = (
+    100,
+    200,
+    200_000,
+)  # looked at: files; of each so many documents, or so much text
+_SWELLS = {
+    ".gz": 2.8,
+    ".zst": 3.0,
+    ".bz2": 3.8,
+    ".xz": 3.8,
+    ".parquet": 1.8,
+    ".zip": 2.8,
+}  # text for a byte on disk
+_TEXT_SHARE = 0.95  # of a plain file; the rest is markup, ids and line ends
+
+
+@dataclass(frozen=True)
+class TaskFound:
+    """A task as it will be built."""
+
+    examples: Sequence[Example]
+    labels: Sequence[str]
+    counts: Mapping[str, Any]
+    """As in the manifest of the task."""
+    writing: Writing
+    pair: bool
+
+    def rows(self, split: Split) -> int:
+        """Rows of a split."""
+        return int(self.counts["rows"][split])
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of train, those of a pair together."""
+        return [
+            f"{each.text} {each.text_pair or ''}".strip() for each in self.examples if each.split == "train"
+        ]
+
+
+@dataclass(frozen=True)
+class CorpusFound:
+    """A corpus, seen through a sample."""
+
+    files: int
+    disk_bytes: int
+    text_bytes: float
+    passages: float
+    whole: bool
+    """Whether all of it was read, so that the numbers are exact up to duplicates."""
+    sample: Sequence[str]
+    """Passages."""
+    looked_at: int
+    """Files of which documents were read."""
+    writing: Writing
+
+
+def resolved(paths: Iterable[str], what: str) -> list[Path]:
+    """The files that paths, folders and globs name, each once. Raises TlmError for one that names none."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        matching = local_matches(FileSpec(uri=f"file://{path}"))
+        if not matching:
+            raise TlmError(f"{what}: {path}: {_nothing(path)}")
+        for each in matching:
+            found.setdefault(each.resolve(), each)
+    return list(found.values())
+
+
+def _nothing(path: str) -> str:
+    """Why a path names no file, and what is like it."""
+    wanted = Path(path).expanduser()
+    if any(mark in path for mark in "*?["):
+        return "the glob matches no file; quote it, so that the shell leaves it alone, and mind `**/` for folders"
+    if wanted.is_dir():
+        return "the folder holds no file"
+    beside = [each.name for each in wanted.parent.iterdir()] if wanted.parent.is_dir() else []
+    close = difflib.get_close_matches(wanted.name, beside, n=1)
+    return "no such file" + (
+        f"; there is {wanted.parent / close[0]}" if close else f" (from {Path.cwd().name}/)"
+    )
+
+
+def check_apart(spec: OwnSpec) -> None:
+    """Raises TlmError if a file of the task is also a file of the corpus."""
+    if isinstance(spec.corpus, str):
+        return
+    task = {path.resolve() for path in resolved(all_paths(spec.task.files), "task")}
+    for path in resolved(spec.corpus.paths, "corpus"):
+        if path.resolve() in task:
+            raise TlmError(
+                f"{path}: both task and corpus: its test texts would be trained on; take it out of the corpus"
+            )
+
+
+def read_task(name: str, spec: OwnSpec) -> TaskFound:
+    """Read, check and split the task.
+
+    Raises TlmError naming file, row and column of what is wrong, as the build would, and further for a label with a
+    single row, for labels that are as many as texts, and for numbers that are all the same.
+    """
+    task = parse(TaskSpec, spec.task.spec(name), f"task {name}")
+    assert isinstance(task.parser, Delimited)
+    named = spec.task.files if isinstance(spec.task.files, dict) else {None: spec.task.files}
+    inputs: list[tuple[Split | None, Input]] = [
+        (split, source)
+        for split, paths in named.items()
+        for path in resolved(all_paths(paths), "task")
+        for source in members(path)
+    ]
+    left_out: Counter[str] = Counter()
+    examples = list(delimited(task.parser, inputs, left_out))
+    if task.problem == "regression":
+        _check_numbers(examples, spec.task.label)
+    else:
+        _check_classes(examples, spec.task.label)
+    examples, labels, counts = arrange(name, task, examples, left_out)
+    writing = guess([example.text for example in examples[:: max(1, len(examples) // 500)]])
+    return TaskFound(examples, labels, counts, writing, task.parser.text_pair is not None)
+
+
+def _check_classes(examples: Sequence[Example], column: str) -> None:
+    seen = Counter(example.label for example in examples if example.label)
+    if len(seen) > 20 and len(seen) > len(examples) / 5:
+        hint = "add --regression" if all(_is_number(label) for label in seen) else "name another --label"
+        raise TlmError(
+            f"column {column!r} has {len(seen)} different values in {len(examples)} rows, which are no classes; {hint}"
+        )
+    first = {example.label: example for example in reversed(examples)}
+    for label, count in sorted(seen.items()):
+        if count == 1 and len(seen) > 1:
+            raise TlmError(
+                f"{first[label].where}: label {label!r} in column {column} has this row alone, which cannot be in train"
+                " and in test; give it more rows, delete it, or merge it with another (--merge old=new)"
+            )
+
+
+def _check_numbers(examples: Sequence[Example], column: str) -> None:
+    values = {example.label for example in examples}
+    if len(values) == 1 and examples:
+        raise TlmError(f"column {column!r} is {values.pop()} in every row; there is nothing to predict")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_corpus(corpus: OwnCorpus) -> CorpusFound:
+    """Look into the corpus. Raises TlmError naming the file, row and column of what is wrong in what was read."""
+    paths = resolved(corpus.paths, "corpus")
+    files = [source for path in paths for source in members(path)]
+    disk = sum(path.stat().st_size for path in paths)
+    whole = disk <= SMALL
+    chosen = files if whole else files[:: max(1, -(-len(files) // _FILES))]
+    part = CorpusPart.model_validate({"source": "own", "parser": corpus.parser})
+    left_out: Counter[str] = Counter()
+    sample: list[str] = []
+    text = 0
+    for file in chosen:
+        for document in _some(documents(part, [file], left_out), whole):
+            cut = [sentence for paragraph in document for sentence in sentences(paragraph)]
+            found = passages(cut, corpus.min_words, corpus.max_words)
+            text += sum(len(passage.encode()) for passage in found)
+            sample += found
+    if not sample:
+        raise TlmError(f"corpus: {', '.join(corpus.paths)}: no text in {len(chosen)} of {len(files)} files")
+    size = float(text) if whole else sum(path.stat().st_size * swells(path) for path in paths)
+    return CorpusFound(
+        files=len(files),
+        disk_bytes=disk,
+        text_bytes=size,
+        passages=size * len(sample) / text,
+        whole=whole,
+        sample=sample,
+        looked_at=len(chosen),
+        writing=guess(sample[:: max(1, len(sample) // 500)]),
+    )
+
+
+def _some(found: Iterator[list[str]], whole: bool) -> Iterator[list[str]]:
+    """All documents, or the first ones of a file."""
+    if whole:
+        yield from found
+        return
+    characters = 0
+    for document in islice(found, _DOCUMENTS):
+        yield document
+        characters += sum(map(len, document))
+        if characters > _CHARACTERS:
+            return
+
+
+def swells(path: Path) -> float:
+    """Bytes of text for a byte on disk: of compressed files what is usual."""
+    return _SWELLS.get(path.suffix.lower(), _TEXT_SHARE)
+
+
+def percentiles(lengths: Iterable[int]) -> dict[str, int]:
+    """Median, the length that 95 % stay within, and the longest."""
+    found = np.fromiter(lengths, np.int64)
+    return {
+        "median": int(np.median(found)),
+        "p95": int(np.percentile(found, 95, method="higher")),
+        "longest": int(found.max()),
+    }
+
+
+def unit_of(paths: Sequence[Path]) -> str | None:
+    """How documents stand in the .txt files among `paths`: `paragraph` or `line`; None if there are none.
+
+    By the beginnings of some files: blank lines mean paragraphs.
+    """
+    texts = [source for path in paths for source in members(path) if source.suffix in TEXTS]
+    votes: Counter[str] = Counter()
+    for source in texts[:: max(1, -(-len(texts) // 20))]:
+        with open_text(source, ["utf-8"]) as stream:
+            lines = [line.strip() for line in islice(stream, 2000)]
+        filled = sum(map(bool, lines))
+        votes["paragraph" if filled <= 1 or len(lines) - filled > filled / 50 else "line"] += 1
+    return votes.most_common(1)[0][0] if votes else None

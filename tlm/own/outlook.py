@@ -1,0 +1,154 @@
+"""What an own task will cost before anything of it is built: `tlm.cost`, with the findings in place of manifests.
+
+Place in the flow: findings and settings → here → `tlm.own.defaults`, which asks it for the time, and the lines that
+`tlm new` prints.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tlm.artifacts import write_manifest
+from tlm.config import runs
+from tlm.config.data import Split
+from tlm.config.own import OWN_VARIANTS, corpus_source
+from tlm.config.runs import Run, manifest
+from tlm.config.selections import Selection, retrieval_folder
+from tlm.config.training import TokenizerSpec
+from tlm.cost.estimate import Estimate, estimate
+from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, Facts
+from tlm.cost.jobs import Job
+from tlm.cost.training_rules import RateOf
+from tlm.own.findings import CorpusFound, TaskFound
+
+_TRIAL_BYTES = 3_000_000  # of text, from which a trial vocabulary is learnt
+_NEW = 0.5  # of the passages that queries find, those that no other query has found
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of texts and passages by a vocabulary like the one that will be trained."""
+
+    splits: Mapping[str, np.ndarray]
+    """Split → tokens of each of its texts, special ones included."""
+    passages: np.ndarray
+
+
+def measure_lengths(task: TaskFound, sample: Sequence[str], spec: TokenizerSpec) -> Lengths:
+    """Train a vocabulary on a sample of the passages and count with it."""
+    from tlm.training.tokenizer import build_tokenizer, load_tokenizer
+
+    with tempfile.TemporaryDirectory(prefix="tlm-new-") as folder:
+        corpus, trained = Path(folder) / "corpus", Path(folder) / "tokenizer"
+        corpus.mkdir()
+        texts = list(sample) + task.texts
+        pq.write_table(pa.table({"text": texts}), corpus / "part-00000.parquet")
+        size = sum(len(text.encode()) for text in texts)
+        write_manifest(corpus, "corpus", counts={"bytes": size}, parameters={})
+        build_tokenizer(corpus, trained, spec.model_copy(update={"sample_bytes": _TRIAL_BYTES}))
+        tokenizer = load_tokenizer(trained)
+        splits: dict[str, list[tuple[str, str | None]]] = {}
+        for each in task.examples:
+            splits.setdefault(str(each.split), []).append((each.text, each.text_pair))
+
+        def count(first: Sequence[str], second: Sequence[str] | None = None) -> np.ndarray:
+            coded = tokenizer(list(first), list(second) if second else None, truncation=False)["input_ids"]
+            return np.array([len(ids) for ids in coded])
+
+        return Lengths(
+            splits={
+                split: count(
+                    [first for first, _ in rows], [str(pair) for _, pair in rows] if task.pair else None
+                )
+                for split, rows in splits.items()
+            },
+            passages=count(sample[:: max(1, len(sample) // 2000)]) - SPECIALS,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreseen(Facts):
+    """Facts of one own task that is not built yet; of everything else what `Facts` knows."""
+
+    name: str
+    task: TaskFound
+    corpus: CorpusFound | None
+    """None where the task shares a corpus that is declared elsewhere."""
+    lengths: Lengths
+
+    def rows(self, task: str, split: Split) -> int | None:
+        """Counted."""
+        return self.task.rows(split) if task == self.name else super().rows(task, split)
+
+    def classes(self, task: str) -> int:
+        """Outputs of the head."""
+        return (len(self.task.labels) or 1) if task == self.name else super().classes(task)
+
+    def internal_length(self, run: Run, split: Split, longest: int) -> float:
+        """Mean tokens of a text, cut at `longest`."""
+        if run.task != self.name or split not in self.lengths.splits:
+            return super().internal_length(run, split, longest)
+        return float(np.minimum(self.lengths.splits[split], longest).mean())
+
+    def external_length(self, run: Run, longest: int) -> float:
+        """Mean tokens of a passage, likewise."""
+        return float(np.minimum(self.lengths.passages + SPECIALS, longest).mean())
+
+    def corpus_bytes(self, corpus: str) -> int | None:
+        """Text of the corpus, from the sample."""
+        if corpus == self.name and self.corpus is not None:
+            return round(self.corpus.text_bytes)
+        return super().corpus_bytes(corpus)
+
+    def selection_bytes(self, selection: Selection) -> float | None:
+        """Half of what the queries find is new."""
+        if selection.owner != self.name:
+            return super().selection_bytes(selection)
+        found = self.task.rows("train") * selection.size * PASSAGE_BYTES * _NEW
+        known = self.corpus_bytes(selection.corpus)
+        return found if known is None else min(known, found)
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """What its page needs, as the rules would plan it, but for what is built."""
+        view = self.project.at(self.name)
+        found = [("fetch", f"data/sources/{self.name}"), ("task", f"data/tasks/{self.name}")]
+        if self.corpus is not None:
+            found.append(("fetch", f"data/sources/{corpus_source(self.name)}"))
+        tlm = runs.resolve(view, self.name, "tlm", view.seeds[0])
+        assert tlm.selection is not None
+        found += [
+            ("corpus", f"data/corpora/{tlm.corpus}"),
+            ("index", f"data/indexes/{tlm.corpus}"),
+            ("tokenizer", f"data/tokenizers/{tlm.tokenizer}"),
+            ("internal_tokens", tlm.internal_tokens),
+            ("retrieve", retrieval_folder(tlm.corpus, self.name, tlm.selection.size)),
+        ]
+        for variant in OWN_VARIANTS:
+            for seed in view.seeds:
+                run = runs.resolve(view, self.name, variant, seed)
+                if run.spec is None:
+                    found.append(("tfidf", run.evaluation))
+                    continue
+                if run.selection is not None and run.external_tokens is not None:
+                    found += [("selection", run.selection.folder), ("external_tokens", run.external_tokens)]
+                found += [("stage1", str(run.stage1)), ("stage2", run.model), ("evaluate", run.evaluation)]
+        shared = {"corpus", "index", "tokenizer"} if self.corpus is None else set()
+        return [
+            Job(rule, manifest(folder))
+            for rule, folder in dict.fromkeys(found)
+            if not (rule in shared and self.manifest(folder))
+        ]
+
+
+def outlook(facts: Foreseen, rate_of: RateOf) -> Estimate:
+    """The cost of everything that the page of the task needs."""
+    return estimate(facts.jobs, facts, rate_of)

@@ -1,0 +1,191 @@
+"""What `tlm new` says: what it found in the data, what it chose, what that will take, and the next command.
+
+Place in the flow: the end of `tlm new`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from tlm.config.own import OWN_VARIANTS, OwnCorpus
+from tlm.own.chosen import Chosen
+from tlm.own.findings import CorpusFound, TaskFound, percentiles
+from tlm.own.language import Writing
+from tlm.progress import duration
+from tlm.tasks.splits import SPLITS
+
+_WIDTH = 13
+_CLASSES = 12  # are listed
+
+
+def as_text(name: str, found: Chosen, path: Path) -> str:
+    """All of it."""
+    lines = [*_task(found), *_corpus(found), *_training(found), *_notes(found)]
+    lines += [
+        "",
+        _line("written", str(path)),
+        _line("next", f"snakemake results/tasks/{name}/report.html --cores all"),
+    ]
+    return "\n".join(lines)
+
+
+def _line(what: str, said: str) -> str:
+    return f"  {what:<{_WIDTH}} {said}"
+
+
+def _task(found: Chosen) -> list[str]:
+    task, counts = found.task, found.task.counts
+    files = found.spec.task.files
+    own = isinstance(files, dict)
+    rows = {split: task.rows(split) for split in SPLITS}
+    made = ", ".join(split for split in SPLITS if not own or split not in files)
+    total = sum(rows.values())
+    lines = [
+        "task",
+        _line(
+            "rows",
+            f"{total:,} ({', '.join(f'{split} {count:,}' for split, count in rows.items())}"
+            + (f"; {made} made here, by hash)" if made else "; as given)"),
+        ),
+    ]
+    if left := counts["left_out"]:
+        lines.append(_line("left out", ", ".join(f"{count:,} {what}" for what, count in left.items())))
+    lines.append(_line("labels", _labels(task)))
+    words = percentiles(len(f"{each.text} {each.text_pair or ''}".split()) for each in task.examples)
+    tokens = percentiles(length for split in found.lengths.splits.values() for length in split)
+    lines += [
+        _line("words", _lengths(words)),
+        _line("tokens", f"{_lengths(tokens)} (a vocabulary trained on a sample)"),
+        _line("duplicates", _duplicates(task)),
+        _line("language", _language(found.spec.language, task.writing)),
+    ]
+    return lines
+
+
+def _labels(task: TaskFound) -> str:
+    if not task.labels:
+        numbers = [float(each.label) for each in task.examples]
+        mean = sum(numbers) / len(numbers)
+        return f"numbers from {min(numbers):g} to {max(numbers):g}, mean {mean:.3g}"
+    counts = Counter(each.label for each in task.examples)
+    total = counts.total()
+    shown = [f"{label} {counts[label] / total:.0%}" for label in task.labels[:_CLASSES]]
+    rest = "" if len(task.labels) <= _CLASSES else f" and {len(task.labels) - _CLASSES} more"
+    small = min(counts.values())
+    rare = f"; the rarest has {small} row{'s' * (small > 1)}" if small < 50 else ""
+    return f"{len(task.labels)}: {', '.join(shown)}{rest}{rare}"
+
+
+def _lengths(found: dict[str, int]) -> str:
+    return f"median {found['median']:,}, 95 % within {found['p95']:,}, longest {found['longest']:,}"
+
+
+def _duplicates(task: TaskFound) -> str:
+    counts = task.counts["duplicates"]
+    within = sum(counts[f"within_{split}"] for split in SPLITS)
+    said = [f"{within:,} rows repeat a text of their split"] if within else []
+    for later, earlier in (("test", "train"), ("dev", "train"), ("test", "dev")):
+        if repeated := counts[f"{later}_in_{earlier}"]:
+            said.append(f"{repeated:,} {later} texts are in {earlier}, too")
+    if conflicting := counts["conflicting_labels"]:
+        said.append(f"{conflicting:,} texts have two labels")
+    return "; ".join(said) or "none, neither within nor across the splits"
+
+
+def _language(language: str | None, writing: Writing) -> str:
+    guessed = f"{language or 'not recognised'} ({writing.script} script"
+    return guessed + (", a guess)" if language == writing.language else ", guessed; language as you said)")
+
+
+def _corpus(found: Chosen) -> list[str]:
+    corpus = found.corpus
+    if corpus is None:
+        return ["corpus", _line("shared", f"{found.spec.corpus}, as declared")]
+    about = "" if corpus.whole else "about "
+    lines = [
+        "corpus",
+        _line("files", f"{corpus.files:,} ({_bytes(corpus.disk_bytes)} on disk), used where they lie"),
+        _line(
+            "text",
+            f"{about}{_bytes(corpus.text_bytes)}, {about}{corpus.passages:,.0f} passages{_looked(corpus)}",
+        ),
+        _line("language", _language(corpus.writing.language, corpus.writing)),
+    ]
+    assert isinstance(found.spec.corpus, OwnCorpus)
+    return lines
+
+
+def _looked(corpus: CorpusFound) -> str:
+    return "" if corpus.whole else f" (from {corpus.looked_at:,} files, in part)"
+
+
+def _training(found: Chosen) -> list[str]:
+    training = found.choice.training
+    stage1, stage2 = training["stage1"], training["stage2"]
+    shape = found.choice.size
+    runs = (len(OWN_VARIANTS) - 1) * found.seeds
+    flops = found.estimate.sum("matmul_flops")
+    disk = found.estimate.sum("disk_bytes")
+    speed = ", ".join(
+        f"{rate.flops_per_second / 1e9:.0f} GFLOP/s" for rate in list(found.rates.values())[-1:]
+    )
+    return [
+        "training",
+        _line(
+            "settings",
+            f"K {training['k']}, rho1 {stage1['rho1']}, {_tokens(stage1['budget'])} in stage 1, lengths"
+            f" {stage1['internal_length']} and {stage1['external_length']}, {stage2['epochs']} epochs of stage 2",
+        ),
+        _line("model", f"{shape}, vocabulary {training['tokenizer'].get('vocabulary', 'of the checkpoint')}"),
+        _line(
+            "runs",
+            f"{runs} trainings (tlm, task-only, random; {found.seeds} seed{'s' * (found.seeds > 1)} each) and TF-IDF",
+        ),
+        _line(
+            "time",
+            f"about {duration(found.seconds)} of the {duration(found.granted)} granted, on {found.cores}"
+            f" core{'s' * (found.cores > 1)}" + (f" ({speed} a job, measured now)" if speed else ""),
+        ),
+        _line("cost", f"{flops:.2g} FLOPs of matrix products, {_bytes(disk)} of disk"),
+    ]
+
+
+def _tokens(budget: dict[str, int]) -> str:
+    if "tokens" in budget:
+        return f"{budget['tokens']:,} tokens"
+    return f"{budget['steps']:,} steps"
+
+
+def _notes(found: Chosen) -> list[str]:
+    notes = list(found.choice.notes)
+    if found.seconds > 1.1 * found.granted:
+        notes.append(
+            f"this will take longer than granted: say --budget {_rounded(found.seconds)}, or use less text"
+        )
+    if found.corpus is not None and (told := _strange(found.task.writing, found.corpus.writing)):
+        notes.append(told)
+    return ["", *(f"note: {note}" for note in notes)] if notes else []
+
+
+def _strange(task: Writing, corpus: Writing) -> str | None:
+    if task.script != corpus.script or (
+        task.language and corpus.language and task.language != corpus.language
+    ):
+        return (
+            f"the task looks like {task.language or task.script}, the corpus like {corpus.language or corpus.script}:"
+            " its passages will help little"
+        )
+    return None
+
+
+def _rounded(seconds: float) -> str:
+    minutes = -(-seconds // 60)
+    return f"{minutes:.0f}m" if minutes < 120 else f"{-(-minutes // 60):.0f}h"
+
+
+def _bytes(size: float) -> str:
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size / 1e3:.0f} kB"
