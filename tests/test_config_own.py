@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from tlm.corpus.build import build_corpus
 from tlm.errors import TlmError
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
+from tlm.workflow import Workflow
 
 PLACES = {
     "task": {"files": "examples/toy-task.csv"},
@@ -206,3 +208,10 @@ def test_files_of_splits_merged_labels_and_rows_to_skip(tmp_path):
     task["skip_empty"] = False
     with pytest.raises(TlmError, match=r"train\.tsv: row 101: empty text in column body"):
         build(load(tmp_path / "strict", stars={**PLACES, **own}), "stars", tmp_path / "strict/built")
+
+
+def test_its_page_and_its_model_are_asked_for_by_name_at_any_scale(tmp_path):
+    ask = Workflow(load(tmp_path, {"scale": "medium"}, places=PLACES))
+    page = ask.page_inputs(SimpleNamespace(task="places"))
+    assert len(page["evaluations"]) == 3 * 2 + 1 and page["model"] == "models/places/manifest.json"
+    assert ask.export_inputs(SimpleNamespace(model="places"))["task"] == "data/tasks/places/manifest.json"

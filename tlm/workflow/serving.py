@@ -16,10 +16,8 @@ class ServingQuestions(Questions):
     """Finished models."""
 
     def _finished(self, name: str) -> list[Run]:
-        """The TLM runs of a task, one a seed. A scale called as its task, as those of own tasks are, comes first."""
-        view = self.project
-        if name in view.scales and name in view.scales[name].tasks:
-            view = view.at(name)
+        """The TLM runs of a task, one a seed; those of an own task are of the scale of its name."""
+        view = self.project.at(name) if name in self.project.own else self.project
         if name not in view.scale.tasks:
             raise TlmError(f"no model {name!r}: {_there(view)}")
         return [runs.resolve(view, name, "tlm", seed) for seed in view.seeds]
@@ -50,8 +48,7 @@ class ServingQuestions(Questions):
 
 
 def _there(view: Project) -> str:
-    own = [name for name, scale in view.scales.items() if name in scale.tasks]
-    known = [*dict.fromkeys([*view.scale.tasks, *own])]
+    known = [*view.scale.tasks, *view.own]
     return (
         f"scale {view.settings.scale} has the tasks {', '.join(known)}; for others add --config scale=<scale>"
     )
