@@ -63,7 +63,8 @@ def _text(path: Path, suffix: str) -> Iterator[IO[str]]:
 
 
 def _csv(stream: IO[str], delimiter: str, source: Path) -> Write:
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+    # Of the line ends in a field, the writer quotes those that stand in its own: both, if these are \r\n.
+    writer = csv.writer(_UnixEnds(stream), delimiter=delimiter, lineterminator="\r\n")
     header: list[str] = []
 
     def write(chunk: Chunk, added: Added) -> None:
@@ -83,6 +84,17 @@ def _csv(stream: IO[str], delimiter: str, source: Path) -> Write:
         writer.writerows([_field(value) for value in row] for row in zip(*columns, strict=True))
 
     return write
+
+
+class _UnixEnds:
+    """Takes rows that end in \\r\\n, which `csv` hands over one at a time, and ends them in \\n."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        """Write one row."""
+        return self._stream.write(row[:-2] + "\n")
 
 
 def _field(value: Any) -> Any:

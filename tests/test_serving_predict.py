@@ -1,0 +1,418 @@
+"""`tlm predict`: every format in and out, in order, in bounded memory; pipes; faults by file, row and column."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import threading
+import tracemalloc
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from serving_toy import random_model, tlm
+from toy import LABELS
+from training_toy import LENGTH, Toy, toy_rows
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from tlm.artifacts import read_manifest, write_manifest
+from tlm.errors import TlmError
+from tlm.serving import reading
+from tlm.serving.classifier import Classifier
+from tlm.serving.predict import Asked, predict_file, predict_lines
+from tlm.serving.reading import Reader, kind_of
+
+TEXTS = [text for text, _ in toy_rows(60, 5)] + ["boat " * 400]  # the last is cut
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Toy:
+    return Toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def folder(toy, tmp_path_factory):
+    return random_model(tmp_path_factory.mktemp("model") / "toy", toy)
+
+
+@pytest.fixture(scope="module")
+def classifier(folder) -> Classifier:
+    return Classifier.load(folder, device="cpu", threads=1)
+
+
+def expected(folder, texts, pairs=None) -> np.ndarray:
+    """Logits by the stock classes, one text at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    rows = []
+    with torch.inference_mode():
+        for place, text in enumerate(texts):
+            pair = None if pairs is None else pairs[place]
+            inputs = tokenizer(text, pair, truncation=True, max_length=LENGTH, return_tensors="pt")
+            rows.append(model(**inputs).logits[0].numpy())
+    return np.stack(rows)
+
+
+def write(path, texts, **others):
+    """Rows with an id before and a list behind the text, in the format that the name tells."""
+    columns = {"id": list(range(len(texts))), "text": texts, **others}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table(columns), path, row_group_size=7)
+        return path
+    out = io.StringIO()
+    if ".jsonl" in path.name:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+    elif ".txt" in path.name:
+        out.writelines(text + "\n" for text in texts)
+    else:
+        writer = csv.DictWriter(
+            out, columns, delimiter="\t" if ".tsv" in path.name else ",", lineterminator="\n"
+        )
+        writer.writeheader()
+        writer.writerows(rows)
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(path.suffix, bytes)
+    if path.suffix == ".zst":
+        pack = zstandard.ZstdCompressor().compress
+    path.write_bytes(pack(out.getvalue().encode()))
+    return path
+
+
+def read(path) -> list[dict]:
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    data = path.read_bytes()
+    if path.suffix == ".zst":
+        data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    elif path.suffix in (".gz", ".bz2", ".xz"):
+        data = {".gz": gzip, ".bz2": bz2, ".xz": lzma}[path.suffix].decompress(data)
+    text = data.decode()
+    if ".jsonl" in path.name:
+        return [json.loads(line) for line in text.splitlines()]
+    return list(csv.DictReader(io.StringIO(text), delimiter="\t" if ".tsv" in path.name else ","))
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("in.csv", "out.csv"),
+        ("in.csv.gz", "out.parquet"),
+        ("in.tsv.xz", "out.jsonl"),
+        ("in.jsonl", "out.tsv.gz"),
+        ("in.jsonl.zst", "out.jsonl.zst"),
+        ("in.parquet", "out.parquet"),
+        ("in.parquet", "out.csv.xz"),
+        ("in.txt.bz2", "out.csv.bz2"),
+    ],
+)
+def test_formats(folder, classifier, tmp_path, source, destination):
+    logits = expected(folder, TEXTS)
+    path = write(tmp_path / source, TEXTS)
+    told = predict_file(classifier, path, tmp_path / destination, Asked(rows=16, probabilities=True))
+    found = read(tmp_path / destination)
+    assert told.rows == len(found) == len(TEXTS)
+    assert [row["text"].rstrip() for row in found] == [text.rstrip() for text in TEXTS]
+    assert [row["prediction"] for row in found] == [LABELS[place] for place in logits.argmax(axis=1)]
+    odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    said = [[float(row[f"probability_{label}"]) for label in LABELS] for row in found]
+    assert np.allclose(said, odds, atol=2e-6)
+    assert np.allclose([float(row["probability"]) for row in found], odds.max(axis=1), atol=2e-6)
+    if ".txt" not in source:
+        assert [str(row["id"]) for row in found] == [str(number) for number in range(len(TEXTS))]
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([source, destination])
+
+
+def test_parquet_keeps_its_types(classifier, tmp_path):
+    lists = [[1, 2], None, [3]]
+    path = write(tmp_path / "in.parquet", TEXTS[:3], tags=lists)
+    predict_file(classifier, path, tmp_path / "out.parquet", Asked())
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.schema.field("id").type == pa.int64() and table["tags"].to_pylist() == lists
+    assert table.schema.field("prediction").type == pa.string()
+
+
+def test_the_same_bytes_again_and_whatever_the_chunk(classifier, tmp_path):
+    path = write(tmp_path / "in.csv", TEXTS)
+    outputs = []
+    for number, rows in enumerate((3, 3, 7, 1000)):
+        predict_file(classifier, path, tmp_path / f"{number}.csv.gz", Asked(rows=rows))
+        outputs.append((tmp_path / f"{number}.csv.gz").read_bytes())
+    assert outputs[0] == outputs[1]
+    tables = [read(tmp_path / f"{number}.csv.gz") for number in range(4)]
+    for other in tables[2:]:
+        assert [row["prediction"] for row in other] == [row["prediction"] for row in tables[0]]
+
+
+def test_batch_size_changes_nothing_but_rounding(folder, classifier, tmp_path):
+    path = write(tmp_path / "in.csv", TEXTS)
+    one = Classifier.load(folder, device="cpu", threads=1, batch=1)
+    tables = []
+    for number, each in enumerate((classifier, one)):
+        predict_file(each, path, tmp_path / f"{number}.csv", Asked())
+        tables.append(read(tmp_path / f"{number}.csv"))
+    for here, there in zip(*tables, strict=True):
+        assert here["prediction"] == there["prediction"]
+        assert float(here["probability"]) == pytest.approx(float(there["probability"]), abs=2e-6)
+
+
+def test_pairs_and_numbers(toy, tmp_path):
+    folder = random_model(tmp_path / "m", toy, pair=True, regression=True, architecture="bert")
+    classifier = Classifier.load(folder, device="cpu", threads=1)
+    first, second = TEXTS[:20], TEXTS[20:40]
+    pq.write_table(pa.table({"first": first, "second": second}), tmp_path / "in.parquet")
+    predict_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv", Asked(prefix="new_"))
+    found = read(tmp_path / "out.csv")
+    assert list(found[0]) == ["first", "second", "new_prediction"]
+    wanted = expected(folder, first, second)[:, 0]
+    assert np.allclose([float(row["new_prediction"]) for row in found], wanted, atol=1e-5)
+    pq.write_table(pa.table({"q": first, "a": second}), tmp_path / "other.parquet")
+    asked = Asked(text=("q",), pair="a")
+    predict_file(classifier, tmp_path / "other.parquet", tmp_path / "other.csv", asked)
+    assert [row["prediction"] for row in read(tmp_path / "other.csv")] == [
+        row["new_prediction"] for row in found
+    ]
+
+
+def test_a_file_without_a_header_and_texts_of_several_columns(folder, classifier, tmp_path):
+    halves = [text.split(" ", 3) for text in TEXTS[:5]]
+    (tmp_path / "in.csv").write_text("".join(f"{' '.join(h[:3])},{h[3].replace(',', '')}\n" for h in halves))
+    asked = Asked(names=("head", "rest"), text=("head", "rest"))
+    predict_file(classifier, tmp_path / "in.csv", tmp_path / "out.jsonl", asked)
+    found = read(tmp_path / "out.jsonl")
+    wanted = expected(folder, [f"{row['head']} {row['rest']}" for row in found]).argmax(axis=1)
+    assert [row["prediction"] for row in found] == [LABELS[place] for place in wanted]
+
+
+def test_json_lines_keep_what_each_object_says(classifier, tmp_path):
+    lines = [{"text": "a boat"}, {"more": [1], "text": "a rose"}, {"text": "a pan", "none": None}]
+    path = tmp_path / "in.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    predict_file(classifier, path, tmp_path / "out.jsonl", Asked(rows=2))
+    found = read(tmp_path / "out.jsonl")
+    assert [{k: v for k, v in row.items() if not k.startswith("pr")} for row in found] == lines
+    predict_file(classifier, path, tmp_path / "out.csv", Asked())
+    assert [row["more"] for row in read(tmp_path / "out.csv")] == ["", "[1]", ""]
+    for name in ("late.csv", "late.parquet"):
+        with pytest.raises(TlmError, match=r"in\.jsonl: row 3: column 'none' is new"):
+            predict_file(classifier, path, tmp_path / name, Asked(rows=2))
+        assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_an_empty_table_stays_one(classifier, tmp_path, suffix):
+    path = write(tmp_path / f"in.{suffix}", [])
+    if suffix == "jsonl":
+        with pytest.raises(TlmError, match="no column 'text'"):
+            predict_file(classifier, path, tmp_path / "out.csv", Asked())
+        return
+    assert predict_file(classifier, path, tmp_path / "out.csv", Asked()).rows == 0
+    assert (tmp_path / "out.csv").read_text().startswith("id,text,prediction,probability")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("id,body\n1,a boat\n", r"in\.csv: no column 'text'; there are id, body: say which with --text"),
+        ("text,text\na,b\n", "two columns are called 'text'"),
+        ("id,text\n1,a boat\n2,\n", r"in\.csv: row 2: no text in column text"),
+        ("id,text\n1,a boat\n2\n", r"in\.csv: row 2: 1 fields, 2 columns"),
+        ('id,text\n1,a boat\n2,"b" c\n', r"in\.csv: row 2: "),
+        ("text,prediction\na,b\n", "has a column 'prediction' already"),
+        ("", "empty, not even a header"),
+        (b"text\nn\xe4her\n", r"in\.csv: not utf-8 \(byte 0xe4\)"),
+    ],
+)
+def test_faults_name_file_row_and_column(classifier, tmp_path, content, told):
+    path = tmp_path / "in.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(TlmError, match=told):
+        predict_file(classifier, path, tmp_path / "out.csv", Asked(rows=1))
+    assert [each.name for each in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_other_faults(classifier, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "a"}\n{"text": ["b"]}\n')
+    with pytest.raises(TlmError, match=r"in\.jsonl: row 2: column 'text' holds no text but a list"):
+        predict_file(classifier, path, tmp_path / "out.csv", Asked())
+    path.write_text('{"text": "a", "n": 1}\n{"text": "b", "n": "x"}\n')
+    with pytest.raises(TlmError, match=r"column 'n' holds values of several types.*write \.jsonl"):
+        predict_file(classifier, path, tmp_path / "out.parquet", Asked())
+    with pytest.raises(TlmError, match="is the input"):
+        predict_file(classifier, path, path, Asked())
+    with pytest.raises(TlmError, match="scores are written as"):
+        predict_file(classifier, path, tmp_path / "out.txt", Asked())
+    with pytest.raises(TlmError, match="no such file"):
+        predict_file(classifier, tmp_path / "none.csv", tmp_path / "out.csv", Asked())
+    (tmp_path / "in.csv.gz").write_bytes(gzip.compress(b"text\n" + b"a boat\n" * 9999)[:-9])
+    with pytest.raises(TlmError, match=r"in\.csv\.gz: truncated or broken"):
+        predict_file(classifier, tmp_path / "in.csv.gz", tmp_path / "out.csv", Asked())
+    for name in ("a.xlsx", "a.parquet.gz", "a"):
+        with pytest.raises(TlmError, match="must end in one of"):
+            kind_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("destination", ["out.csv", "out.parquet", "out.jsonl"])
+def test_rows_without_text_can_be_let_through(classifier, tmp_path, destination):
+    path = write(tmp_path / "in.csv", ["", " \u00ad", "a boat", "a rose"])
+    told = predict_file(classifier, path, tmp_path / destination, Asked(rows=2, allow_empty=True))
+    found = read(tmp_path / destination)
+    assert (told.rows, told.empty, sum(told.classes.values())) == (4, 2, 2)
+    assert [row["prediction"] in LABELS for row in found] == [False, False, True, True]
+    assert [bool(row["probability"]) for row in found] == [False, False, True, True]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """Ten times the rows, the same peak: of reading, which is all that grows with a file."""
+    peaks = []
+    for rows in (2_000, 20_000):
+        path = write(tmp_path / f"{rows}.csv.gz", ["the boat is at anchor " * 5] * rows)
+        reader = Reader(path, reading.Columns(), 100)
+        tracemalloc.start()
+        seen = sum(len(chunk.numbers) for chunk in reader.chunks())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert seen == rows
+        assert reader.position.done == reader.position.total == path.stat().st_size
+    assert peaks[1] < 1.2 * peaks[0] + 50_000
+
+
+def test_progress_tells_an_eta(classifier, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tlm.serving.predict.Progress.add.__defaults__", (1, ""), raising=False)
+    path = write(tmp_path / "in.csv", TEXTS * 20)
+    ticks = iter(range(0, 10_000, 6))
+    monkeypatch.setattr("tlm.progress.time.monotonic", lambda: float(next(ticks)))
+    predict_file(classifier, path, tmp_path / "out.csv", Asked(rows=100))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 3 and all("ETA" in line and "rows" in line for line in lines[:-1])
+    assert f"{len(TEXTS) * 20:,} rows" in lines[-1] and "done in" in lines[-1]
+
+
+def piped(classifier, data: bytes, form="tsv", **asked) -> str:
+    """What comes out of a pipe that `data` went into."""
+    ours, theirs = os.pipe()
+    feeder = threading.Thread(target=lambda: (os.write(theirs, data), os.close(theirs)))
+    feeder.start()
+    out = io.StringIO()
+    try:
+        with os.fdopen(ours, "rb") as stream:
+            predict_lines(classifier, stream, out, Asked(**asked), form)
+    finally:
+        feeder.join()
+    return out.getvalue()
+
+
+def test_a_line_in_a_line_out(folder, classifier):
+    wanted = [LABELS[place] for place in expected(folder, TEXTS[:9]).argmax(axis=1)]
+    lines = piped(classifier, "\n".join(TEXTS[:9]).encode()).splitlines()
+    assert [line.split("\t")[0] for line in lines] == wanted
+    assert all(0 < float(line.split("\t")[1]) <= 1 for line in lines)
+    said = [
+        json.loads(line) for line in piped(classifier, "\r\n".join(TEXTS[:9]).encode(), "jsonl").splitlines()
+    ]
+    assert [each["prediction"] for each in said] == wanted and said[0]["text"] == TEXTS[0]
+    assert piped(classifier, b"a boat\n\nrose\n", allow_empty=True).splitlines()[1] == "\t"
+    assert piped(classifier, b"") == ""
+    for data, told in ((b"a\n\nb\n", "line 2: no text"), (b"a\nb\xff\n", r"line 2: not UTF-8 \(byte 0xff\)")):
+        with pytest.raises(TlmError, match=told):
+            piped(classifier, data)
+
+
+def test_lines_are_answered_as_they_come(classifier):
+    """The second line is sent only after the first is answered."""
+    ours, theirs = os.pipe()
+    answered = threading.Event()
+
+    class Out(io.StringIO):
+        def flush(self) -> None:
+            answered.set()
+
+    out = Out()
+    with os.fdopen(ours, "rb") as stream:
+        worker = threading.Thread(target=predict_lines, args=(classifier, stream, out, Asked(), "tsv"))
+        worker.start()
+        os.write(theirs, b"the boat\nhalf of a li")
+        assert answered.wait(60) and out.getvalue().count("\n") == 1
+        os.write(theirs, b"ne\n")
+        os.close(theirs)
+        worker.join(60)
+    assert out.getvalue().count("\n") == 2
+
+
+def test_pairs_in_a_pipe(toy, tmp_path):
+    folder = random_model(tmp_path / "m", toy, pair=True)
+    classifier = Classifier.load(folder, device="cpu", threads=1)
+    lines = [f"{a}\t{b}" for a, b in zip(TEXTS[:5], TEXTS[5:10], strict=True)]
+    found = piped(classifier, "\n".join(lines).encode(), "jsonl").splitlines()
+    wanted = expected(folder, TEXTS[:5], TEXTS[5:10]).argmax(axis=1)
+    assert [json.loads(line)["prediction"] for line in found] == [LABELS[place] for place in wanted]
+    assert json.loads(found[0])["text_pair"] == TEXTS[5]
+    with pytest.raises(TlmError, match="line 1: this model reads pairs"):
+        piped(classifier, b"alone\n")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=12))
+def test_a_csv_comes_back_as_it_went_in(tmp_path_factory, texts):
+    """Whatever stands in the fields: quotes, line ends, commas."""
+    from tlm.serving.writing import writing
+
+    folder = tmp_path_factory.mktemp("csv")
+    with (folder / "in.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["text", "n"], *([text, place] for place, text in enumerate(texts))])
+    reader = Reader(folder / "in.csv", reading.Columns(), 5)
+    with writing(folder / "tmp", folder / "out.csv", folder / "in.csv") as put:
+        for chunk in reader.chunks():
+            put(chunk, {"new": pa.array([1.5] * len(chunk.numbers), pa.float64())})
+    with (folder / "tmp").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == ["text", "n", "new"]
+    assert [row[0] for row in rows[1:]] == texts and all(row[2] == "1.5" for row in rows[1:])
+
+
+def test_the_command(folder, tmp_path):
+    """A file and a pipe, and mistakes in one line."""
+    path = write(tmp_path / "in.csv", TEXTS)
+    done = tlm("predict", folder, "--input", path, "--output", tmp_path / "out.jsonl", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(TEXTS)} rows; " in done.stderr.splitlines()[-1]
+    piped = tlm("predict", folder, "--format", "jsonl", input="\n".join(TEXTS) + "\n")
+    assert [json.loads(line)["prediction"] for line in piped.stdout.splitlines()] == [
+        row["prediction"] for row in read(tmp_path / "out.jsonl")
+    ]
+    wrong = tlm("predict", folder, "--input", path)
+    assert wrong.returncode == 2
+    assert (
+        wrong.stderr.startswith("error: --input and --output belong together")
+        and wrong.stderr.count("\n") == 1
+    )
+
+
+def test_a_model_of_others_is_served_too(folder, tmp_path):
+    """A folder of `transformers` without our manifest: the column is called text, the length is the tokenizer's."""
+    import shutil
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "manifest.json").unlink()
+    classifier = Classifier.load(copy, device="cpu", threads=1)
+    assert classifier.served.length == LENGTH and classifier.served.columns.text == ("text",)
+
+
+def test_a_length_beyond_the_positions_is_told(folder, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    said = dict(read_manifest(copy).parameters, length=LENGTH + 1)
+    write_manifest(copy, "model", counts={}, parameters=said)
+    with pytest.raises(TlmError, match="positions end at"):
+        Classifier.load(copy, device="cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(TlmError, match="finds no GPU"):
+            Classifier.load(folder, device="cuda")
