@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from httpx import HTTPError
 from huggingface_hub import CommitOperationAdd, HfApi, get_token, metadata_load
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from tlm.artifacts import MANIFEST, verify
@@ -112,10 +111,11 @@ def upload(planned: Upload, *, message: str) -> str:
         hint = "may this token write there?" if status in (401, 403) else "try again later"
         told = str(error.server_message or error).strip().splitlines()[0]
         raise TlmError(f"the Hub refused {planned.repository}: {told} (HTTP {status}); {hint}") from None
-    except ValueError as error:  # the Hub's opinion of the card
+    except ValueError as error:  # the Hub's opinion of the card, or an upload that it took and then refused
         told = " ".join(str(error).split())
-        raise TlmError(f"{planned.folder / CARD}: {told}") from None
-    except (HTTPError, OSError) as error:
+        where = planned.folder / CARD if "README" in told else planned.repository
+        raise TlmError(f"{where}: {told}") from None
+    except (HTTPError, OSError, RuntimeError) as error:
         raise TlmError(f"the Hub at {api.endpoint} cannot be reached ({error}); try again later") from None
     return f"{commit.commit_url} ({'private' if private else 'public'})"
 

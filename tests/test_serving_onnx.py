@@ -1,0 +1,119 @@
+"""A model as an ONNX file says what PyTorch says, for any batch and length; where the extra is installed."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from serving_toy import random_model
+from test_serving_predict import TEXTS, expected
+from training_toy import LENGTH, Toy
+
+from tlm.errors import TlmError
+from tlm.serving import onnx_file
+from tlm.serving.onnx_file import export_onnx
+
+pytestmark = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="needs the extra `onnx`: pip install -e '.[onnx]'",
+)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Toy:
+    return Toy(tmp_path_factory.mktemp("toy"))
+
+
+# As docs/serving.md shows it; runs where neither PyTorch nor this project can be imported.
+SERVE = """
+import json, sys
+for name in ("torch", "transformers", "tlm"):
+    sys.modules[name] = None
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = sys.argv[1]
+tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")  # cuts at the model's length by itself
+tokenizer.enable_padding()
+session = onnxruntime.InferenceSession(f"{folder}/onnx/model.onnx")
+
+
+def logits(texts):
+    encoded = tokenizer.encode_batch(texts)
+    given = {
+        "input_ids": [each.ids for each in encoded],
+        "attention_mask": [each.attention_mask for each in encoded],
+        "token_type_ids": [each.type_ids for each in encoded],
+    }
+    names = [each.name for each in session.get_inputs()]
+    return session.run(["logits"], {name: np.array(given[name], np.int64) for name in names})[0]
+
+
+texts = json.load(sys.stdin)
+print(json.dumps([logits(texts[:1]).tolist(), logits(texts[1:]).tolist()]))
+"""
+
+
+@pytest.mark.parametrize("architecture", ["modernbert", "bert"])
+def test_it_serves_without_pytorch(toy, tmp_path, architecture):
+    """Pairs for BERT, whose token types tell the two texts apart; mean pooling for ModernBERT."""
+    pair = architecture == "bert"
+    pooling = {} if pair else {"pooling": "mean"}
+    folder = random_model(tmp_path / "model", toy, pair=pair, architecture=architecture, **pooling)
+    destination = folder / "onnx/model.onnx"
+    assert export_onnx(folder, destination) < 1e-4
+    first, second = TEXTS[-9:], TEXTS[:9]
+    given = [list(both) for both in zip(first, second, strict=True)] if pair else first
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, str(folder)],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [row for batch in json.loads(done.stdout) for row in batch]
+    assert np.allclose(found, expected(folder, first, second if pair else None), atol=1e-4)
+    data = destination.read_bytes()
+    for trace in (b"site-packages", b".py", str(Path.home()).encode(), str(tmp_path).encode()):
+        assert trace not in data  # the exporter notes from which line of which file a node came
+    assert [path.name for path in destination.parent.iterdir()] == ["model.onnx"]
+
+
+def test_a_file_that_disagrees_is_not_kept(toy, tmp_path, monkeypatch):
+    folder = random_model(tmp_path / "model", toy)
+    monkeypatch.setattr(onnx_file, "_write", lambda *arguments: arguments[-1].write_bytes(b"graph"))
+    monkeypatch.setattr(onnx_file, "_compare", lambda *_: 0.5)
+    with pytest.raises(TlmError, match=r"differ from PyTorch's by 5\.0e-01"):
+        export_onnx(folder, folder / "onnx/model.onnx")
+    monkeypatch.setattr(onnx_file, "_compare", lambda *_: float("nan"))
+    with pytest.raises(TlmError, match="nan"):
+        export_onnx(folder, folder / "onnx/model.onnx")
+    assert not list((folder / "onnx").iterdir())
+
+
+def test_without_the_extra(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(TlmError, match=r"needs onnxscript; install them with `pip install -e '\.\[onnx\]'`"):
+        export_onnx(tmp_path, tmp_path / "model.onnx")
+
+
+def test_lengths_and_batches_are_free(toy, tmp_path):
+    """One file for all shapes that a server meets, up to the model's length."""
+    import onnxruntime
+
+    folder = random_model(tmp_path / "model", toy)
+    export_onnx(folder, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert [each.shape for each in session.get_inputs()] == [["batch", "length"]] * 2
+    one = np.array([[2, 7, 9, 3]])
+    alone = session.run(None, {"input_ids": one, "attention_mask": np.ones_like(one)})[0]
+    for rows, width in ((1, LENGTH), (7, 5), (3, LENGTH)):
+        ids = np.zeros((rows, width), np.int64)
+        ids[:, :4] = one
+        found = session.run(None, {"input_ids": ids, "attention_mask": (np.arange(width) < 4) + 0 * ids})[0]
+        assert np.allclose(found, alone, atol=1e-5)
