@@ -22,7 +22,7 @@ from tlm.artifacts import write_manifest
 from tlm.config.data import TaskSpec
 from tlm.evaluation.evaluate import evaluate_run
 from tlm.evaluation.record import RunName
-from tlm.serving.export import export_model
+from tlm.serving.export import copy_model, export_model
 from tlm.tasks.build import build_task
 from tlm.training.model import TaskHead, build_mlm, new_classifier
 from tlm.training.stage1 import run_stage1
@@ -97,8 +97,10 @@ def random_model(
     head = TaskHead(("score",) if regression else LABELS, regression)
     classifier = new_classifier(mlm, head, seed=2)
     with torch.no_grad():  # a fresh head says nearly the same of everything
-        classifier.classifier.weight.mul_(50)
-    save_model(classifier, tokenizer, folder)
+        classifier.classifier.weight.mul_(20)
+    save_model(classifier, tokenizer, folder.parent / f"{folder.name}-saved")
+    folder.mkdir()
+    copy_model(folder.parent / f"{folder.name}-saved", folder, LENGTH)
     columns = {"text": ["first" if pair else "text"], "pair": "second" if pair else None}
     write_manifest(
         folder, "model", counts={}, parameters={"length": LENGTH, "columns": columns, "pair": pair}

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_toy import random_model, tlm
 from toy import LABELS
@@ -359,6 +359,7 @@ def test_pairs_in_a_pipe(toy, tmp_path):
         piped(classifier, b"alone\n")
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=12))
 def test_a_csv_comes_back_as_it_went_in(tmp_path_factory, texts):
     """Whatever stands in the fields: quotes, line ends, commas."""

@@ -124,6 +124,20 @@ def test_the_model_loads_without_this_project(built):
     assert result.stdout.strip() in ("garden", "harbour", "kitchen"), result.stderr
 
 
+def test_a_finished_model_is_a_target(copy):
+    """Its card tells of what only a whole build has: the selection and its corpus."""
+    assert planned(copy, "models/toy/manifest.json") == {"export": 1}
+    assert planned(copy, "models/toy/onnx/model.onnx") == {"export": 1, "export_onnx": 1}
+    result = snakemake(copy, "models/toy/manifest.json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    verify(copy / "models/toy", "model")
+    card = (copy / "models/toy/README.md").read_text()
+    assert "the 20 best by BM25 for every training text" in card and "**Corpus** `toy`: " in card
+    assert not planned(copy, "models/toy/manifest.json")
+    absent = snakemake(copy, "models/absent/manifest.json")
+    assert absent.returncode and "error: no model 'absent': scale smoke has the tasks toy" in absent.stderr
+
+
 def test_a_finished_build_has_nothing_to_do_even_when_everything_is_touched(copy):
     assert not planned(copy, "results/table2.csv")
     for path in [*copy.glob("data/**/*"), *copy.glob("tlm/**/*.py"), *copy.glob("config/**/*.yaml")]:

@@ -100,7 +100,7 @@ def export_model(
         evaluated=chosen.evaluated,
     )
     with staged_directory(destination) as folder:
-        _copy(chosen.model, folder, length)
+        copy_model(chosen.model, folder, length)
         write_text(folder / CARD, card(facts))
         return write_manifest(
             folder,
@@ -150,8 +150,11 @@ def _columns(task: Manifest) -> Columns:
     )
 
 
-def _copy(model: Path, folder: Path, length: int) -> None:
-    """The model's files, its tokenizer told to cut at `length` tokens: what it was trained to read."""
+def copy_model(model: Path, folder: Path, length: int) -> None:
+    """The model's files, its tokenizer told to cut at `length` tokens: what it was trained to read.
+
+    Raises TlmError for a model that lacks one of them.
+    """
     for name in FILES:
         if not (model / name).is_file():
             raise TlmError(f"{model}: holds no {name}; train it again")
