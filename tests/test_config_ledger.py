@@ -10,7 +10,7 @@ from tlm.config.claims import ClaimSpec
 from tlm.config.differences import compared_tables, differences
 from tlm.config.project import load_project
 from tlm.errors import TlmError
-from tlm.results.claims import evidence
+from tlm.results.evidence import evidence
 from tlm.results.reported import load_reported
 
 SETTINGS = yaml.safe_load((ROOT / "config/config.yaml").read_text())

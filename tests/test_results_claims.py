@@ -16,9 +16,10 @@ from tlm.config.experiments import Column, Score
 from tlm.config.figures import Drawing
 from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, Hits
-from tlm.results.claims import HEADER, Material, evidence, ledger_lines, open_material, records
+from tlm.results.claims import HEADER, Material, ledger_lines, open_material, records
 from tlm.results.claims_page import as_markdown, tfidf
 from tlm.results.differences import all_differences, render, tfidf_sentence
+from tlm.results.evidence import evidence
 from tlm.results.figures.sensitivity import draw_sensitivity
 from tlm.results.figures.style import styled
 from tlm.results.predictions import open_runs

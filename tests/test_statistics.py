@@ -141,7 +141,24 @@ def test_seeds_of_one_system_are_averaged_and_a_single_one_stands_beside_each():
     assert found.by_seed == pytest.approx([value - one.value for value in many.by_seed])
     assert found.draws == pytest.approx(many.draws - one.draws)
     assert found.seed_sd == pytest.approx(np.std(many.by_seed, ddof=1))
-    assert one.seed_sd is None
+    assert one.seed_sd is None and one.over_seeds is None
+    wide = many.over_seeds
+    assert wide.low < many.interval.low < many.interval.high < wide.high
+
+
+def test_other_training_seeds_are_covered_only_by_the_wider_interval():
+    """Three seeds whose skill varies as much as the sample does: the interval over items alone is too narrow."""
+    draw, held, wide = np.random.default_rng(8), 0, 0
+    for number in range(300):
+        labels, items = np.zeros(200, int), draw.random(200)
+        skill = draw.normal(0.7, 0.03, size=3)
+        (found,) = scores(
+            "accuracy", labels, [(items > skill[:, None]).astype(int)], resamples=200, seed=number
+        )
+        held += 0.7 in found.interval
+        wide += 0.7 in found.over_seeds
+    assert held / 300 < wide / 300
+    assert 0.89 <= wide / 300 <= 0.98
 
 
 def test_equal_systems_never_differ():

@@ -2,17 +2,16 @@
 
 Place in the flow: beside `tlm.metrics`, whose definitions it follows to the letter; used wherever a score or a
 difference is shown with an interval (docs/claims.md). The paper reports means over three seeds and no intervals.
-NumPy alone, so that a ledger or a figure is made without loading a machine-learning library.
+NumPy alone: no machine-learning library is loaded for it.
 
 **What is resampled.** The items of a split, with replacement, all runs of all systems at once: an item that one system
 finds easy is mostly easy for the other, and for the other seed, so that a difference has a narrower interval than its
 parts. The seeds are not resampled (there are too few): `Estimate.interval` covers the choice of the test items, given
 the trained models, and `Estimate.over_seeds` widens it by what the seeds were seen to change.
 
-**Percentile intervals.** They respect the range of a metric, need no assumption on its form, and average over seeds and
-tasks as the metric itself does. BCa (Efron 1987) would correct skewness and bias, but needs a jackknife, which breaks
-down where a resampled metric has few distinct values (accuracy on 65 texts), and differences are nearly symmetric.
-tests/test_statistics.py measures the coverage.
+**Percentile intervals** average over seeds and tasks as the metric itself does, and respect its range. BCa (Efron 1987)
+would correct skewness and bias, but its jackknife breaks down where a metric takes few values (accuracy on 65 texts),
+and differences are nearly symmetric. tests/test_statistics.py measures the coverage.
 
 **Speed.** Items with the same label and the same prediction in every run are exchangeable: instead of items, their
 kinds are drawn (multinomial), and all metrics of classification follow from sums per class. That is exact, and

@@ -22,16 +22,14 @@ from tlm.config.claims import Claim, Ledger, Side
 from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, read_attention
 from tlm.results.attention import check_paired, counted
+from tlm.results.evidence import ALL, Evidence, comparison_of, evidence
 from tlm.results.predictions import EvaluatedRun, Key, estimates, mean, open_runs
 from tlm.results.reported import Reported, reported_line
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, Verdict, judge
 from tlm.statistics import Estimate, combine
 
-ALL = "all"
 HIGH_RESOURCE = 5000
 """Training texts: tasks with more are high-resource (Section 4.1)."""
-_FACTS = ("parameters", "flops", "data")  # columns that are no scores
-PAPER_HIGH_RESOURCE = ("agnews", "imdb", "rct", "helpfulness")  # Section 4.1
 HEADER = (
     "claim",
     "statement",
@@ -53,14 +51,6 @@ HEADER = (
     "verdict",
     "reason",
 )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The paper's numbers, in short (`+2.00; +3.14`) and in words; empty where it prints none."""
-
-    short: str = ""
-    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ def _lines(ledger: Ledger, claim: Claim, material: Material) -> list[Line]:
     if claim.untested is not None:
         return [Line(claim, ALL, "", None, None, paper[ALL], NOT_ENOUGH, claim.untested)]
     sides = _turned(claim, material)
-    comparison = _comparison([(side.weight, side.label) for side in sides])
+    comparison = comparison_of([(side.weight, side.label) for side in sides])
     found = {task: _on_task(claim, sides, task, material) for task in claim.tasks}
     few = {task: material.training_texts[task] <= HIGH_RESOURCE for task in found} if claim.resources else {}
     lines = [_overall(ledger, claim, comparison, found, few, material, paper[ALL])]
@@ -199,16 +189,6 @@ def _turned(claim: Claim, material: Material) -> list[Side]:
     return [side.model_copy(update={"weight": sign * side.weight}) for side in claim.sides]
 
 
-def _comparison(sides: Sequence[tuple[float, str]]) -> str:
-    """`BM25, demo − Random, demo`: a row of positive weight first."""
-    first = next(number for number, (weight, _) in enumerate(sides) if weight > 0)
-    shown = ""
-    for weight, label in [sides[first], *sides[:first], *sides[first + 1 :]]:
-        sign = ("" if weight > 0 else "−") if not shown else (" + " if weight > 0 else " − ")
-        shown += sign + (label if abs(weight) == 1 else f"{abs(weight):g} × {label}")
-    return shown
-
-
 def _on_task(claim: Claim, sides: Sequence[Side], task: str, material: Material) -> Found:
     if claim.heads:
         return _heads_on_task(claim, sides, task, material)
@@ -271,55 +251,6 @@ def _flops(side: Side, material: Material) -> float:
                 raise TlmError(f"{run.folder}: counts no FLOPs of stage 1, which the claim compares")
             found.append(stage1["paper"])
     return float(np.mean(found))
-
-
-def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
-    """What the paper reports: task → its numbers, and `all` → over its tasks."""
-    shown: dict[str, list[str]] = {ALL: []}
-    words: list[str] = []
-    if claim.reported is None:
-        return {ALL: Evidence()}
-    for weights in claim.paper:
-        lines = {row: reported_line(reported, f"{claim.reported}/{row}") for row in weights}
-        tasks: dict[str, float] = {}
-        for column in next(iter(lines.values())).cells:
-            cells = [lines[row].cells.get(column, {}).get("mean") for row in weights]
-            if None not in cells and column not in _FACTS:
-                tasks[column] = sum(
-                    weight * cell for weight, cell in zip(weights.values(), cells, strict=True) if cell
-                )
-        names = _comparison([(weight, lines[row].label) for row, weight in weights.items()])
-        average = tasks.pop("average", None)
-        if claim.resources:
-            kinds = [
-                [effect for task, effect in tasks.items() if (task in PAPER_HIGH_RESOURCE) is many]
-                for many in (False, True)
-            ]
-            total, word = float(np.mean(kinds[0]) - np.mean(kinds[1])), "few texts less many"
-        else:
-            total, word = float(np.mean(list(tasks.values()))) if average is None else average, "mean"
-        for task, effect in tasks.items():
-            shown.setdefault(task, []).append(_signed(effect))
-        each = ", ".join(f"{task} {_signed(effect)}" for task, effect in tasks.items())
-        shown[ALL].append(_signed(total))
-        words.append(f"{names}: {word} {_signed(total)} ({each}){_cost(claim, weights, lines)}")
-    found = {task: Evidence("; ".join(texts)) for task, texts in shown.items()}
-    return {**found, ALL: Evidence(found[ALL].short, "; ".join(words))}
-
-
-def _signed(effect: float) -> str:
-    return f"{effect:+.2f}".replace("-", "−")
-
-
-def _cost(claim: Claim, weights: Mapping[str, float], lines: Mapping[str, Any]) -> str:
-    """The paper's own ratio of FLOPs, where the claim is about it."""
-    if not claim.cheaper:
-        return ""
-    ours, theirs = (
-        sum(lines[row].cells["flops"]["mean"] for row, weight in weights.items() if (weight > 0) is positive)
-        for positive in (True, False)
-    )
-    return f" at 1/{theirs / ours:.3g} of the FLOPs"
 
 
 def records(ledger: Ledger, lines: Sequence[Line]) -> list[tuple[Any, ...]]:

@@ -16,6 +16,7 @@ rule claims:
             "results/claims.py",
             "results/claims_page.py",
             "results/differences.py",
+            "results/evidence.py",
             "results/predictions.py",
             "results/reported.py",
             "results/verdicts.py",
