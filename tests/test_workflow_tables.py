@@ -97,6 +97,9 @@ def test_claims_differences_and_sensitivity_are_made_from_the_tables_runs(finish
         "figure",
     )
     assert jobs == {"claims": 1, "differences": 1, "figure": 1}
+    assert planned(finished, "results/claims/stage2.csv") == {"claims": 1}
+    result = snakemake(finished, "--dry-run", "results/claims/absent.csv")
+    assert result.returncode != 0 and "no claim 'absent'" in result.stdout + result.stderr
     result = snakemake(finished, "--dry-run", "results/differences/table10.csv")
     assert result.returncode != 0 and "table10: scale smoke has no task" in result.stdout + result.stderr
 

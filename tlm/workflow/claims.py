@@ -9,6 +9,7 @@ from tlm.config import differences, ledger
 from tlm.config.claims import Ledger
 from tlm.config.compared import Differences
 from tlm.config.runs import manifest
+from tlm.errors import TlmError
 from tlm.workflow.answers import as_json, told
 from tlm.workflow.tables import TableQuestions
 
@@ -20,9 +21,21 @@ class ClaimQuestions(TableQuestions):
     def _ledger(self) -> Ledger:
         return ledger.ledger(self.project, self.cells)
 
+    def _claims(self, wildcards: Any) -> Ledger:
+        """The whole ledger, or the one claim that is asked for (`/bm25-random`). Raises TlmError if it is unknown."""
+        if not wildcards.one:
+            return self._ledger
+        name = wildcards.one.removeprefix("/")
+        found = tuple(claim for claim in self._ledger.claims if claim.id == name)
+        if not found:
+            known = ", ".join(claim.id for claim in self._ledger.claims)
+            raise TlmError(f"no claim {name!r} in config/experiments.yaml: claims; there are {known}")
+        return self._ledger.model_copy(update={"claims": found})
+
+    @told
     def claims_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """Evaluations and attention artifacts, and the tasks and corpora whose sizes a claim is about."""
-        claims = self._ledger.claims
+        claims = self._claims(wildcards).claims
         folders = dict.fromkeys(folder for claim in claims for folder in ledger.run_folders(claim))
         sized = dict.fromkeys(task for claim in claims if claim.resources for task in claim.tasks)
         corpora = dict.fromkeys(name for claim in claims for name in claim.corpora or ())
@@ -34,7 +47,7 @@ class ClaimQuestions(TableQuestions):
 
     def claims_spec(self, wildcards: Any) -> str:
         """What the script of the ledger is told."""
-        return as_json(self._ledger)
+        return as_json(self._claims(wildcards))
 
     def _differences(self, wildcards: Any) -> Differences:
         return differences.differences(self.project, self.cells, wildcards.table)

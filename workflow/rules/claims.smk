@@ -2,7 +2,7 @@
 
 
 rule claims:
-    """The paper's claims: its evidence, ours with intervals, and a verdict."""
+    """The paper's claims, all or one: its evidence, ours with intervals, and a verdict."""
     input:
         unpack(ASK.claims_inputs),
         reported="config/reported.yaml",
@@ -22,12 +22,14 @@ rule claims:
             "results/verdicts.py",
         ),
     output:
-        csv="results/claims.csv",
-        markdown="results/claims.md",
+        csv="results/claims{one}.csv",
+        markdown="results/claims{one}.md",
     log:
-        "logs/claims.log",
+        "logs/claims{one}.log",
     benchmark:
-        "benchmarks/claims.tsv"
+        "benchmarks/claims{one}.tsv"
+    wildcard_constraints:
+        one=r"|/[\w.-]+",
     conda:
         "../../environment.yml"
     threads: 1
