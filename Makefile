@@ -3,6 +3,7 @@
 #   make test     the test suite
 #   make docs     the documentation as a site (site/index.html)
 #   make setup    only the set-up
+#   make restore  after `dvc pull` or `dvc checkout`: verify every artifact, let Snakemake know them (docs/dvc.md)
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ CORES ?= all
 # Rules call `python`: the environment's, as if it were activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: table2 test setup lint docs clean-venv
+.PHONY: table2 test setup restore lint docs clean-venv
 
 table2: $(STAMP)
 	$(BIN)/snakemake results/table2.csv --cores $(CORES)
@@ -22,6 +23,9 @@ test: $(STAMP)
 	$(BIN)/python -m pytest
 
 setup: $(STAMP)
+
+restore: $(STAMP)
+	$(BIN)/python scripts/restore.py
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

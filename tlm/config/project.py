@@ -26,6 +26,7 @@ from tlm.config.own import OwnSpec, own_data, own_scale, own_variants, read_own
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.scale import ScaleSpec
 from tlm.config.training import Attention, Precision, Tracker
+from tlm.config.trial import with_trial
 from tlm.config.variants import Exclude, SweepSpec, Swept, SweptValue, VariantSpec, swept
 from tlm.errors import TlmError
 
@@ -78,6 +79,8 @@ class Settings(Strict):
     """Further scales whose TLM runs stand in Table 2: `--config scale=medium 'beside=["small","large"]'`."""
     overrides: dict[str, Any] = {}
     """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
+    versioned: list[str] = ["results/table2.csv"]
+    """What DVC keeps versions of, with everything that it is made from (`scripts/dvc_yaml.py`). Reruns nothing."""
 
     @field_validator("beside", "overrides", "local_tasks", mode="before")
     @classmethod
@@ -203,6 +206,8 @@ def load_project(
     Raises TlmError naming the file and the key of the first thing that is wrong.
     """
     settings = parse(Settings, dict(config), str(folder / "config.yaml"))
+    overrides = with_trial(settings.overrides, folder.parent)
+    settings = settings.model_copy(update={"overrides": overrides})
     files = {path.stem: path for path in sorted((folder / "scales").glob("*.yaml"))}
     for name in (settings.scale, *settings.beside):
         if name not in files:

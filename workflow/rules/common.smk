@@ -11,6 +11,7 @@ from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
 from tlm.results.hyperparameters import TABLES
+from tlm.store.records import require
 from tlm.workflow import Workflow, as_json, code
 from tlm.workflow.scheduler import arm_one_timer
 
@@ -21,6 +22,9 @@ try:
     shown.check_figures(PROJECT)
     ledger.check_claims(PROJECT)
     audits.contamination(PROJECT)
+    # Artifacts that came from elsewhere would be kept under changed parameters (`snakemake --touch` is the way out).
+    if workflow.is_main_process and not workflow.touch:
+        require()
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)

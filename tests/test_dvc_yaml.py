@@ -1,0 +1,357 @@
+"""dvc.yaml says what the workflow says: no byte differs, no output is its own, no parameter is made up or forgotten."""
+
+import re
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from tlm.config.base import load_yaml
+from tlm.config.project import load_project
+from tlm.config.trial import with_trial
+from tlm.errors import TlmError
+from tlm.store import dag
+from tlm.store.dag import Job
+from tlm.store.document import build, check, read_project
+from tlm.store.families import entries_of
+from tlm.store.parameters import keys
+from tlm.store.records import KEPT, record, require, unknown
+from tlm.store.stages import KINDS, group, out_of, place
+from tlm.workflow import Workflow, as_json
+
+pytestmark = pytest.mark.slow
+KIND = {kind.name: kind for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return load_yaml(ROOT / "dvc.yaml")
+
+
+@pytest.fixture(scope="module")
+def jobs(committed):
+    said = committed["vars"][1]["tlm"]
+    return dag.jobs(said["versioned"], said["scale"], ROOT)
+
+
+@pytest.fixture(scope="module")
+def resolved():
+    """Every stage with its templates filled in, by DVC itself."""
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        return {stage.addressing: stage for stage in repo.index.stages}
+
+
+@pytest.fixture(scope="module")
+def outs(resolved):
+    return {out.def_path: (name, out) for name, stage in resolved.items() for out in stage.outs}
+
+
+def test_the_committed_file_is_what_the_workflow_comes_to():
+    project = read_project(None, ROOT / "config")
+    text = build(project, project.settings.versioned, ROOT)
+    assert text == (ROOT / "dvc.yaml").read_text(), "run `python scripts/dvc_yaml.py` and commit dvc.yaml"
+
+
+def test_every_out_is_an_output_of_snakemake_and_every_output_is_in_an_out(outs, jobs):
+    assert set(outs) == {out_of(output) for job in jobs for output in job.outputs}
+
+
+def test_no_out_lies_in_another(outs):
+    for out in outs:
+        assert not [other for other in outs if other != out and Path(out).is_relative_to(other)]
+
+
+def test_what_is_large_is_cached_and_what_is_small_is_in_git(outs):
+    for path, (_, out) in outs.items():
+        assert out.persist, (
+            f"{path}: DVC would remove it before Snakemake runs, which would then rebuild all of it"
+        )
+        in_git = path.startswith("results/") and not path.endswith((".png", ".pdf", ".html"))
+        assert out.use_cache is not in_git, path
+
+
+def test_stages_depend_on_what_they_read(resolved, outs):
+    for name, stage in resolved.items():
+        for dep in stage.deps:
+            path = dep.def_path
+            if path.startswith(("data/", "runs/", "results/")):
+                owners = [owner for out, (owner, _) in outs.items() if Path(path).is_relative_to(out)]
+                assert owners and owners != [name], f"{name} reads {path}, which no stage makes"
+            else:
+                assert (ROOT / path).exists(), f"{name}: {path}"
+
+
+def test_parameters_exist_and_commands_name_snakemake(resolved):
+    for name, stage in resolved.items():
+        for dep in stage.params:
+            missing = [key for key in dep.params if key not in dep.read_params(flatten=True)]
+            assert not missing, f"{name}: {dep.def_path} has no {missing}"
+        commands = stage.cmd if isinstance(stage.cmd, list) else [stage.cmd]
+        assert commands[-1].startswith("snakemake ") and "--config scale=demo" in commands[-1]
+    assert all(stage.desc for stage in resolved.values())
+
+
+def test_git_sees_what_dvc_leaves_to_it_and_nothing_else(outs):
+    for path, (_, out) in outs.items():
+        name = f"{path}/some/cell.json" if path.startswith("results/cells/") else path
+        ignored = subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT).returncode == 0
+        assert ignored is bool(out.use_cache), path
+
+
+# The keys of config/ that stages read, by changing each of them.
+
+SPECS = {
+    "fetch": lambda p, w: as_json(p.data.sources[w.source]) + str(p.settings.mirrors),
+    "task": lambda p, w: as_json(p.data.tasks[w.task]),
+    "corpus": lambda p, w: as_json(p.data.corpora[w.corpus]),
+    "tokenizer": lambda p, w: Workflow(p).tokenizer_spec(w),
+    "index": lambda p, w: as_json(p.settings.retrieval.index) + p.settings.retrieval.backend,
+    "retrieve": lambda p, w: Workflow(p).retrieval_spec(w),
+    "selection": lambda p, w: Workflow(p).selection_spec(w),
+    "stage1": lambda p, w: Workflow(p).stage1_spec(w),
+    "stage2": lambda p, w: Workflow(p).stage2_spec(w),
+    "cell": lambda p, w: Workflow(p).cell_spec(w),
+    "table": lambda p, w: Workflow(p).table_spec(w),
+    "figure": lambda p, w: Workflow(p).figure_spec(w),
+    "attention": lambda p, w: Workflow(p).attention_spec,
+}
+PATHS = {
+    "fetch": "data/sources/{source}/manifest.json",
+    "task": "data/tasks/{task}/manifest.json",
+    "corpus": "data/corpora/{corpus}/manifest.json",
+    "tokenizer": "data/tokenizers/{tokenizer}/manifest.json",
+    "index": "data/indexes/{corpus}/manifest.json",
+    "retrieve": "data/retrieval/{corpus}/{task}/top{k}/manifest.json",
+    "selection": "data/selections/{corpus}/{task}/{selection}/manifest.json",
+    "stage1": "runs/{scale}/{task}/{variant}/seed{seed}/stage1/manifest.json",
+    "stage2": "runs/{scale}/{task}/{variant}/seed{seed}/stage2/manifest.json",
+    "attention": "runs/{scale}/{task}/{variant}/seed{seed}/attention/manifest.json",
+    "cell": "results/cells/{table}/{row}/{column}.json",
+    "table": "results/{table}.csv",
+    "figure": "results/{figure}.pdf",
+}
+FILES = ("config.yaml", "scales/smoke.yaml", "experiments.yaml", "tasks.yaml", "corpora.yaml", "sources.yaml")
+TARGETS = ["results/table2.csv", "results/figure1.pdf", "results/figure3.pdf"]
+
+
+def wildcards(job):
+    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+?)", PATHS[job.rule])
+    match = re.fullmatch(pattern, job.outputs[0])
+    assert match, job
+    return SimpleNamespace(**match.groupdict())
+
+
+def specifications(project, planned):
+    """Stage → what its jobs are told."""
+    found = {}
+    for stage, members in planned.items():
+        found[stage] = [SPECS[job.rule](project, wildcards(job)) for job in members if job.rule in SPECS]
+    return found
+
+
+def leaves(value, path=()):
+    """Every number, word and switch below `value`."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves(each, (*path, key))
+    elif isinstance(value, (bool, int, float)):
+        yield path, value
+
+
+def test_a_stage_is_told_something_else_only_if_a_key_that_it_names_has_changed(tmp_path):
+    """Each number of config/ is changed in turn: what changes a job's specification must stand under `params:`."""
+    project = read_project("smoke", ROOT / "config")
+    stages = group(dag.jobs(TARGETS, "smoke", ROOT))
+    planned = {(stage.kind.name, stage.item): [] for stage in stages}
+    for job in dag.jobs(TARGETS, "smoke", ROOT):
+        planned[place(job)].append(job)
+    named = {(stage.kind.name, stage.item): keys(project, stage) for stage in stages}
+    before = specifications(project, planned)
+    used = {"experiments.yaml": ("variants.tlm", "tables.table2"), "tasks.yaml": ("tasks.toy.",)}
+    used |= {"corpora.yaml": ("corpora.toy.",), "sources.yaml": ("sources.toy.",)}
+    copied = _copy_config(tmp_path)
+    tried = read = 0
+    for file in FILES:
+        content = yaml.safe_load((ROOT / "config" / file).read_text())
+        for path, value in leaves(content):
+            dotted = ".".join(map(str, path))
+            if not dotted.startswith(used.get(file, ("",))):
+                continue
+            changed = deepcopy(content)
+            here = changed
+            for key in path[:-1]:
+                here = here[key]
+            here[path[-1]] = (
+                (not value) if isinstance(value, bool) else value + (1 if isinstance(value, int) else 0.01)
+            )
+            (copied / file).write_text(yaml.safe_dump(changed, sort_keys=False))
+            try:
+                after = specifications(read_project("smoke", copied), planned)
+            except (TlmError, KeyError, AssertionError):
+                continue  # no such configuration, or other paths: dvc.yaml itself would change
+            finally:
+                (copied / file).write_text((ROOT / "config" / file).read_text())
+            tried += 1
+            for stage in (stage for stage in before if before[stage] != after[stage]):
+                read += 1
+                listed = named[stage].get(f"config/{file}", [])
+                assert any(f"{dotted}.".startswith(f"{key}.") for key in listed), (
+                    f"{stage} reads {file}: {dotted}"
+                )
+    assert tried > 30 and read > 15
+
+
+def _copy_config(folder):
+    for path in (ROOT / "config").rglob("*.yaml"):
+        target = folder / "config" / path.relative_to(ROOT / "config")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(path.read_text())
+    return folder / "config"
+
+
+# The parts.
+
+
+def test_a_dry_run_is_read_as_jobs():
+    report = (
+        "localrule fetch:\n    input: a.csv, scripts/fetch.py\n    output: data/sources/toy/manifest.json\n"
+        "    log: x\n\nrule table:\n    output: results/table2.csv, results/table2.md\n    jobid: 0\n"
+    )
+    assert dag.parse(report) == [
+        Job("fetch", ("a.csv", "scripts/fetch.py"), ("data/sources/toy/manifest.json",)),
+        Job("table", (), ("results/table2.csv", "results/table2.md")),
+    ]
+
+
+def test_a_target_that_cannot_be_planned_is_one_line():
+    with pytest.raises(TlmError, match=r"cannot plan results/nonsense\.xyz"):
+        dag.jobs(["results/nonsense.xyz"], "smoke", ROOT)
+
+
+def test_a_rule_that_writes_elsewhere_is_told():
+    with pytest.raises(TlmError, match=r"rule strange writes models/x\.bin"):
+        place(Job("strange", (), ("models/x.bin",)))
+
+
+def test_stages_that_would_write_into_each_other_are_refused():
+    inner = Job("a", (), ("runs/s/t/v/seed1/stage1/manifest.json",))
+    outer = Job("b", (), ("runs/s/t/v/seed1/manifest.json",))
+    with pytest.raises(TlmError, match="lies in"):
+        group([inner, outer])
+
+
+def form(task, source=None, k=1):
+    deps = [f"data/sources/{source}/manifest.json"] if source else []
+    return {"cmd": f"snakemake data/tasks/{task}/top{k}", "deps": deps, "params": [f"tasks.{task}"]}
+
+
+def test_stages_of_one_form_are_one_entry():
+    entry = entries_of(KIND["task"], [("a", form("a")), ("b", form("b"))])["task"]
+    assert entry["matrix"] == {"task": ["a", "b"]}
+    assert entry["cmd"] == "snakemake data/tasks/${item.task}/top1" and entry["params"] == [
+        "tasks.${item.task}"
+    ]
+
+
+def test_names_that_follow_the_item_become_its_fields():
+    entry = entries_of(KIND["task"], [("a", form("a", "x")), ("b", form("b", "y"))])["task"]
+    assert entry["foreach"] == {"a": {"source": "x"}, "b": {"source": "y"}}
+    assert entry["do"]["deps"] == ["data/sources/${item.source}/manifest.json"]
+    assert entry["do"]["cmd"] == "snakemake data/tasks/${key}/top1"
+
+
+def test_stages_of_other_forms_stand_alone():
+    entries = entries_of(KIND["task"], [("a", form("a")), ("b", form("b")), ("c", form("c", "x"))])
+    assert list(entries) == ["task", "task-c"] and entries["task-c"]["params"] == ["tasks.c"]
+
+
+def test_a_file_of_another_configuration_is_told_in_one_line(tmp_path):
+    project = read_project("smoke", ROOT / "config")
+    text = build(project, ["data/retrieval/toy/toy/top20/manifest.json"], ROOT)
+    path = tmp_path / "dvc.yaml"
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    for name in ("Snakefile", "workflow", "scripts", "tlm", "profiles", "examples", "environment.yml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    path.write_text(text)
+    check(path)
+    path.write_text(text.replace("BM25 index", "other index"))
+    with pytest.raises(
+        TlmError, match=r"desc: other index of the corpus\); run `python scripts/dvc_yaml.py`"
+    ):
+        check(path)
+
+
+def test_k_and_the_vocabulary_are_read_where_they_stand(committed):
+    text = (ROOT / "dvc.yaml").read_text()
+    assert "bm25-k${k}" in text and "demo-wordpiece-${tokenizer.vocabulary}" in text
+    assert "bm25-k10" not in text and committed["vars"][0] == "config/scales/demo.yaml"
+
+
+def test_a_trial_value_is_laid_over_every_run(tmp_path):
+    config = load_yaml(ROOT / "config/config.yaml")
+    folder = _copy_config(tmp_path)
+    (tmp_path / "params.yaml").write_text("rho1: null\nrho2: 100\n")
+    assert load_project(config, folder).settings.overrides == {"stage1": {"rho2": 100}}
+    with pytest.raises(TlmError, match=r"params.yaml: rho2 is given in `overrides` as well"):
+        with_trial({"stage1": {"rho2": 3}}, tmp_path)
+    (tmp_path / "params.yaml").write_text("rho3: 1\n")
+    with pytest.raises(TlmError, match=r"params.yaml: rho3: unknown key"):
+        load_project(config, folder)
+
+
+def test_the_committed_trial_says_nothing():
+    assert load_yaml(ROOT / "params.yaml") == {"rho1": None, "rho2": None}
+
+
+def test_records_are_where_snakemake_keeps_them(tmp_path, monkeypatch):
+    from snakemake.persistence.file import FilePersistence
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / KEPT[0]).mkdir(parents=True)
+    kept = FilePersistence.__new__(FilePersistence)
+    kept._max_len = None
+    for name in ("runs/a/manifest.json", f"data/{'long/' * 60}manifest.json"):
+        assert Path(kept._record_path(KEPT[0], name)) == record(name)
+
+
+def test_artifacts_without_a_record_are_told_to_people_and_refused_to_dvc(tmp_path, monkeypatch, capsys):
+    for name in ("data/tasks/a", "runs/s/b"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "manifest.json").write_text("{}")
+    assert unknown(tmp_path) == ["data/tasks/a/manifest.json", "runs/s/b/manifest.json"]
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    require(tmp_path)
+    assert "data/tasks/a/manifest.json and 1 more" in capsys.readouterr().err
+    monkeypatch.setenv("DVC_STAGE", "train")
+    with pytest.raises(TlmError, match="run `make restore`"):
+        require(tmp_path)
+    for name in unknown(tmp_path):
+        path = record(name, tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    require(tmp_path)
+
+
+def test_a_workspace_of_an_experiment_takes_the_records_of_its_project(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "train")
+    workspace = tmp_path / ".dvc/tmp/exps/tmpabc"
+    (workspace / "data/tasks/a").mkdir(parents=True)
+    (workspace / "data/tasks/a/manifest.json").write_text("{}")
+    path = record("data/tasks/a/manifest.json", tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    require(workspace)
+    assert record("data/tasks/a/manifest.json", workspace).is_file()
+
+
+def test_the_script_writes_what_the_test_compares(tmp_path):
+    script = [sys.executable, "scripts/dvc_yaml.py", "--output", str(tmp_path / "dvc.yaml")]
+    subprocess.run(script, cwd=ROOT, check=True)
+    assert (tmp_path / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()

@@ -1,0 +1,160 @@
+"""Which keys of config/ each stage reads: what dvc.yaml names under `params:`.
+
+Place in the flow: `tlm.store.stages` → here → `tlm.store.document`. Snakemake compares the specification that a job
+gets and so reruns exactly the jobs that a number concerns; a stage is coarser, and names the sections that its jobs'
+specifications are made of. A test changes every key of config/ and compares: a stage's specifications change only if
+the stage names the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from tlm.config.base import load_yaml
+from tlm.config.project import Project
+from tlm.config.trial import FILE as TRIAL
+from tlm.errors import TlmError
+from tlm.store.stages import Stage
+
+SETTINGS = "config/config.yaml"
+EXPERIMENTS = "config/experiments.yaml"
+TASKS = "config/tasks.yaml"
+CORPORA = "config/corpora.yaml"
+SOURCES = "config/sources.yaml"
+
+Keys = dict[str, list[str]]
+
+
+def scale_file(project: Project) -> str:
+    """The file of the project's scale. Raises TlmError for the scale of an own task, which has none of its own."""
+    file = f"config/scales/{project.settings.scale}.yaml"
+    if not (project.folder.parent / file).is_file():
+        raise TlmError(f"dvc.yaml stands for a scale of config/scales/; {project.settings.scale!r} is none")
+    return file
+
+
+def keys(project: Project, stage: Stage) -> Keys:
+    """File → dotted keys, in that file's order; only keys that it has, since DVC refuses others."""
+    wanted = _READ[stage.kind.name](project, stage)
+    found = {
+        file: [key for key in names if _has(load_yaml(_path(project, file)), key)]
+        for file, names in wanted.items()
+    }
+    return {file: names for file, names in found.items() if names}
+
+
+def _path(project: Project, file: str) -> Any:
+    return project.folder.parent / file
+
+
+def _has(content: Any, key: str) -> bool:
+    here = content
+    for part in key.split("."):
+        if not isinstance(here, Mapping) or part not in here:
+            return False
+        here = here[part]
+    return True
+
+
+def _source(project: Project, stage: Stage) -> Keys:
+    return {SOURCES: [f"sources.{stage.item}"], SETTINGS: ["mirrors"]}
+
+
+def _task(project: Project, stage: Stage) -> Keys:
+    local = ["local_tasks"] if stage.item in project.settings.local_tasks else []
+    return {TASKS: [f"tasks.{stage.item}"], SETTINGS: local}
+
+
+def _corpus(project: Project, stage: Stage) -> Keys:
+    return {CORPORA: [f"corpora.{stage.item}"]}
+
+
+def _tokenizer(project: Project, stage: Stage) -> Keys:
+    return {scale_file(project): ["tokenizer"]}
+
+
+def _index(project: Project, stage: Stage) -> Keys:
+    served = project.settings.retrieval.backend == "elasticsearch"
+    return {
+        SETTINGS: ["retrieval.index", "retrieval.backend", *(["retrieval.elasticsearch"] if served else [])]
+    }
+
+
+def _retrieve(project: Project, stage: Stage) -> Keys:
+    return {SETTINGS: ["retrieval.index", "retrieval.query"], TASKS: [f"tasks.{stage.item}.query"]}
+
+
+def _select(project: Project, stage: Stage) -> Keys:
+    names = [PurePosixPath(out).name for out in stage.outs]
+    draws = not all(name.startswith("bm25-") for name in names)
+    own = f"per_task.{stage.item}.k"
+    scale = scale_file(project)
+    k = own if _has(load_yaml(_path(project, scale)), own) else "k"
+    return {
+        scale: [k] if any("-k" in name for name in names) else [],
+        SETTINGS: ["selection_seed"] if draws else [],
+    }
+
+
+def _tokens(project: Project, stage: Stage) -> Keys:
+    return {}
+
+
+def _train(project: Project, stage: Stage) -> Keys:
+    # runs/<scale>/<task>/<variant>/…: the variants that are trained, or whose settings these runs take.
+    variants = sorted({PurePosixPath(out).parts[3] for out in stage.outs} & set(project.experiments.variants))
+    sweeps = sorted({PurePosixPath(out).parts[3] for out in stage.outs} - set(variants))
+    scale = ["model", "embedding_init", "stage1", "stage2", "per_task"]
+    pretrained = any(PurePosixPath(out).parts[2] == "shared" for out in stage.outs)
+    return {
+        TRIAL: ["rho1", "rho2"],
+        scale_file(project): [
+            *scale,
+            *(["plm"] if pretrained or "plm-mlm" in variants or "tapt" in variants else []),
+        ],
+        SETTINGS: ["precision", "attention", "compile", "overrides"],
+        EXPERIMENTS: [*(f"variants.{name}" for name in variants), *(["sweeps"] if sweeps else [])],
+    }
+
+
+def _evaluate(project: Project, stage: Stage) -> Keys:
+    return {EXPERIMENTS: ["attention"] if "attention" in stage.rules else []}
+
+
+def _tables(project: Project, stage: Stage) -> Keys:
+    names = sorted({PurePosixPath(target).stem for target in stage.targets})
+    experiments = project.experiments
+    shown = [f"tables.{name}" for name in names if name in experiments.tables]
+    shown += [f"examples.{name}" for name in names if name in experiments.examples]
+    named = [
+        row.sweep for name in names if name in experiments.tables for row in experiments.tables[name].rows
+    ]
+    labels = [f"sweeps.{sweep}" for sweep in sorted({sweep for sweep in named if sweep})]
+    scale = ["tasks", "seeds", "baselines", *(["sweeps"] if labels else [])]
+    seeds = [] if project.scale.seeds else ["seeds"]
+    return {scale_file(project): scale, SETTINGS: [*seeds, "beside"], EXPERIMENTS: [*shown, *labels]}
+
+
+def _figures(project: Project, stage: Stage) -> Keys:
+    names = sorted({PurePosixPath(target).stem for target in stage.targets})
+    drawn = [name for name in names if name in project.experiments.figures]
+    heads = any(project.figure(name).kind == "heads" for name in drawn)
+    return {EXPERIMENTS: [*(f"figures.{name}" for name in drawn), *(["attention"] if heads else [])]}
+
+
+_READ: dict[str, Callable[[Project, Stage], Keys]] = {
+    "source": _source,
+    "task": _task,
+    "corpus": _corpus,
+    "tokenizer": _tokenizer,
+    "index": _index,
+    "retrieve": _retrieve,
+    "select": _select,
+    "tokens": _tokens,
+    "train": _train,
+    "evaluate": _evaluate,
+    "tables": _tables,
+    "figures": _figures,
+}

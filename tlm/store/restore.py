@@ -1,0 +1,144 @@
+"""After `dvc pull` or `dvc checkout`: is everything what it says, and does Snakemake know it?
+
+Place in the flow: dvc.lock and the manifests of `tlm.artifacts` → here → Snakemake's records. Three questions, and
+nothing is written before the first two are answered: is the configuration the one that dvc.lock was written with (else
+old artifacts would pass for new ones); is every byte that is there the byte that the manifests and dvc.lock name; then
+`snakemake --touch` repairs the times and records parameters, code and checksums.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlm.artifacts import MANIFEST, verify
+from tlm.config.base import load_yaml
+from tlm.errors import TlmError
+from tlm.store import dag
+from tlm.store.document import FILE
+from tlm.store.stages import out_of
+
+LOCK = "dvc.lock"
+_ABSENT = ("deleted", "not in cache")
+_WAY_OUT = "`git stash`, `make restore`, `git stash pop`"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a restored project holds."""
+
+    verified: int
+    absent: tuple[str, ...]
+
+
+def restore(targets: Sequence[str] = (), folder: Path = Path()) -> Found:
+    """Verify what DVC has brought, then make it Snakemake's.
+
+    `targets` are Snakemake's, by default those of dvc.yaml; what is absent stays absent. Raises TlmError naming a key
+    that has changed since dvc.lock was written, every file that differs, or a target that is not there.
+    """
+    said = load_yaml(folder / FILE)["vars"][1]["tlm"]
+    asked = list(targets) or list(said["versioned"])
+    locked = outs(folder)
+    _same_configuration(_dvc(["status", "--json"], folder))
+    wrong = [*_differing(folder, locked), *_modified(folder)]
+    if wrong:
+        raise TlmError(
+            f"{'; '.join(dict.fromkeys(wrong))}. Nothing was restored; `dvc checkout --force <file or folder>` brings"
+            " the stored bytes back"
+        )
+    if missing := [target for target in asked if not (folder / target).exists()]:
+        raise TlmError(
+            f"{missing[0]}: not there; `dvc pull` brings it, or `snakemake {missing[0]} --cores all` builds it"
+        )
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *asked,
+        "--touch",
+        "--forceall",
+        "--cores",
+        "1",
+        "--quiet",
+        "all",
+    ]
+    result = subprocess.run(
+        [*command, "--config", f"scale={said['scale']}"], cwd=folder, capture_output=True, text=True
+    )
+    if result.returncode:
+        raise TlmError(
+            f"snakemake --touch failed: {' '.join((result.stderr or result.stdout).split())[-300:]}"
+        )
+    absent = tuple(out for out in locked if not (folder / out).exists())
+    return Found(len(locked) - len(absent), absent)
+
+
+def behind(target: str, folder: Path = Path()) -> list[str]:
+    """What DVC stores of all that `target` is made from: what to pull for it. Raises TlmError for an unknown target."""
+    said = load_yaml(folder / FILE)["vars"][1]["tlm"]
+    made = {out_of(output) for job in dag.jobs([target], said["scale"], folder) for output in job.outputs}
+    return [out for out in outs(folder) if out in made and not out.startswith("results/")]
+
+
+def outs(folder: Path = Path()) -> list[str]:
+    """Every output that dvc.lock names. Raises TlmError if there is no dvc.lock."""
+    if not (folder / LOCK).is_file():
+        raise TlmError(f"{folder / LOCK}: nothing has been stored yet; `dvc repro` builds and stores")
+    stages: dict[str, Any] = load_yaml(folder / LOCK).get("stages", {})
+    return [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
+
+
+def _dvc(arguments: Sequence[str], folder: Path) -> Any:
+    """The answer of a dvc command as JSON. Raises TlmError with its reason."""
+    result = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True
+    )
+    if result.returncode:
+        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        raise TlmError(f"dvc {arguments[0]}: {(lines or ['failed'])[0].removeprefix('ERROR: ')}")
+    return json.loads(result.stdout or "{}")
+
+
+def _same_configuration(status: dict[str, Any]) -> None:
+    """Raise TlmError if a stage's command, parameters, code or inputs are not those of dvc.lock; absent ones pass."""
+    for stage, changes in status.items():
+        for change in changes:
+            if isinstance(change, str):
+                raise TlmError(f"{FILE}: stage {stage}: {change} since {LOCK} was written; {_WAY_OUT}")
+            for path, how in change.get("changed deps", {}).items():
+                told = (
+                    ", ".join(f"{key} {what}" for key, what in how.items()) if isinstance(how, dict) else how
+                )
+                if told not in _ABSENT and not (Path(path).name == MANIFEST or path.startswith("results/")):
+                    raise TlmError(
+                        f"{path} ({told}) is not what {LOCK} was written with (stage {stage}): old artifacts would pass"
+                        f" for new ones; {_WAY_OUT}"
+                    )
+
+
+def _differing(folder: Path, locked: Sequence[str]) -> list[str]:
+    """What the manifests of present artifacts say against their files."""
+    wrong = []
+    for out in locked:
+        path = folder / out
+        if not path.is_dir() or out.startswith("results/"):
+            continue
+        try:
+            verify(path)
+        except TlmError as error:
+            wrong.append(str(error).split("; ")[0])
+    return wrong
+
+
+def _modified(folder: Path) -> list[str]:
+    """Files that are not what dvc.lock names; times and logs, which no manifest holds, and results among them."""
+    found = _dvc(["data", "status", "--granular", "--json"], folder).get("uncommitted", {})
+    return [
+        f"{path}: content differs from {LOCK}" for path in found.get("modified", []) if not path.endswith("/")
+    ]
