@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the task's tokens")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--retrieval", type=Path, required=True, help="folder of the task's retrieval")
+    parser.add_argument("--audit", type=Path, required=True, help="folder of the audit of TLM's passages")
     parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="of all methods and seeds")
     parser.add_argument("--stages", type=Path, nargs="+", required=True, help="stages 1 and 2 of those runs")
     parser.add_argument(
@@ -31,6 +32,7 @@ def main() -> None:
         tokens=options.tokens,
         corpus=options.corpus,
         retrieval=options.retrieval,
+        audit=options.audit,
         evaluations=options.evaluations,
         stages=options.stages,
         benchmarks={step: Path(file) for step, file in (each.split("=", 1) for each in options.benchmarks)},

@@ -51,6 +51,13 @@ def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
     write_manifest(folder / "corpus", "corpus", counts=counts, parameters={"corpus": "heap"})
     build_index(folder / "corpus", folder / "index", IndexSpec(), 1)
     retrieve(folder / "index", folder / "task", folder / "retrieval", RetrievalSpec(k=2), 1)
+    counts = {
+        split: {"rows": rows, "contaminated": 4, "verbatim": 1}
+        for split, rows in toy.rows.items()
+        if split != "train"
+    }
+    (folder / "audit").mkdir()
+    write_manifest(folder / "audit", "audit", counts=counts, parameters={})
     evaluations, stages, methods = [], [], []
     for name, label in METHODS.items():
         seeds = toy.seeds[:1] if name == "tfidf" else toy.seeds
@@ -80,6 +87,7 @@ def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
         tokens=folder / "tokens",
         corpus=folder / "corpus",
         retrieval=folder / "retrieval",
+        audit=folder / "audit",
         evaluations=evaluations,
         stages=stages,
         benchmarks={"index": folder / "absent.tsv"},

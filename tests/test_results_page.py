@@ -96,6 +96,7 @@ def test_costs_and_facts_are_those_of_the_artifacts(reports):
     assert (report.data.lengths["test"].median, report.data.lengths["test"].cut) == (12, 1.0)
     assert reports["hostile pairs"].data.lengths["test"].median == 13
     assert report.settings["stage1.optimizer.betas"] == "0.9, 0.98"
+    assert report.contamination[-1].found == 4
     assert report.corpus.seconds == {}  # nobody measured
     assert [curve.method for curve in report.stage1] == [
         name for name in ("tlm", "task-only", "random") for _ in (1, 2)

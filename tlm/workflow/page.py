@@ -10,7 +10,7 @@ from tlm.config.experiments import ExamplesSpec
 from tlm.config.page import METHODS, RIDGE, MethodSpec, PageSpec
 from tlm.config.project import Project
 from tlm.config.runs import Run, manifest
-from tlm.config.selections import retrieval_folder
+from tlm.config.selections import audit_folder, retrieval_folder
 from tlm.errors import TlmError
 from tlm.workflow.answers import Questions, as_json, told
 
@@ -54,6 +54,7 @@ class PageQuestions(Questions):
         found = self._compared(wildcards.task)
         every = [run for each in found.values() for run in each]
         first = found["tlm"][0]
+        assert first.selection is not None  # `runs.resolve` refuses a TLM run that reads no passages
         k = shared.largest_k(self._report_view(wildcards.task), first.corpus, wildcards.task)
         trained = [run for run in every if run.spec is not None]
         stages = [run.stage1 for run in trained] + [run.model for run in trained]
@@ -62,6 +63,7 @@ class PageQuestions(Questions):
             "tokens": manifest(first.internal_tokens),
             "corpus": manifest(f"data/corpora/{first.corpus}"),
             "retrieval": manifest(retrieval_folder(first.corpus, wildcards.task, k)),
+            "audit": manifest(audit_folder(wildcards.task, first.selection.folder.removeprefix("data/"))),
             "evaluations": [manifest(run.evaluation) for run in every],
             "stages": [manifest(folder) for folder in dict.fromkeys(stages) if folder],
             "model": manifest(f"models/{wildcards.task}"),
@@ -69,7 +71,7 @@ class PageQuestions(Questions):
 
     def page_flags(self, wildcards: Any, input: Any) -> str:
         """The same as flags of its script, and where Snakemake measured what comes before training."""
-        names = ("task", "tokens", "corpus", "retrieval", "evaluations", "stages")
+        names = ("task", "tokens", "corpus", "retrieval", "audit", "evaluations", "stages")
         found = []
         for name in names:
             given = [input[name]] if isinstance(input[name], str) else input[name]

@@ -14,7 +14,7 @@ CUT = 0.2  # of the texts are longer than what the model reads
 FEW = 20  # training texts of a class
 TESTED = 200  # texts: fewer leave intervals wider than most differences
 SURE = 0.1  # calibration error beyond what chance explains
-REPEATED = 0.01  # of scored texts that were trained on
+REPEATED = 0.01  # of texts that were trained on, or have two labels
 
 
 def data_notes(report: Report) -> list[str]:
@@ -38,19 +38,22 @@ def data_notes(report: Report) -> list[str]:
         notes.append(f"Left out because the same text stands in another split: {told}.")
     within = sum(data.duplicates[f"within_{split}"] for split in data.rows)
     if within:
-        notes.append(f"{words.counted(within, 'text')} {_verb(within, 'repeat')} another of its split.")
+        repeated = f"{words.counted(within, 'text')} {_verb(within, 'repeat')}"
+        notes.append(f"{repeated} another of the same split.")
     if conflicts := data.duplicates["conflicting_labels"]:
         notes.append(f"{words.counted(conflicts, 'text')} {'has' if conflicts == 1 else 'have'} two labels.")
     notes += [
         f"Left out while reading: {words.count(rows)} {what}." for what, rows in data.left_out.items() if rows
     ]
+    leaked = [each for each in report.contamination if each.found]
     notes += [
         f"{words.counted(each.found, f'{each.split} text')} of {words.count(each.rows)} "
-        f"{_verb(each.found, 'stand')} in the passages that were read in stage 1."
-        for each in report.contamination
+        f"{_verb(each.found, 'share')} a run of 13 words with a passage that stage 1 has read, "
+        f"{words.count(each.verbatim)} of them as a whole."
+        for each in leaked
     ]
-    if not report.contamination:
-        notes.append("Whether the corpus holds texts of dev or test was not looked into.")
+    if not leaked:
+        notes.append("No dev or test text was found in the passages that stage 1 has read.")
     return notes
 
 
@@ -86,9 +89,15 @@ def advice(report: Report) -> list[str]:
             "reads. If what matters stands at their end, raise `model.max_length`, `stage1.internal_length` and "
             "`stage2.length`."
         )
-    if data.duplicates["conflicting_labels"]:
+    if data.duplicates["conflicting_labels"] > REPEATED * sum(data.rows.values()):
         lines.append(
             "Equal texts with different labels put a limit to every score: settle which label is right."
+        )
+    leaked = sum(each.found for each in report.contamination if each.split == report.split)
+    if leaked > REPEATED * rows:
+        lines.append(
+            f"{words.counted(leaked, f'{report.split} text')} were found in the corpus, at least in part: build once "
+            "more without those passages (`exclude: contaminated`) to see what they gave."
         )
     scored = data.duplicates.get(f"{report.split}_in_train", 0)
     if scored > REPEATED * rows:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import tlm
 from tlm.artifacts import read_manifest
 from tlm.config.data import Split
-from tlm.results.page.report import Corpus, Cost, Curve, Data, Lengths
+from tlm.results.page.report import Contamination, Corpus, Cost, Curve, Data, Lengths
 from tlm.results.page.runs import MethodRuns, ScoredRun
 from tlm.training.tokens import open_split
 
@@ -79,6 +79,21 @@ def corpus(
         selected=taken["passages"],
         selected_size=taken["bytes"],
         seconds={step: seconds for step, path in benchmarks.items() if (seconds := benchmarked(path))},
+    )
+
+
+def contamination(audit_dir: Path) -> tuple[Contamination, ...]:
+    """How many dev and test texts the passages share something with that TLM has read."""
+    counts = read_manifest(audit_dir, "audit").counts
+    return tuple(
+        Contamination(
+            split=split,
+            rows=counts[split]["rows"],
+            found=counts[split]["contaminated"],
+            verbatim=counts[split]["verbatim"],
+        )
+        for split in SPLITS
+        if split in counts
     )
 
 

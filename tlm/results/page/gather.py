@@ -35,6 +35,8 @@ class Folders:
     tokens: Path
     corpus: Path
     retrieval: Path
+    audit: Path
+    """Of the passages that TLM has read, for dev and test texts."""
     evaluations: Sequence[Path]
     stages: Sequence[Path]
     benchmarks: Mapping[str, Path]
@@ -67,6 +69,7 @@ def gather(spec: PageSpec, folders: Folders) -> Report:
             rows=len(rows.texts),
             split=split,
             by_seed=described[0].by_seed,
+            seconds={method.name: method.cost.seconds for method in described},
         ),
         shown=shown.seed,
         **_quality(task, folders.task, methods, split),
@@ -79,13 +82,19 @@ def gather(spec: PageSpec, folders: Folders) -> Report:
         corpus=facts.corpus(
             folders.corpus, folders.retrieval, shown, k=spec.k, benchmarks=folders.benchmarks
         ),
-        contamination=(),
+        contamination=facts.contamination(folders.audit),
         settings=facts.settings(shown),
         versions=facts.versions(shown),
         model=spec.model,
         made_from={
             str(folder): read_manifest(folder).digest
-            for folder in (folders.task, folders.corpus, folders.retrieval, *folders.evaluations)
+            for folder in (
+                folders.task,
+                folders.corpus,
+                folders.retrieval,
+                folders.audit,
+                *folders.evaluations,
+            )
         },
     )
 

@@ -52,6 +52,7 @@ def render(report: Report) -> str:
         "count": words.count,
         "counted": words.counted,
         "number": words.number,
+        "sure": words.sure,
         "flops": words.flops,
         "size": words.size,
         "duration": words.duration,

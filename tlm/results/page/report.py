@@ -252,11 +252,14 @@ class Corpus(Strict):
 
 
 class Contamination(Strict):
-    """What the audit of the selected passages found: rows of a split whose text stands in them."""
+    """What the audit of the passages that TLM read found of one split (`tlm.audit`)."""
 
     split: Split
     rows: int
     found: int
+    """Share a run of words with a passage, or stand in one as a whole."""
+    verbatim: int
+    """Stand in one as a whole."""
 
 
 class Report(Strict):

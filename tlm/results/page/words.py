@@ -48,6 +48,11 @@ def interval(estimate: Estimate, form: str = "percent") -> str:
     return f"[{write(estimate.low)}, {write(estimate.high)}]"
 
 
+def sure(probability: float) -> str:
+    """A probability that is not rounded to certainty: 0.874 → 87.4 %."""
+    return "more than 99.9 %" if probability > 0.999 else f"{percent(probability)} %"
+
+
 def count(value: int) -> str:
     """1234567 → 1,234,567."""
     return f"{value:,}"
@@ -100,6 +105,6 @@ def shortened(text: str, limit: int) -> str:
     """At most `limit` characters, cut between words where there is a space near, with an ellipsis."""
     if len(text) <= limit:
         return text
-    cut = text[: limit - 1]
+    cut = text[: limit - 2]
     space = cut.rfind(" ")
-    return (cut[:space] if space > limit * 0.7 else cut).rstrip() + " …"
+    return (cut[:space] if space > limit * 0.5 else cut).rstrip() + " …"

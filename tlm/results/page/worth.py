@@ -83,8 +83,9 @@ def verdict(
     rows: int,
     split: str,
     by_seed: Sequence[float],
+    seconds: Mapping[str, float],
 ) -> Verdict:
-    """The rule of this module's docstring, in words."""
+    """The rule of this module's docstring, in words. `seconds` is what one training of each method took."""
     given = {each.rival: each for each in differences}
     cheaper = [given[name] for name in CHEAPER if name in given]
     answer = _answer(cheaper)
@@ -103,7 +104,7 @@ def verdict(
     elif answer == "partly":
         sentence = (
             f"In part: {scored}, {words.listed([_against(each) for each in better])}; but whether it beats "
-            f"{_THEM[unclear[0].rival]} cannot be told ({_against(unclear[0])})."
+            f"{_THEM[unclear[0].rival]} cannot be told ({_lead(unclear[0])})."
         )
     else:
         sentence = (
@@ -111,7 +112,9 @@ def verdict(
             f"{words.listed([_against(each) for each in unclear])}. "
             "As long as that is so, the one that costs less is the better choice."
         )
-    return Verdict(answer=answer, sentence=sentence, reasons=tuple(_reasons(given, rows, split, by_seed)))
+    return Verdict(
+        answer=answer, sentence=sentence, reasons=tuple(_reasons(given, rows, split, by_seed, seconds))
+    )
 
 
 def _answer(cheaper: Sequence[Difference]) -> Answer:
@@ -123,6 +126,10 @@ def _answer(cheaper: Sequence[Difference]) -> Answer:
     return "partly" if "better" in kinds else "unclear"
 
 
+def _lead(each: Difference) -> str:
+    return f"{words.signed(each.difference.value)} points {words.interval(each.difference, 'signed')}"
+
+
 def _against(each: Difference) -> str:
     value = each.difference.value
     size = words.percent(abs(value))
@@ -130,8 +137,20 @@ def _against(each: Difference) -> str:
     return f"{size} points {more} than {_THEM[each.rival]} {words.interval(each.difference, 'signed')}"
 
 
-def _reasons(given: Mapping[str, Difference], rows: int, split: str, by_seed: Sequence[float]) -> list[str]:
+def _reasons(
+    given: Mapping[str, Difference],
+    rows: int,
+    split: str,
+    by_seed: Sequence[float],
+    seconds: Mapping[str, float],
+) -> list[str]:
     reasons = []
+    if "tfidf" in seconds:
+        ours, theirs = seconds["tlm"], seconds["tfidf"]
+        reasons.append(
+            f"The cost: one training took {words.duration(ours)}, and retrieval comes before it; TF-IDF took "
+            f"{words.duration(theirs)}."
+        )
     if (random := given.get("random")) is not None:
         told = {
             "better": "it is the retrieved passages that help, not more text as such",
