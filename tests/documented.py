@@ -5,6 +5,7 @@ the running text, is checked by tests/test_docs.py, unless a comment above its b
 
     <!-- not run: needs a container -->     the block is left alone
     <!-- run: smoke -->                     tests/test_workflow.py runs the block in a finished smoke build
+    <!-- messages: snakemake -->            a message that is not ours
 """
 
 import re
@@ -24,14 +25,14 @@ SHELL = {".", "cd", "cp", "curl", "echo", "export", "git", "head", "ls", "mkdir"
 """Words of the shell and tools that everybody has; what they do is not ours to test."""
 
 _FENCE = re.compile(r"^\s*```(?P<language>[\w-]*)(?P<rest>.*)$")
-_MARK = re.compile(r"<!-- (?P<kind>not run|run): (?P<text>.+?) -->")
+_MARK = re.compile(r"<!-- (?P<kind>not run|run|messages): (?P<text>.+?) -->")
 _OPEN = re.compile(r"…|<[a-z][\w ./-]*>|\b[A-Z]{4,}\b")
 """What a reader must fill in."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block. `mark` is `run`, `not run` or None; `reason` what the comment says."""
+    """One fenced block. `mark` is `run`, `not run`, `messages` or None; `reason` what the comment says."""
 
     page: str
     line: int

@@ -3,6 +3,7 @@ every target is planned. The quick start is run, in tests/test_workflow.py.
 """
 
 import argparse
+import ast
 import contextlib
 import io
 import json
@@ -13,6 +14,7 @@ import sys
 from collections import defaultdict
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import documented
 import pytest
@@ -257,3 +259,54 @@ def test_cores_are_always_given():
             text = (ROOT / name).read_text(errors="replace")
             bare = re.search(r"snakemake [^`\n]*--cores(?! ?(?:all\b|\d|[\$N{\"'(|\\]))[^\n]*", text)
             assert bare is None, f"{name}: {bare[0]}"
+
+
+def templates(folder) -> list[str]:
+    """Every string in the code below `folder`, what is filled in as a NUL."""
+    found = []
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values
+                    )
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def occurs(message: str, within: list[str]) -> bool:
+    """Whether some string has all that stands between the dots of `message`, in this order."""
+    parts = [re.escape(part) for part in re.split("…", " ".join(message.split())) if part]
+    pattern = re.compile(".*".join(parts), re.S)
+    return any(pattern.search(each) for each in within)
+
+
+def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code():
+    ours, other = templates(ROOT / "tlm"), None
+    messages = [block for block in documented.blocks("docs/troubleshooting.md") if block.language == "text"]
+    assert len(messages) > 25
+    for block in messages:
+        if block.mark == "messages":
+            other = other or snakemakes_messages()
+            assert occurs(block.text, other), f"Snakemake no longer says {block.text!r}"
+        else:
+            assert occurs(block.text, ours), (
+                f"docs/troubleshooting.md:{block.line}: no code says {block.text!r}"
+            )
+
+
+def snakemakes_messages() -> list[str]:
+    folder = Path(find_spec("snakemake").origin).parent
+    return [*templates(folder), "argument --cores/-c: expected one argument"]
+
+
+def test_snakemake_still_refuses_bare_cores():
+    from snakemake.cli import get_argument_parser
+
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), pytest.raises(SystemExit):
+        get_argument_parser().parse_args(["results/table2.csv", "--cores"])
+    assert "argument --cores/-c: expected one argument" in said.getvalue()

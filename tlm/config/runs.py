@@ -266,6 +266,9 @@ def merged(project: Project, task: str, variant: str) -> dict[str, Any]:
     if unknown:
         raise TlmError(f"overrides: unknown key {unknown[0]!r}; there are {', '.join(sorted(base))}")
     base = merge(merge(base, project.settings.overrides), change.pinned)
+    if not isinstance(base["k"], int) or base["k"] < 1:
+        where = f"scale {project.settings.scale}, task {task}, variant {variant}"
+        raise TlmError(f"{where}: k: must be a whole number above 0, got {base['k']!r}")
     return {**base, "stage2": None} if change.stage2 is None else base
 
 
