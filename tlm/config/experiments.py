@@ -144,9 +144,10 @@ class ExamplesSpec(Strict):
 
 
 class ContaminationSpec(Strict):
-    """results/contamination.csv: the variants whose corpora and selections are audited, beside the training split."""
+    """results/contamination.csv: where dev and test texts are looked for."""
 
     variants: tuple[str, ...] = ()
+    """The variants whose corpora and selections are audited, beside the training split."""
 
 
 class AuditEntry(Strict):
