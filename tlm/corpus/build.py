@@ -4,9 +4,9 @@ Place in the flow: after sources; the tokenizer is trained on it, the index is b
 are what training calls external data (Section 3.1: the general corpus D).
 
 Files are read in parallel, each unit into a temporary Arrow file, and merged in their order: the result does
-not depend on the number of workers. Memory is bounded by one document, one shard, and 8-byte digests of the
-passages for the removal of exact duplicates (about 80 bytes a passage in a Python set: 1 GB at 12 million
-passages; the chance that any two different passages share a digest is 4e-6 there).
+not depend on the number of workers. Memory is bounded by one document a worker, one shard, and 8 to 16 bytes a
+passage for the removal of exact duplicates (`tlm.corpus.seen`); disk by the compressed temporary files beside the
+result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ import pyarrow.parquet as pq
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
 from tlm.config.data import CorpusPart, CorpusSpec
 from tlm.corpus.parsers import documents, units
+from tlm.corpus.seen import Seen
 from tlm.errors import TlmError
 from tlm.progress import Progress
 from tlm.sources.formats import Input
@@ -86,22 +86,21 @@ def build_corpus(
         work = _plan(spec, source_dirs, staging)
         tallies = {unit.source: _Tally() for unit in work}
         writer = Shards(staging, name)
-        seen: set[bytes] = set()
+        seen = Seen()
         for unit, (count, left_out) in _run(work, workers):
             tally = tallies[unit.source]
             tally.documents += count
             tally.left_out += left_out
-            for text in _read(unit.output):
-                encoded = text.encode()
-                digest = blake2b(encoded, digest_size=8).digest()
-                if digest in seen:
-                    tally.duplicates_removed += 1
-                    continue
-                seen.add(digest)
-                tally.passages += 1
-                tally.words += text.count(" ") + 1
-                tally.bytes += len(encoded)
-                writer.add(text, unit.source)
+            for texts in _read(unit.output):
+                encoded = [text.encode() for text in texts]
+                for text, raw, first in zip(texts, encoded, seen.first(encoded), strict=True):
+                    if not first:
+                        tally.duplicates_removed += 1
+                        continue
+                    tally.passages += 1
+                    tally.words += text.count(" ") + 1
+                    tally.bytes += len(raw)
+                    writer.add(text, unit.source)
             unit.output.unlink()
         writer.close()
         if writer.passages == 0:
@@ -162,7 +161,8 @@ def _cut(unit: _Unit) -> tuple[int, Counter[str]]:
     count = 0
     progress = Progress(f"corpus: {unit.source}", None, "documents")
     schema = pa.schema([("text", pa.string())])
-    with pa.OSFile(str(unit.output), "wb") as sink, pa.ipc.new_stream(sink, schema) as out:
+    packed = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.OSFile(str(unit.output), "wb") as sink, pa.ipc.new_stream(sink, schema, options=packed) as out:
         batch: list[str] = []
         for document in documents(unit.part, unit.files, left_out):
             count += 1
@@ -176,10 +176,11 @@ def _cut(unit: _Unit) -> tuple[int, Counter[str]]:
     return count, left_out
 
 
-def _read(path: Path) -> Iterator[str]:
+def _read(path: Path) -> Iterator[list[str]]:
+    """The passages of a unit, batch by batch."""
     with pa.OSFile(str(path), "rb") as stream, pa.ipc.open_stream(stream) as reader:
         for batch in reader:
-            yield from batch.column(0).to_pylist()
+            yield batch.column(0).to_pylist()
 
 
 class Shards:

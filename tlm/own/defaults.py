@@ -109,6 +109,8 @@ def choose(data: Data, granted: float, clock: Clock, fixed: Mapping[str, Any]) -
     k, clipped = top_k(data, external_tokens(data, length, budget, rho1))
     training = merge(training, {"k": k, "stage1": {"rho1": rho1, "budget": {"tokens": budget}}})
     training = merge(training, fixed)
+    if clock(training) > granted and "budget" not in fixed.get("stage1", {}):  # K and rho1 cost time, too
+        training = _with(training, max(_affordable(training, granted, clock), _SMALLEST))
     notes = [clipped] if clipped else []
     if tokens < _SMALLEST:
         notes.append("the time granted is too short for a stage 1 worth having: the smallest is planned")
