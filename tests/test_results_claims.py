@@ -364,6 +364,41 @@ def test_a_figure_of_sensitivity_fills_what_differs_from_the_own_run(tmp_path):
         )
 
 
+def test_a_task_of_two_numbers_counts_once_in_a_difference(tmp_path):
+    """As in Table 10: Pearson and Spearman of a task of numbers, accuracy and F1 of one of two classes."""
+    folders = [write_run(tmp_path, "pairs", name, 1, share) for name, share in (("good", 0.9), ("bad", 0.8))]
+    for name, noise in (("good", 0.1), ("bad", 1.0)):
+        path = write_run(tmp_path, "grades", name, 1, 0.9, items=200)
+        draw = np.random.default_rng(1)
+        labels = draw.random(400)
+        table = pq.read_table(path.parent / "predictions.parquet")
+        guesses = labels + noise * draw.standard_normal(400)
+        for column, values in (("label", labels), ("prediction", guesses)):
+            table = table.set_column(table.column_names.index(column), column, pa.array(values))
+        pq.write_table(table, path.parent / "predictions.parquet")
+        folders.append(path)
+    metrics = {"pairs": ("accuracy", "f1"), "grades": ("pearson", "spearman")}
+    found = [
+        Score(task=task, metric=metric, split="dev") for task, names in metrics.items() for metric in names
+    ]
+    columns = [
+        Column(id=f"{score.task}.{score.metric}", kind="score", tasks=(score.task,), scores=(score,))
+        for score in found
+    ]
+    columns.append(Column(id="average", kind="average", tasks=tuple(metrics), scores=tuple(found)))
+    rows = tuple(
+        ComparedRow(id=name, label=name, scale="small", runs=dict.fromkeys(metrics, name), seeds=(1,))
+        for name in ("bad", "good")
+    )
+    spec = Differences(table="t", title="GLUE", scale="small", rows=rows, columns=tuple(columns))
+    lines = all_differences(spec, open_runs(folders))
+    effects = {line.column.id: line.effect for line in lines}
+    assert all(effect.interval.low > 0 for effect in effects.values())
+    each = [np.mean([effects[f"{task}.{name}"].value for name in names]) for task, names in metrics.items()]
+    assert effects["average"].value == pytest.approx(np.mean(each))
+    assert not any(line.against.is_tfidf for line in lines) and "TF-IDF" in render(spec, lines).markdown
+
+
 def test_differences_between_the_rows_of_a_table(material):
     tasks = ("small-task", "large-task")
     columns = [

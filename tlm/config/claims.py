@@ -38,6 +38,8 @@ class ClaimSpec(Strict):
     that the scale's sweep has."""
     paper: tuple[dict[str, float], ...] = ()
     """The same of the paper's rows; several, if it compares several pairs."""
+    shows: str = ""
+    """What the paper shows where it prints no numbers."""
     heads: Measure | None = None
     """TLM less the scale's first baseline, in heads of a kind or in their share of all maxima."""
     direction: Direction = "greater"
@@ -98,6 +100,7 @@ class Claim(Strict):
     reported: str | None = None
     """The paper's table."""
     paper: tuple[dict[str, float], ...] = ()
+    shows: str = ""
     notes: tuple[str, ...] = ()
     untested: str | None = None
     """Why this scale cannot test it."""

@@ -42,7 +42,7 @@ def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
     shown: dict[str, list[str]] = {ALL: []}
     words: list[str] = []
     if claim.reported is None:
-        return {ALL: Evidence()}
+        return {ALL: Evidence(words=claim.shows)}
     for weights in claim.paper:
         lines = {row: reported_line(reported, f"{claim.reported}/{row}") for row in weights}
         tasks: dict[str, float] = {}
@@ -68,7 +68,7 @@ def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
         shown[ALL].append(_signed(total))
         words.append(f"{names}: {word} {_signed(total)} ({each}){_cost(claim, weights, lines)}")
     found = {task: Evidence("; ".join(texts)) for task, texts in shown.items()}
-    return {**found, ALL: Evidence(found[ALL].short, "; ".join(words))}
+    return {**found, ALL: Evidence(found[ALL].short, "; ".join(words) or claim.shows)}
 
 
 def _signed(effect: float) -> str:
