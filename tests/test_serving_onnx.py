@@ -1,6 +1,7 @@
 """A model as an ONNX file says what PyTorch says, for any batch and length; where the extra is installed."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from serving_toy import random_model
 from test_serving_predict import TEXTS, expected
 from training_toy import LENGTH, Toy
@@ -27,35 +29,14 @@ def toy(tmp_path_factory) -> Toy:
     return Toy(tmp_path_factory.mktemp("toy"))
 
 
-# As docs/serving.md shows it; runs where neither PyTorch nor this project can be imported.
-SERVE = """
-import json, sys
-for name in ("torch", "transformers", "tlm"):
-    sys.modules[name] = None
-import numpy as np
-import onnxruntime
-from tokenizers import Tokenizer
-
-folder = sys.argv[1]
-tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")  # cuts at the model's length by itself
-tokenizer.enable_padding()
-session = onnxruntime.InferenceSession(f"{folder}/onnx/model.onnx")
-
-
-def logits(texts):
-    encoded = tokenizer.encode_batch(texts)
-    given = {
-        "input_ids": [each.ids for each in encoded],
-        "attention_mask": [each.attention_mask for each in encoded],
-        "token_type_ids": [each.type_ids for each in encoded],
-    }
-    names = [each.name for each in session.get_inputs()]
-    return session.run(["logits"], {name: np.array(given[name], np.int64) for name in names})[0]
-
-
-texts = json.load(sys.stdin)
-print(json.dumps([logits(texts[:1]).tolist(), logits(texts[1:]).tolist()]))
-"""
+def documented() -> str:
+    """The program of docs/serving.md, where neither PyTorch nor this project can be imported."""
+    (code,) = re.findall(r"```python\n(.*?onnxruntime.*?)```", (ROOT / "docs/serving.md").read_text(), re.S)
+    guard = "import json, sys\nsys.modules.update(dict.fromkeys(('torch', 'transformers', 'tlm')))\n"
+    assert 'folder = "models/pubmed-rct"' in code
+    code = code.replace('folder = "models/pubmed-rct"', "folder = sys.argv[1]")
+    answer = "texts = json.load(sys.stdin)\nprint(json.dumps([logits(texts[:1]).tolist(), logits(texts[1:]).tolist()]))"
+    return f"{guard}{code}\n{answer}"
 
 
 @pytest.mark.parametrize("architecture", ["modernbert", "bert"])
@@ -69,7 +50,7 @@ def test_it_serves_without_pytorch(toy, tmp_path, architecture):
     first, second = TEXTS[-9:], TEXTS[:9]
     given = [list(both) for both in zip(first, second, strict=True)] if pair else first
     done = subprocess.run(
-        [sys.executable, "-c", SERVE, str(folder)],
+        [sys.executable, "-c", documented(), str(folder)],
         input=json.dumps(given),
         capture_output=True,
         text=True,

@@ -247,7 +247,7 @@ def _scores(facts: Facts) -> str:
     if found.split == "dev":
         told += ", by which the model was chosen (the labels of test are not public): expect a little less"
     lines = [
-        f"{told}; 95 % intervals by bootstrap over these texts.\n",
+        f"{told}; in percent, with 95 % intervals by bootstrap over these texts.\n",
         "| metric | value | interval |",
         "|---|---:|---|",
     ]
@@ -285,7 +285,7 @@ def _limits(facts: Facts) -> str:
         accuracy = found.metrics["accuracy"][0]
         lines.append(
             f"- Its probabilities are those of a softmax, not calibrated: on {found.split} the mean of the predicted"
-            f" class is {_percent(found.confidence)}, the accuracy {_percent(accuracy)}."
+            f" class is {_percent(found.confidence)} %, the accuracy {_percent(accuracy)} %."
         )
     small = [f"`{label}` ({int(parts['n'])})" for label, parts in found.classes.items() if parts["n"] < _FEW]
     if small:
