@@ -100,6 +100,7 @@ class Experiments(Strict):
     examples: dict[str, ExamplesSpec] = {}
     """Tables that show texts instead of numbers (Table 9)."""
     contamination: ContaminationSpec = ContaminationSpec()
+    """What results/contamination.csv audits (docs/contamination.md)."""
     attention: AttentionSpec = AttentionSpec()
     figures: dict[str, FigureSpec] = {}
     claims: dict[str, ClaimSpec] = {}
