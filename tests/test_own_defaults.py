@@ -57,7 +57,7 @@ def test_more_time_is_a_larger_model_and_the_time_is_kept():
 def test_too_little_time_is_said_and_the_smallest_run_planned():
     choice = choose(DEMO, 20, clock(), {})
     assert choice.training["stage1"]["budget"] == {"tokens": 200_000}
-    assert choice.training["stage2"]["epochs"] == 1 and "too short" in choice.notes[0]
+    assert choice.training["stage2"]["epochs"] == 2 and "too short" in choice.notes[0]
 
 
 def test_a_k_beyond_a_small_corpus_is_clipped_and_said():

@@ -141,11 +141,17 @@ def _evaluations(epochs: int) -> int:
 
 
 def _shorter_stage2(training: dict[str, Any], granted: float, clock: Clock) -> dict[str, Any]:
-    """With fewer epochs of stage 2 while it, and what else is fixed, would take half of the time."""
-    while training["stage2"]["epochs"] > 1 and clock(_with(training, _SMALLEST)) > granted / 2:
-        epochs = training["stage2"]["epochs"] - 1
-        training = merge(training, {"stage2": {"epochs": epochs, "evaluations": _evaluations(epochs)}})
-    return training
+    """With fewer epochs of stage 2, while those beyond two take more than half of the time that training has."""
+
+    def smallest(epochs: int) -> dict[str, Any]:
+        stage2 = {"epochs": epochs, "evaluations": _evaluations(epochs)}
+        return merge(_with(training, _SMALLEST), {"stage2": stage2})
+
+    least = clock(smallest(2))
+    epochs = training["stage2"]["epochs"]
+    while epochs > 2 and clock(smallest(epochs)) - least > max(0.0, granted - least) / 2:
+        epochs -= 1
+    return merge(training, {"stage2": smallest(epochs)["stage2"]})
 
 
 def _with(training: Mapping[str, Any], tokens: int) -> dict[str, Any]:

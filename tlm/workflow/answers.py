@@ -77,7 +77,9 @@ def watched(files: list[str]) -> dict[str, list[str]]:
     return {"made_from": files, "watched": folders_of(files)}
 
 
-@dataclass(frozen=True)
+@dataclass(
+    frozen=True, repr=False
+)  # Snakemake shows its methods in messages, where a project would fill pages
 class Questions:
     """The project that is asked about. Every method of its subclasses is an input or parameter function of a rule."""
 
