@@ -179,6 +179,12 @@ def test_a_claim_of_scores_over_all_tasks_and_on_each(material):
     assert len(rows[0]["by_seed"].split()) == 2
 
 
+def test_a_row_against_itself_decides_nothing(material):
+    _, lines = lines_of(material, claim(side("good", 1), side("good", -1), direction="at-least"))
+    assert {line.verdict for line in lines} == {NOT_ENOUGH}
+    assert all("the rows are one run" in line.reason for line in lines)
+
+
 def test_a_single_seed_decides_nothing(material):
     _, lines = lines_of(material, claim(side("good", 1, seeds=(1,)), side("bad", -1, seeds=(1,))))
     assert {line.verdict for line in lines} == {NOT_ENOUGH}

@@ -179,6 +179,32 @@ def test_changed_code_reruns_what_it_touches(copy):
     assert planned(copy, "results/table2.csv") == {"table": 1}
 
 
+def test_claims_and_differences_of_a_built_table_train_nothing(copy):
+    targets = ("results/claims/tfidf.csv", "results/claims/tlm-plm.csv", "results/differences/table2.csv")
+    assert planned(copy, *targets) == {"claims": 2, "differences": 1}
+    result = snakemake(copy, *targets)
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = list(csv.DictReader((copy / "results/claims/tlm-plm.csv").open()))
+    assert [line["task"] for line in lines] == ["all", "toy"]
+    assert {line["verdict"] for line in lines} <= {"supported", "not supported", "not enough data"}
+    assert "of the FLOPs" in lines[0]["reason"] and float(lines[0]["low"]) <= float(lines[0]["effect"])
+    scores = {
+        row["row"]: float(row["toy"])
+        for row in csv.DictReader((copy / "results/table2.csv").open())
+        if row["toy"]
+    }
+    assert abs(float(lines[1]["effect"]) - (scores["tlm"] - scores["plm"])) < 1e-3
+    differences = csv.DictReader((copy / "results/differences/table2.csv").open())
+    assert {(row["row"], row["against"]) for row in differences} == {
+        ("plm", "tlm"),
+        ("tfidf", "tlm"),
+        ("tlm", "tfidf"),
+        ("plm", "tfidf"),
+    }
+    told = (copy / "results/differences/table2.md").read_text()
+    assert re.search(r"^- TLM (beats|does not beat) TF-IDF", told, re.M)
+
+
 def test_building_again_gives_the_same_bytes(copy):
     before = (copy / f"{RUN}/stage2/manifest.json").read_bytes()
     shutil.rmtree(copy / RUN)

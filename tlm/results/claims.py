@@ -174,9 +174,14 @@ def _overall(
 
 
 def _judged(claim: Claim, effect: Estimate) -> tuple[Verdict, str]:
-    if claim.heads and not np.any(effect.draws) and not any(effect.by_seed):
-        kind = claim.heads.removesuffix("_share")
-        return NOT_ENOUGH, f"no difference in any resample: with so few heads none, or all, are {kind}"
+    if not np.any(effect.draws) and not any(effect.by_seed):
+        kind = (claim.heads or "").removesuffix("_share")
+        same = (
+            f"with so few heads none, or all, are {kind}"
+            if kind
+            else "the rows are one run, or as good as one"
+        )
+        return NOT_ENOUGH, f"no difference in any resample: {same}"
     return judge(claim.direction, claim.margin, effect)
 
 
