@@ -66,4 +66,5 @@ def test_the_top_level_holds_what_the_page_names():
         "bench",
         "docs",
         "results",
+        "notebooks",
     }

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import documented
 import pytest
 from conftest import ROOT
 
@@ -395,3 +396,30 @@ def test_a_checkpoint_is_finetuned_and_its_pretraining_is_the_reported_one(copy)
         row["flops"] == "2.7900e+19" and 0 < int(row["parameters"]) < 10**6 and 0 <= float(row["toy"]) <= 100
     )
     assert list(rows).index("reported-bert-base") == list(rows).index("bert-base") + 1
+
+
+def test_the_blocks_of_the_documentation_that_are_marked_so_run(copy):
+    blocks = [each for page in documented.PAGES for each in documented.blocks(page) if each.mark == "run"]
+    assert len(blocks) >= 4
+    for block in blocks:
+        script = f"set -euo pipefail\n{block.text}"
+        result = subprocess.run(
+            ["bash", "-c", script],
+            cwd=copy,
+            env=environment(copy),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert result.returncode == 0, f"{block.page}:{block.line}\n{result.stdout}\n{result.stderr}"
+
+
+def test_the_notebook_reads_a_build(copy):
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "notebooks/results.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "strip the outputs before committing"
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(copy)}}).execute()
+    said = " ".join(str(each) for cell in notebook.cells for each in cell.get("outputs", ()))
+    assert "TF-IDF + logistic regression" in said and "passages in data/selections/toy" in said
