@@ -50,15 +50,15 @@ def task_artifact(folder: Path, **changes: Any) -> Path:
 
 
 class Exported:
-    """A task, two trained seeds, their evaluations, and the model in `models/toy`."""
+    """A task, its trained seeds, their evaluations, and the model in `models/toy`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, seeds: Sequence[int] = (1, 2), **task: Any) -> None:
         self.folder = folder
         self.toy = Toy(folder / "toy")
-        self.task = task_artifact(folder)
+        self.task = task_artifact(folder, **task)
         tokenize_task(self.task, self.toy.tokenizer, folder / "tokens", LENGTH)
         self.stages, self.evaluations = [], []
-        for seed in (1, 2):
+        for seed in seeds:
             run = folder / f"seed{seed}"
             spec = toy_spec(seed=seed)
             tokens = folder / "tokens"

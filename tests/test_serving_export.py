@@ -101,6 +101,28 @@ def test_the_card_holds_what_was_measured(exported):
     assert "seed 1 of 2" in text or "seed 2 of 2" in text
 
 
+def test_a_regression_on_pairs(tmp_path):
+    """Columns, card and pipeline of a task that is neither of one text nor of classes."""
+    exported = Exported(tmp_path, seeds=[1], pairs=True)
+    served = read_folder(exported.model)
+    assert served.regression and (served.columns.text, served.columns.pair) == (("first",), "second")
+    text = (exported.model / "README.md").read_text()
+    assert "Gives a pair of texts a number." in text and '{"text": "…", "text_pair": "…"}' in text
+    assert "| mean of Pearson's and Spearman's correlation (chosen by) |" in text
+    assert "class" not in text.split("## Limits")[1] and "Over all" not in text
+    names = {
+        each["name"]
+        for each in yaml.safe_load(text.split("---\n")[1])["model-index"][0]["results"][0]["metrics"]
+    }
+    assert names == {"Pearson's correlation", "Spearman's correlation"}
+    test = pq.read_table(exported.task / "test.parquet").to_pylist()
+    classify = pipeline("text-classification", model=str(exported.model), truncation=True)
+    said = classify([{"text": row["text"], "text_pair": row["text_pair"]} for row in test])
+    found = pq.read_table(exported.evaluations[0] / "predictions.parquet").to_pylist()
+    wanted = [row["prediction"] for row in found if row["split"] == "test"]
+    assert np.allclose([each["score"] for each in said], wanted, atol=1e-4)
+
+
 def test_the_card_may_be_edited(exported, tmp_path):
     copy = shutil.copytree(exported.model, tmp_path / "copy")
     with (copy / "README.md").open("a") as stream:

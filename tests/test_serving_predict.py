@@ -25,8 +25,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tlm.artifacts import read_manifest, write_manifest
 from tlm.errors import TlmError
+from tlm.evaluation.predict import Encoded
 from tlm.serving import reading
-from tlm.serving.classifier import Classifier
+from tlm.serving.classifier import Classifier, Outputs
 from tlm.serving.predict import Asked, predict_file, predict_lines
 from tlm.serving.reading import Reader, kind_of
 
@@ -285,8 +286,38 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert peaks[1] < 1.2 * peaks[0] + 50_000
 
 
+def test_memory_does_not_grow_with_the_file_from_end_to_end(classifier, tmp_path):
+    """The same of reading and writing together, with a model that costs nothing."""
+
+    class Constant:
+        served = classifier.served
+
+        def encode(self, texts, pairs):
+            return Encoded([[2, 3]] * len(texts), [[0, 0]] * len(texts), 0)
+
+        def predict(self, encoded):
+            rows = len(encoded.ids)
+            return Outputs(np.zeros(rows, np.int64), np.full((rows, len(LABELS)), 0.25, np.float32), None)
+
+    peaks = []
+    for rows in (1_000, 10_000):
+        path = write(tmp_path / f"{rows}.csv", ["the boat is at anchor " * 5] * rows)
+        tracemalloc.start()
+        told = predict_file(Constant(), path, tmp_path / "out.csv", Asked(rows=50))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert told.rows == rows and sum(1 for _ in (tmp_path / "out.csv").open()) == rows + 1
+    assert peaks[1] < 1.3 * peaks[0] + 50_000
+
+
+def test_bf16_differs_in_the_third_digit(folder, classifier, tmp_path):
+    """Where the processor has it; elsewhere `auto` is fp32."""
+    fast = Classifier.load(folder, device="cpu", precision="auto", threads=1)
+    one, other = (each.predict(each.encode(TEXTS, None)).probabilities for each in (classifier, fast))
+    assert np.abs(one - other).max() < 0.1 and np.abs(one - other).mean() < 0.01
+
+
 def test_progress_tells_an_eta(classifier, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tlm.serving.predict.Progress.add.__defaults__", (1, ""), raising=False)
     path = write(tmp_path / "in.csv", TEXTS * 20)
     ticks = iter(range(0, 10_000, 6))
     monkeypatch.setattr("tlm.progress.time.monotonic", lambda: float(next(ticks)))

@@ -114,6 +114,8 @@ def predict(args: argparse.Namespace) -> None:
         raise TlmError(
             "--input and --output belong together; without both, lines are read from standard input"
         )
+    if args.threads is not None:
+        os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # the tokenizer's own, read once
     from tlm.serving.classifier import Classifier  # imports torch
     from tlm.serving.predict import Asked, Told, predict_file, predict_lines
 
