@@ -3,6 +3,7 @@
 #   snakemake results/table2.csv --cores all    the main results
 #   snakemake --cores all                       every table and figure of config/experiments.yaml
 #   snakemake -n --config scale=mini            what a larger scale would run
+#   snakemake --report results/report.html      what is built, as one page
 
 
 from snakemake.utils import min_version
@@ -11,6 +12,9 @@ min_version("9.27")
 
 
 configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
@@ -36,10 +40,11 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand("results/{table}.csv", table=[*ASK.tables, *TABLES]),
-        expand("results/{examples}.html", examples=PROJECT.experiments.examples),
-        expand("results/{figure}.pdf", figure=PROJECT.experiments.figures),
-        "results/attention.csv",
-        expand("results/differences/{table}.csv", table=ASK.compared_tables),
-        "results/claims.csv",
-        "results/contamination.csv",
+        ASK.finals(
+            expand("results/{table}.html", table=[*ASK.tables, *TABLES]),
+            expand("results/{examples}.html", examples=PROJECT.experiments.examples),
+            expand("results/{figure}.png", figure=PROJECT.experiments.figures),
+            expand("results/differences/{table}.html", table=ASK.compared_tables),
+            ["results/attention.html", "results/claims.html"],
+            ["results/contamination.html"],
+        ),

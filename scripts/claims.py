@@ -1,9 +1,8 @@
-"""Rule `claims`: the ledger of the paper's claims as CSV and Markdown."""
+"""Rule `claims`: the ledger of the paper's claims as CSV, as Markdown and as a page."""
 
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_text
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.claims import Ledger
@@ -11,6 +10,7 @@ from tlm.results.claims import HEADER, ledger_lines, open_material, records
 from tlm.results.claims_page import as_markdown
 from tlm.results.rendering import csv_text
 from tlm.results.reported import load_reported
+from tlm.results.static import write_table
 
 
 def main() -> None:
@@ -24,13 +24,19 @@ def main() -> None:
     parser.add_argument("--reported", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--html", type=Path, required=True)
     args = parser.parse_args()
     ledger = parse_json(Ledger, args.spec, "--spec")
     lines = ledger_lines(
         ledger, open_material(args.made_from, args.tasks, args.corpora, load_reported(args.reported))
     )
-    write_text(args.markdown, as_markdown(ledger, lines))
-    write_text(args.csv, csv_text(HEADER, records(ledger, lines)))
+    write_table(
+        csv_text(HEADER, records(ledger, lines)),
+        as_markdown(ledger, lines),
+        args.csv,
+        args.markdown,
+        args.html,
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Rule `contamination`: the counts of all audits of a scale as CSV and Markdown."""
+"""Rule `contamination`: the counts of all audits of a scale as CSV, as Markdown and as a page."""
 
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_text
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.experiments import ContaminationTable
 from tlm.results.contamination import assemble, entries_of
+from tlm.results.static import write_table
 
 
 def main() -> None:
@@ -19,11 +19,12 @@ def main() -> None:
     )
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--html", type=Path, help="the page; beside the CSV if left out")
     args = parser.parse_args()
     table = parse_json(ContaminationTable, args.spec, "--spec") if args.spec else entries_of(args.audits)
     rendered = assemble(table)
-    write_text(args.markdown, rendered.markdown)
-    write_text(args.csv, rendered.csv)
+    page = args.html or args.csv.with_suffix(".html")
+    write_table(rendered.csv, rendered.markdown, args.csv, args.markdown, page)
 
 
 if __name__ == "__main__":

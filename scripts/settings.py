@@ -1,12 +1,12 @@
-"""Rule `settings`: Table A.1 or B.1 as CSV and Markdown, from its cells and the paper's own numbers."""
+"""Rule `settings`: Table A.1 or B.1 as CSV, as Markdown and as a page, from its cells and the paper's own numbers."""
 
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_text
 from tlm.cli import run_script
 from tlm.results.hyperparameters import TABLES, assemble, read_settings
 from tlm.results.reported import load_reported
+from tlm.results.static import write_table
 
 
 def main() -> None:
@@ -18,11 +18,11 @@ def main() -> None:
     parser.add_argument("--reported", type=Path, default=Path("config/reported.yaml"))
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--html", type=Path, required=True)
     options = parser.parse_args()
     settings = [setting for path in options.cells for setting in read_settings(path)]
     rendered = assemble(options.name, settings, load_reported(options.reported))
-    write_text(options.markdown, rendered.markdown)
-    write_text(options.csv, rendered.csv)
+    write_table(rendered.csv, rendered.markdown, options.csv, options.markdown, options.html)
 
 
 if __name__ == "__main__":

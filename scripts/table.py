@@ -1,14 +1,14 @@
-"""Rule `table`: a table as CSV and Markdown, from its cells and the paper's own numbers."""
+"""Rule `table`: a table as CSV, as Markdown and as a page, from its cells and the paper's own numbers."""
 
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_text
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.experiments import Table
 from tlm.results.cells import read_cell
 from tlm.results.reported import load_reported
+from tlm.results.static import write_table
 from tlm.results.tables import assemble_table
 
 
@@ -19,14 +19,14 @@ def main() -> None:
     parser.add_argument("--reported", type=Path, default=Path("config/reported.yaml"))
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--html", type=Path, required=True)
     options = parser.parse_args()
     rendered = assemble_table(
         parse_json(Table, options.spec, "--spec"),
         [read_cell(path) for path in options.cells],
         load_reported(options.reported),
     )
-    write_text(options.markdown, rendered.markdown)
-    write_text(options.csv, rendered.csv)
+    write_table(rendered.csv, rendered.markdown, options.csv, options.markdown, options.html)
 
 
 if __name__ == "__main__":

@@ -385,11 +385,13 @@ def test_scripts(runs, tmp_path):
     assert target.read_bytes() == before
     arguments = [str(ROOT / "scripts/table.py"), "--spec", TABLE.model_dump_json()]
     arguments += ["--reported", str(ROOT / "config/reported.yaml")]
-    arguments += ["--csv", "results/table2.csv", "--markdown", "results/table2.md", "--cells", *cells]
+    arguments += ["--csv", "results/table2.csv", "--markdown", "results/table2.md"]
+    arguments += ["--html", "results/table2.html", "--cells", *cells]
     script(arguments)
     expected = assemble_table(TABLE, [json.loads(Path(c).read_text()) for c in cells], REPORTED)
     assert Path("results/table2.csv").read_text() == expected.csv
     assert Path("results/table2.md").read_text() == expected.markdown
+    assert "<td>TLM</td>" in Path("results/table2.html").read_text()
     failed = script(arguments[:-1], code=2)
     assert failed.startswith("error: table table2: cell results/cells/table2/")
     assert failed.count("\n") == 1

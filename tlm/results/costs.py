@@ -83,8 +83,8 @@ def costs(parts: Sequence[Part], root: Path = Path()) -> list[Cost]:
             if stage in part.folders:
                 folder = part.folders[stage]
                 counted = _counted(flops, stage)
-                measured = _measured(root / benchmark(stage, folder))
-                found.append(Cost(part.label, part.task, part.seed, stage, folder, *counted, *measured))
+                taken = measured(root / benchmark(stage, folder))
+                found.append(Cost(part.label, part.task, part.seed, stage, folder, *counted, *taken))
     return found
 
 
@@ -96,7 +96,7 @@ def _counted(flops: Any, stage: str) -> tuple[float | None, float | None, float 
     return record.get("paper"), record["matmul"]["total"], record["tokens"]["real"]
 
 
-def _measured(path: Path) -> tuple[float | None, float | None, float | None]:
+def measured(path: Path) -> tuple[float | None, float | None, float | None]:
     """Wall seconds, CPU seconds and peak memory in bytes of a benchmark file; None where it is missing or says NA."""
     if not path.is_file():
         return None, None, None

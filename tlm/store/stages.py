@@ -83,7 +83,9 @@ def place(job: Job) -> tuple[str, str | None]:
     if parts[0] == "runs" and len(parts) > 2:
         return ("train" if parts[-2] in ("stage1", "stage2") else "evaluate"), None
     if parts[0] == "results":
-        drawn = any(output.endswith(PICTURES) for output in job.outputs)
+        # A table's page is the same table: what is written as Markdown is a table, whatever stands beside it.
+        written = any(output.endswith(".md") for output in job.outputs)
+        drawn = not written and any(output.endswith(PICTURES) for output in job.outputs)
         return ("figures" if drawn else "tables"), None
     raise TlmError(
         f"rule {job.rule} writes {job.outputs[0]}, where no stage of dvc.yaml does: tlm/store/stages.py says which do"

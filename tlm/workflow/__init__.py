@@ -10,12 +10,19 @@ from tlm.workflow.claims import ClaimQuestions
 from tlm.workflow.data import DataQuestions
 from tlm.workflow.figures import FigureQuestions
 from tlm.workflow.page import PageQuestions
+from tlm.workflow.report import ReportQuestions
 from tlm.workflow.serving import ServingQuestions
 
 __all__ = ["Workflow", "as_json", "code"]
 
 
 class Workflow(
-    AuditQuestions, DataQuestions, FigureQuestions, PageQuestions, ServingQuestions, ClaimQuestions
+    AuditQuestions,
+    DataQuestions,
+    FigureQuestions,
+    PageQuestions,
+    ServingQuestions,
+    ClaimQuestions,
+    ReportQuestions,
 ):
     """The rules' questions, answered for one project."""

@@ -34,10 +34,21 @@ rule contamination:
     input:
         audits=ASK.contamination_inputs,
         script="scripts/contamination.py",
-        code=code("artifacts.py", "config/experiments.py", "results/contamination.py"),
+        code=code(
+            "artifacts.py",
+            "config/experiments.py",
+            "results/contamination.py",
+            "results/static.py",
+        ),
     output:
         csv="results/contamination.csv",
         markdown="results/contamination.md",
+        html=report(
+            "results/contamination.html",
+            caption="../report/contamination.rst",
+            category="Beyond the paper",
+            labels={"result": "Contamination: test texts in training data"},
+        ),
     log:
         "logs/contamination.log",
     benchmark:
@@ -49,4 +60,4 @@ rule contamination:
         spec=ASK.contamination_spec,
     shell:
         "python {input.script} --spec {params.spec:q}"
-        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+        " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"

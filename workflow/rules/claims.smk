@@ -19,11 +19,18 @@ rule claims:
             "results/evidence.py",
             "results/predictions.py",
             "results/reported.py",
+            "results/static.py",
             "results/verdicts.py",
         ),
     output:
         csv="results/claims{one}.csv",
         markdown="results/claims{one}.md",
+        html=report(
+            "results/claims{one}.html",
+            caption="../report/claims.rst",
+            category="Beyond the paper",
+            labels={"result": "The paper's claims"},
+        ),
     log:
         "logs/claims{one}.log",
     benchmark:
@@ -38,7 +45,7 @@ rule claims:
     shell:
         "python {input.script} --spec {params.spec:q} --made-from {input.made_from}"
         " --tasks {input.tasks} --corpora {input.corpora} --reported {input.reported}"
-        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+        " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"
 
 
 rule differences:
@@ -53,10 +60,17 @@ rule differences:
             "config/experiments.py",
             "results/differences.py",
             "results/predictions.py",
+            "results/static.py",
         ),
     output:
         csv="results/differences/{table}.csv",
         markdown="results/differences/{table}.md",
+        html=report(
+            "results/differences/{table}.html",
+            caption="../report/differences.rst",
+            category="Differences between rows",
+            labels=ASK.table_labels,
+        ),
     log:
         "logs/differences/{table}.log",
     benchmark:
@@ -68,4 +82,4 @@ rule differences:
         spec=ASK.differences_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --runs {input.runs}"
-        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+        " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"

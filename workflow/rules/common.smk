@@ -37,6 +37,10 @@ except WorkflowError:
 ASK = Workflow(PROJECT)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
 os.environ.update(ASK.environment)
+if ASK.reporting:
+    config["overview"] = (
+        ASK.overview
+    )  # captions see the configuration, and nothing else of ours
 arm_one_timer()
 
 # Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`). A prefix of
@@ -57,7 +61,7 @@ wildcard_constraints:
     variant=r"[\w.-]+",
     seed=r"\d+",
     k=r"\d+",
-    table=rf"(?!(?:{DESCRIBED}|{ASK.example_names}|{ASK.figure_names}|attention|claims|contamination)(?:/|\.csv|\.md))[\w.-]+",
+    table=rf"(?!(?:{DESCRIBED}|{ASK.example_names}|{ASK.figure_names}|attention|claims|contamination)(?:/|\.csv|\.md|\.html))[\w.-]+",
     described=DESCRIBED,
     examples=ASK.example_names,
     row=r"[\w.-]+",

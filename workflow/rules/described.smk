@@ -28,10 +28,21 @@ rule settings:
         rows=ASK.setting_rows,
         reported="config/reported.yaml",
         script="scripts/settings.py",
-        code=code("artifacts.py", "results/hyperparameters.py", "results/reported.py"),
+        code=code(
+            "artifacts.py",
+            "results/hyperparameters.py",
+            "results/reported.py",
+            "results/static.py",
+        ),
     output:
         csv="results/{described}.csv",
         markdown="results/{described}.md",
+        html=report(
+            "results/{described}.html",
+            caption="../report/described.rst",
+            category="Tables of the paper",
+            labels=ASK.described_labels,
+        ),
     log:
         "logs/settings/{described}.log",
     benchmark:
@@ -41,4 +52,4 @@ rule settings:
     threads: 1
     shell:
         "python {input.script} --name {wildcards.described} --cells {input.cells} --reported {input.reported}"
-        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+        " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"

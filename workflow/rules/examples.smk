@@ -30,10 +30,15 @@ rule example_table:
         cells=ASK.examples_cells,
         rows=ASK.examples_rows,
         script="scripts/example_table.py",
-        code=code("artifacts.py", "results/examples.py"),
+        code=code("artifacts.py", "results/examples.py", "results/static.py"),
     output:
         csv="results/{examples}.csv",
-        html="results/{examples}.html",
+        html=report(
+            "results/{examples}.html",
+            caption="../report/examples.rst",
+            category="Tables of the paper",
+            labels=ASK.examples_labels,
+        ),
     log:
         "logs/example_table/{examples}.log",
     benchmark:

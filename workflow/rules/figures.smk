@@ -45,10 +45,17 @@ rule attention_table:
             "evaluation/heads.py",
             "results/attention.py",
             "results/figures/style.py",
+            "results/static.py",
         ),
     output:
         csv="results/attention.csv",
         markdown="results/attention.md",
+        html=report(
+            "results/attention.html",
+            caption="../report/attention.rst",
+            category="Beyond the paper",
+            labels={"result": "Attention heads"},
+        ),
     log:
         "logs/attention_table.log",
     benchmark:
@@ -60,7 +67,7 @@ rule attention_table:
         spec=ASK.attention_table_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --made-from {input.made_from}"
-        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+        " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"
 
 
 rule figure:
@@ -85,7 +92,12 @@ rule figure:
         ),
     output:
         pdf="results/{figure}.pdf",
-        png="results/{figure}.png",
+        png=report(
+            "results/{figure}.png",
+            caption="../report/figure.rst",
+            category=ASK.figure_category,
+            labels=ASK.figure_labels,
+        ),
         csv="results/{figure}.csv",
     log:
         "logs/figure/{figure}.log",
@@ -98,6 +110,7 @@ rule figure:
     threads: 1
     params:
         spec=ASK.figure_spec,
+        kind=ASK.figure_kind,  # for the caption
     shell:
         "python {input.script} --spec {params.spec:q} --made-from {input.made_from} --reported {input.reported}"
         " --pdf {output.pdf} --png {output.png} --csv {output.csv} 2>&1 | tee {log}"

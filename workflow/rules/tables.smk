@@ -34,6 +34,12 @@ rule table:
     output:
         csv="results/{table}.csv",
         markdown="results/{table}.md",
+        html=report(
+            "results/{table}.html",
+            caption="../report/table.rst",
+            category=ASK.table_category,
+            labels=ASK.table_labels,
+        ),
     log:
         "logs/table/{table}.log",
     benchmark:
@@ -46,4 +52,4 @@ rule table:
     shell:
         "python {input.script} --spec {params.spec:q}"
         " --cells {input.cells} --reported {input.reported}"
-        " --csv {output.csv} --markdown {output.markdown} 2>&1 | tee {log}"
+        " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"

@@ -1,0 +1,119 @@
+"""What the report says before its tables and figures: what was built and how, what came out, how long it took.
+
+Place in the flow: the configuration, the records of the runs and the finished results → here → the first page of
+`snakemake --report` (workflow/report/workflow.rst). Everything is read from what was built; what is not there is not
+said.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import re
+from collections import Counter
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tlm import __version__
+from tlm.config.project import Project
+from tlm.progress import duration
+from tlm.results.costs import measured
+
+_TFIDF = "TF-IDF + logistic regression"
+_PACKAGES = ("snakemake", "numpy", "pyarrow", "scikit-learn")
+_MARKUP = re.compile(r"([\\*`_|])")
+
+
+def overview(project: Project, root: Path = Path()) -> dict[str, Any]:
+    """The words and numbers of the first page, ready for reStructuredText; `root` is the project's folder."""
+    scale = project.scale
+    return {
+        "scale": project.settings.scale,
+        "description": plain(scale.description),
+        "facts": [
+            (name, plain(value))
+            for name, value in (
+                ("tasks", ", ".join(scale.tasks)),
+                ("corpus", scale.corpus),
+                ("seeds", ", ".join(map(str, project.seeds))),
+                ("passages a query (K)", str(scale.k)),
+                ("rivals", ", ".join(project.variant(name).label or name for name in scale.baselines)),
+            )
+        ],
+        "findings": [plain(sentence) for sentence in findings(root)],
+        "settings": _yaml(project.settings.model_dump(mode="json", exclude_defaults=True)),
+        "scale_settings": _yaml(scale.model_dump(mode="json", exclude_defaults=True)),
+        "versions": [(name, plain(value)) for name, value in versions(project.settings.scale, root)],
+        "times": [tuple(map(plain, line)) for line in times(root)],
+    }
+
+
+def plain(text: str) -> str:
+    """`text` as reStructuredText that shows it as it is."""
+    return _MARKUP.sub(r"\\\1", text)
+
+
+def _yaml(values: dict[str, Any]) -> str:
+    """As a block of YAML, indented for a literal block."""
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=60)
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def findings(root: Path) -> Iterator[str]:
+    """Sentences on what came out: the verdicts on the paper's claims, and TLM against TF-IDF."""
+    ledger = root / "results/claims.csv"
+    if ledger.is_file():
+        with ledger.open(newline="", encoding="utf-8") as lines:
+            verdicts = Counter(row["verdict"] for row in csv.DictReader(lines) if row["task"] == "all")
+        told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common() if verdict)
+        if told:
+            yield f"The paper's claims at this scale: {told}."
+    for name in ("claims.md", "differences/table2.md"):
+        path = root / "results" / name
+        if path.is_file():
+            found = [
+                line.removeprefix("- ")
+                for line in path.read_text(encoding="utf-8").splitlines()
+                if re.match(rf"(- )?TLM\b.*{re.escape(_TFIDF)}", line)
+            ]
+            if found:
+                yield from found
+                return
+    if (root / "results/table2.csv").is_file():
+        yield "Whether TLM beats TF-IDF is told once results/differences/table2.csv is built."
+
+
+def versions(scale: str, root: Path) -> list[tuple[str, str]]:
+    """What the runs of `scale` say that they were made with, then what makes this report."""
+    found: Counter[str] = Counter()
+    for path in sorted(root.glob(f"runs/{scale}/*/*/*/stage[12]/record.json")):
+        made = json.loads(path.read_text(encoding="utf-8"))["environment"]
+        found[
+            f"torch {made['torch']}, transformers {made['transformers']}, {made['precision']} on {made['device']} "
+            f"({made['processor']}), {made['threads']} thread{'s' * (made['threads'] != 1)}"
+        ] += 1
+    trained = [(f"{count} stages trained with", told) for told, count in found.most_common()]
+    here = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return [*trained, ("report made with", f"tlm {__version__}, Python {platform.python_version()}, {here}")]
+
+
+def times(root: Path) -> list[tuple[str, str, str, str, str]]:
+    """Rule, jobs, their time together, the longest of them, and the most memory of one; from benchmarks/."""
+    lines = []
+    for rule in sorted({path.relative_to(root).parts[1] for path in root.glob("benchmarks/*/*.tsv")}):
+        jobs = [measured(path) for path in sorted(root.glob(f"benchmarks/{rule}/*.tsv"))]
+        seconds = [job[0] for job in jobs if job[0] is not None]
+        memory = [job[2] for job in jobs if job[2] is not None]
+        if seconds:
+            most = f"{max(memory) / 1e6:,.0f} MB" if memory else ""
+            lines.append((sum(seconds), rule, len(seconds), max(seconds), most))
+    lines.sort(reverse=True)
+    return [
+        (rule, str(jobs), duration(total), duration(longest), most)
+        for total, rule, jobs, longest, most in lines
+    ]
