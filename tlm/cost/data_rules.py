@@ -17,6 +17,7 @@ from tlm.cost.parts import START, TORCH_START, Part
 # Seconds for a byte of text.
 _CORPUS = 1 / 4.4e6
 _INDEX = 1 / 8e6
+_AUDIT = 1 / 70e6
 _DIGEST = 1 / 4e8  # of what is read where it lies
 _TOKENIZER = 1 / 3e6
 _TOKENS = 1 / 4.5e6
@@ -79,6 +80,17 @@ def selection(facts: Facts, job: Job) -> Part:
     """data/selections/<corpus>/<task>/<selection>/manifest.json."""
     chosen = Selection.from_name(job.parts[4], job.parts[2], job.parts[3])
     return _of_text(facts.selection_bytes(chosen), _task(chosen.owner), START, 0.0, _SELECTION_DISK)
+
+
+def audit(facts: Facts, job: Job) -> Part:
+    """data/audits/<task>/<body>/manifest.json: the body is `tasks/…`, `corpora/…` or `selections/…`."""
+    kind, *body = job.parts[3:-1]
+    if kind == "corpora":
+        return _of_text(facts.corpus_bytes(body[0]), _corpus(body[0]), START, _AUDIT, 0.0)
+    if kind == "selections":
+        chosen = Selection.from_name(body[2], body[0], body[1])
+        return _of_text(facts.selection_bytes(chosen), _task(chosen.owner), START, _AUDIT, 0.0)
+    return Part(seconds=START)
 
 
 def external_tokens(facts: Facts, job: Job) -> Part:

@@ -26,6 +26,7 @@ _DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
     "retrieve_share": data_rules.retrieve_share,
     "retrieve": data_rules.retrieve,
     "selection": data_rules.selection,
+    "audit": data_rules.audit,
     "tokenizer": data_rules.tokenizer,
     "internal_tokens": data_rules.internal_tokens,
     "external_tokens": data_rules.external_tokens,
