@@ -25,7 +25,10 @@ from tlm.artifacts import verify
 from tlm.errors import TlmError
 from tlm.store.restore import outs, restore
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (ROOT / ".git").exists(), reason="DVC needs a git checkout"),
+]
 
 PAGE = (ROOT / "docs/dvc.md").read_text()
 CELL = "results/cells/table2/tlm/toy.json"
