@@ -101,6 +101,11 @@ def jobs(text: str) -> Counter[str]:
     return found
 
 
+def planned(text: str) -> Counter[str]:
+    """The same of one dry run, which prints its table twice."""
+    return Counter({rule: count // 2 for rule, count in jobs(text).items()})
+
+
 def started(text: str) -> list[str]:
     """The stages that DVC has started."""
     return re.findall(r"^Running stage '(.*)':$", text, re.M)
@@ -325,9 +330,7 @@ def test_one_flipped_byte_in_any_artifact_is_found_and_named(story):
         (theirs / name).write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
     result = run("python scripts/restore.py", theirs)
     assert result.returncode == 2 and "Traceback" not in result.stderr
-    for name in (f"{OUT}/model/model.safetensors", f"{OUT}/timing.json", "results/figure1.png"):
-        assert name in result.stderr
-    assert CELL in do("git status --short", theirs)
+    assert all(name in result.stderr for name in flipped), result.stderr
     for name, data in kept.items():
         (theirs / name).write_bytes(data)
     restore((), theirs)
@@ -366,8 +369,8 @@ def test_one_cell_is_taken_up_without_the_others(story):
     assert not (small / "runs/smoke/toy/plm").exists() and not (small / "runs/smoke/shared").exists()
     assert "Nothing to be done" in do(f"snakemake -n {CELL} --cores 1", small)
     change(small / "params.yaml", "rho2: 100", "rho2: 50")
-    planned = do(f"snakemake -n {CELL} --cores 1", small)
-    assert jobs(planned) == {"stage1": 1, "stage2": 1, "evaluate": 1, "cell": 1}
+    text = do(f"snakemake -n {CELL} --cores 1", small)
+    assert planned(text) == {"stage1": 1, "stage2": 1, "evaluate": 1, "cell": 1}
 
 
 def test_with_snakemakes_own_checksum_limit_a_checkout_would_rerun(story):
@@ -382,5 +385,5 @@ def test_with_snakemakes_own_checksum_limit_a_checkout_would_rerun(story):
     nothing_to_do(theirs)
     profile.write_text(yaml.safe_dump({**settings, "max-checksum-file-size": 1}))
     text = do("snakemake -n results/table2.csv --cores 1", theirs)
-    assert jobs(text)["index"] == 1 and jobs(text)["tokenizer"] == 1
+    assert planned(text)["index"] == 1 and planned(text)["tokenizer"] == 1
     do("git checkout -- profiles", theirs)

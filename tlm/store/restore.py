@@ -45,12 +45,12 @@ def restore(targets: Sequence[str] = (), folder: Path = Path()) -> Found:
     said = load_yaml(folder / FILE)["vars"][1]["tlm"]
     asked = list(targets) or list(said["versioned"])
     locked = outs(folder)
-    _same_configuration(_dvc(["status", "--json"], folder))
-    wrong = [*_differing(folder, locked), *_modified(folder)]
-    if wrong:
+    status = _dvc(["status", "--json"], folder)
+    _same_configuration(status)
+    if wrong := differing(locked, status, folder):
         raise TlmError(
-            f"{'; '.join(dict.fromkeys(wrong))}. Nothing was restored; `dvc checkout --force <file or folder>` brings"
-            " the stored bytes back"
+            f"{', '.join(wrong)}: not the bytes that were stored. Nothing was restored; `dvc checkout --force <folder>`"
+            " brings an artifact or a picture back, `git checkout <file>` a table or a cell"
         )
     if missing := [target for target in asked if not (folder / target).exists()]:
         raise TlmError(
@@ -122,23 +122,34 @@ def _same_configuration(status: dict[str, Any]) -> None:
                     )
 
 
-def _differing(folder: Path, locked: Sequence[str]) -> list[str]:
-    """What the manifests of present artifacts say against their files."""
-    wrong = []
-    for out in locked:
-        path = folder / out
-        if not path.is_dir() or out.startswith("results/"):
-            continue
-        try:
-            verify(path)
-        except TlmError as error:
-            wrong.append(str(error).split("; ")[0])
-    return wrong
+def differing(locked: Sequence[str], status: dict[str, Any], folder: Path = Path()) -> list[str]:
+    """Every file that is not what its manifest or dvc.lock says. DVC looks at times first, manifests do not."""
+    found = [name for out in locked for name in _against_manifest(folder / out, folder)]
+    stored = _dvc(["data", "status", "--granular", "--json"], folder).get("uncommitted", {})
+    found += [path for path in stored.get("modified", []) if not path.endswith("/")]
+    lost = [path for path in stored.get("deleted", []) if not path.endswith("/")]
+    here = [Path(out) for out in locked if (folder / out).is_dir()]
+    found += [path for path in lost if any(Path(path).is_relative_to(out) for out in here)]
+    for changes in status.values():
+        for change in (each for each in changes if isinstance(each, dict)):
+            for path, how in change.get("changed outs", {}).items():
+                # Of what git keeps DVC knows the sum; of a folder, git names the file.
+                if how == "modified" and path.startswith("results/"):
+                    found += _git_changes(path, folder) or [path]
+    return list(dict.fromkeys(found))
 
 
-def _modified(folder: Path) -> list[str]:
-    """Files that are not what dvc.lock names; times and logs, which no manifest holds, and results among them."""
-    found = _dvc(["data", "status", "--granular", "--json"], folder).get("uncommitted", {})
-    return [
-        f"{path}: content differs from {LOCK}" for path in found.get("modified", []) if not path.endswith("/")
-    ]
+def _against_manifest(path: Path, folder: Path) -> list[str]:
+    """The first file of an artifact that is not what the manifest says."""
+    if not (path / MANIFEST).is_file():
+        return []
+    try:
+        verify(path)
+    except TlmError as error:
+        return [str(error).split(": ")[0].removeprefix(f"{folder}/")]
+    return []
+
+
+def _git_changes(path: str, folder: Path) -> list[str]:
+    command = ["git", "diff", "--name-only", "--relative", "HEAD", "--", path]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout.split()
