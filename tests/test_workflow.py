@@ -17,6 +17,7 @@ from pathlib import Path
 
 import documented
 import pytest
+from browser import PHONE
 from conftest import ROOT
 
 from tlm.artifacts import verify
@@ -423,3 +424,58 @@ def test_the_notebook_reads_a_build(copy):
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(copy)}}).execute()
     said = " ".join(str(each) for cell in notebook.cells for each in cell.get("outputs", ()))
     assert "TF-IDF + logistic regression" in said and "passages in data/selections/toy" in said
+
+
+REPORTED = ("figure1.png", "calibration.png", "costs.png", "table9.html", "differences/table2.html")
+
+
+def test_a_report_of_what_is_built_opens_with_every_result_and_no_error(copy, chromium, tmp_path):
+    result = snakemake(copy, *(f"results/{name}" for name in REPORTED))
+    assert result.returncode == 0, result.stdout + result.stderr
+    # Not all is built, no number of cores is given, and no network is there.
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--report",
+        "results/report.html",
+        "--config",
+        "scale=smoke",
+    ]
+    result = subprocess.run(command, cwd=copy, env=environment(copy), capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = chromium.open(copy / "results/report.html")
+    page.wait_for("document.querySelector('.prose h1')")
+    shown = page.evaluate("Object.values(results).map(each => [each.name, each.caption.length > 99])")
+    names = {Path(name).name for name in REPORTED} | {"table2.html"}
+    assert {name for name, _ in shown} == names and len(shown) == len(
+        names
+    ) + 1  # two of them are table2.html
+    assert all(captioned for _, captioned in shown)
+    words = page.text()
+    for word in (
+        "TLM at scale smoke",
+        "TF-IDF + logistic regression",
+        "torch",
+        "stage1",
+        "rho1: 3",
+        "Table 2: ",
+    ):
+        assert word in words
+    links = page.evaluate("[...document.querySelectorAll('.prose li a')].map(link => link.innerText)")
+    assert len(links) == len(shown)
+    for place, name in enumerate(links):
+        page.wait_for(f"document.querySelectorAll('.prose li a').length == {len(links)}")
+        page.evaluate(f"void document.querySelectorAll('.prose li a')[{place}].click()")
+        page.wait_for("document.querySelector('div.grow > div > img, iframe')")
+        page.wait_for("document.querySelector('nav').innerText.includes('DESCRIPTION')")
+        assert name in page.evaluate("document.querySelector('nav').innerText")
+        assert page.broken_images() == []
+        page.evaluate("void app.setView({navbarMode: 'menu', content: 'rulegraph'})")
+    page.evaluate("void app.setView({navbarMode: 'menu', content: 'stats'})")
+    page.wait_for("document.querySelector('#timeline canvas, #timeline svg')")
+    assert page.errors == []
+    assert page.requests == [(copy / "results/report.html").as_uri()]
+    for name in ("table2", "table9", "differences/table2"):
+        alone = chromium.open(copy / f"results/{name}.html", PHONE)
+        assert not alone.errors and not alone.too_wide() and len(alone.text()) > 100

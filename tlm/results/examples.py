@@ -23,6 +23,7 @@ from tlm.config.experiments import ExamplesSpec
 from tlm.config.retrieval import IndexSpec, RetrievalSpec
 from tlm.errors import TlmError
 from tlm.results.rendering import csv_text
+from tlm.results.static import page
 from tlm.retrieval.analyser import analyse_with
 from tlm.retrieval.queries import query_texts, training_texts
 
@@ -188,21 +189,22 @@ def _bracketed(segments: Sequence[Sequence[Any]]) -> str:
 
 def as_page(spec: ExamplesSpec, cells: Sequence[Mapping[str, Any]]) -> str:
     """A page that needs nothing else; every text is escaped."""
-    blocks = []
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in (*_RULE, *spec.notes))
+    blocks = [f"<h1>{html.escape(spec.title)}</h1>", f"<ul>{notes}</ul>"]
     for cell in cells:
         blocks.append(f"<h2>{html.escape(cell['task'])}</h2>")
         for example in cell["examples"]:
             hits = "".join(
-                f"<li><p>{_html(passage['text'])}</p><p class=from>rank {passage['rank']}, "
-                f"{html.escape(passage['source'])}, passage {passage['passage_id']}, BM25 {passage['score']:g}</p></li>"
+                f"<li><p>{_html(passage['text'])}</p><p class=soft>rank {passage['rank']}, "
+                f"{html.escape(passage['source'])}, passage {passage['passage_id']}, BM25 {passage['score']:.1f}"
+                "</p></li>"
                 for passage in example["passages"]
             )
             blocks.append(
-                f"<section><div><p>{_html(example['query'])}</p><p class=from>training text {example['row_id']}, "
-                f"quantile {example['quantile']:g}</p></div><ol>{hits}</ol></section>"
+                f"<section><div class=query><p>{_html(example['query'])}</p><p class=soft>training text "
+                f"{example['row_id']}, quantile {example['quantile']:.2f}</p></div><ol>{hits}</ol></section>"
             )
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in (*_RULE, *spec.notes))
-    return _PAGE.format(title=html.escape(spec.title), notes=notes, body="\n".join(blocks))
+    return page(spec.title, "\n".join(blocks), _STYLE)
 
 
 def _html(segments: Sequence[Sequence[Any]]) -> str:
@@ -212,27 +214,30 @@ def _html(segments: Sequence[Sequence[Any]]) -> str:
 
 
 _RULE = (
-    "On the left a training text, which is the query; on the right its best passages by BM25.",
+    "First a training text, which is the query, then its best passages by BM25.",
     "Chosen by rule: of a task's training texts, ordered by the score of their best passage, those at evenly spaced "
     "quantiles.",
     "Marked: terms that text and passage share as the index sees them, but for common English words. Of long texts the "
     "stretch with the most of them is shown.",
 )
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 Georgia, serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-h1, h2, .from, ul {{ font-family: system-ui, sans-serif; }}
-section {{ display: grid; grid-template-columns: 2fr 3fr; gap: 2rem; border-top: 1px solid #bbb; padding: .5rem 0; }}
-mark {{ background: none; color: #0a4b9c; font-style: italic; font-weight: bold; }}
-.from, ul {{ color: #555; font-size: 13px; }}
-@media (max-width: 45rem) {{ section {{ grid-template-columns: 1fr; }} }}
-</style>
-<h1>{title}</h1>
-{body}
-<ul>{notes}</ul>
-</html>
+_STYLE = """
+body { max-width: 68rem; }
+h2 { border-bottom: 1.5px solid var(--ink); padding-bottom: .2rem; }
+section { display: grid; grid-template-columns: 2fr 3fr; gap: 0 2.2rem; padding: .7rem 0; }
+section { border-bottom: 1px solid #ddd; }
+section p { font-family: Georgia, "Noto Serif", serif; margin: 0 0 .2rem; }
+section .soft { font-family: system-ui, sans-serif; margin-bottom: .8rem; }
+.query { border-left: 3px solid var(--line); padding-left: .9rem; align-self: start; }
+section ol { margin: 0; padding-left: 1.3rem; }
+section ol li { color: inherit; font-size: inherit; }
+mark { background: none; color: var(--accent); font-weight: 700; }
+@media (max-width: 45rem) {
+  section { grid-template-columns: minmax(0, 1fr); }
+  section ol { margin-top: .6rem; }
+}
+@media print {
+  @page { size: A4 portrait; margin: 15mm; }
+  section, section ol li { break-inside: avoid; }
+  mark { text-decoration: underline; color: inherit; }
+}
 """
