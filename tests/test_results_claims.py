@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +56,7 @@ def estimate(value, spread=0.5, seeds=(0.1, -0.1)):
         ("at-least", estimate(0, spread=0.2), SUPPORTED, "worse by at most 1"),
         ("at-least", estimate(-0.5, spread=0.1), SUPPORTED, "worse by at most 1"),
         ("at-least", estimate(-3), NOT_SUPPORTED, "the other way"),
-        ("at-least", estimate(-0.5), NOT_ENOUGH, "exceeds"),
+        ("at-least", estimate(-0.5), NOT_ENOUGH, "not ruled out"),
         ("at-most", estimate(0.5, spread=0.1), SUPPORTED, "worse by at most 1"),
         ("at-most", estimate(3), NOT_SUPPORTED, "the other way"),
     ],
@@ -320,10 +321,13 @@ def test_the_page_says_where_tlm_does_not_beat_tfidf(material):
 
 def test_the_sentence_names_every_task():
     told = [("a", estimate(3)), ("b", estimate(-3)), ("c", estimate(0)), ("d", estimate(0.2))]
-    assert tfidf_sentence("TLM", told) == (
-        "TLM beats TF-IDF + logistic regression on a (+3.0 [2.0, 4.0]); it falls behind it on b (−3.0 [−4.0, −2.0]);"
-        " it cannot be told from it on c (+0.0 [−1.0, 1.0]) and d (+0.2 [−0.8, 1.2])."
+    said = tfidf_sentence("TLM", told)
+    assert re.sub(r" \(.*?\)", "", said) == (
+        "TLM beats TF-IDF + logistic regression on a; it falls behind it on b; it cannot be told from it on c and d."
     )
+    assert re.search(r"on b \(−3\.00 \[−\d\.\d\d, −\d\.\d\d\]\)", said)
+    # A difference that the seeds do not share is none that can be told.
+    assert "cannot be told from it on e" in tfidf_sentence("TLM", [("e", estimate(3, seeds=(5, -5)))])
 
 
 def test_a_figure_of_sensitivity_fills_what_differs_from_the_own_run(tmp_path):

@@ -78,6 +78,11 @@ class Estimate:
         return Interval(self.value - math.hypot(below, half), self.value + math.hypot(above, half))
 
     @property
+    def widest(self) -> Interval:
+        """The interval to conclude from: over items and seeds, or over items alone where there is one seed."""
+        return self.over_seeds or self.interval
+
+    @property
     def seed_sd(self) -> float | None:
         """Sample standard deviation over training seeds; None for fewer than two."""
         return mean_sd(self.by_seed)[1] if self.by_seed else None

@@ -19,7 +19,8 @@ NOTES = (
     "An effect is a sum of rows of a table, positive if the claim holds (negative for claims of less or fewer). Points "
     "of the task's metric, or heads.",
     "Brackets after an effect: 95 % percentile interval of a paired bootstrap over items, all runs in the same "
-    "resamples, given the trained models. `with seeds`: the same, widened by the spread over training seeds.",
+    "resamples, given the trained models. `with seeds`: the same, widened by the spread over training seeds; the table "
+    "at the top and the sentence on TF-IDF show that.",
     "Supported: the interval with seeds lies on the claim's side. Not supported: it lies on the other side, or within "
     "the margin that makes no practical difference. Else: not enough data. docs/claims.md has the whole rule.",
     "No correction for the number of claims or tasks: of twenty true zeros one is expected to exclude 0.",
@@ -29,7 +30,7 @@ NOTES = (
 def as_markdown(ledger: Ledger, lines: Sequence[Line]) -> str:
     """The whole page."""
     overall = [line for line in lines if line.task == ALL]
-    summary = [["claim", "the paper's effect", "ours", "verdict"], ["---", "---:", "---:", "---"]]
+    summary = [["claim", "the paper's effect", "ours, with seeds", "verdict"], ["---", "---:", "---:", "---"]]
     summary += [
         [line.claim.claim, line.paper.short, signed(line.effect) if line.effect else "", line.verdict or ""]
         for line in overall
@@ -81,9 +82,9 @@ def _row(line: Line) -> list[str]:
     wide = line.effect.over_seeds
     return [
         "all tasks" if line.task == ALL else line.task,
-        signed(line.effect),
-        f"[{wide.low:.1f}, {wide.high:.1f}]".replace("-", "−") if wide else "",
-        " ".join(f"{value:+.1f}" for value in line.effect.by_seed).replace("-", "−"),
+        signed(line.effect, line.effect.interval),
+        f"[{wide.low:.2f}, {wide.high:.2f}]".replace("-", "−") if wide else "",
+        " ".join(f"{value:+.2f}" for value in line.effect.by_seed).replace("-", "−"),
         str(line.items or ""),
         line.verdict or "",
         line.reason,

@@ -16,7 +16,7 @@ from tlm.config.experiments import Column
 from tlm.errors import TlmError
 from tlm.results.predictions import EvaluatedRun, Key, estimates, mean
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
-from tlm.statistics import Estimate, combine
+from tlm.statistics import Estimate, Interval, combine
 
 HEADER = (
     "row",
@@ -27,6 +27,8 @@ HEADER = (
     "effect",
     "low",
     "high",
+    "low_seeds",
+    "high_seeds",
     "by_seed",
     "seed_sd",
     "items",
@@ -34,8 +36,8 @@ HEADER = (
 TFIDF = "TF-IDF + logistic regression"
 NOTES = (
     "Points, the first row's (TF-IDF's) score taken off. Brackets: 95 % intervals of a paired bootstrap over the "
-    "items, all rows and seeds in the same resamples; they do not cover the choice of the training seed, which "
-    "`by_seed` shows in the CSV.",
+    "items, all rows and seeds in the same resamples, widened by the spread over training seeds. The CSV has both "
+    "steps.",
     "Bold: the interval excludes 0. No correction for the number of comparisons.",
 )
 
@@ -99,21 +101,21 @@ def _run(runs: Mapping[Key, EvaluatedRun], key: Key) -> EvaluatedRun:
     return runs[key]
 
 
-def signed(effect: Estimate) -> str:
-    """`+1.2 [0.3, 2.1]`."""
-    interval = effect.interval
-    return f"{effect.value:+.1f} [{interval.low:.1f}, {interval.high:.1f}]".replace("-", "−")
+def signed(effect: Estimate, interval: Interval | None = None) -> str:
+    """`+1.20 [0.31, 2.08]`, with the interval over items and seeds if no other is given."""
+    interval = interval or effect.widest
+    return f"{effect.value:+.2f} [{interval.low:.2f}, {interval.high:.2f}]".replace("-", "−")
 
 
 def tfidf_sentence(name: str, against: Iterable[tuple[str, Estimate]]) -> str:
     """What to say of `name` (such as TLM) against TF-IDF, given its difference on each task.
 
-    It beats TF-IDF on a task if the interval of the difference is above 0, and is beaten if it is below.
+    It beats TF-IDF on a task if the interval over items and seeds is above 0, and falls behind if it is below.
     """
     told = list(against)
-    better = [f"{task} ({signed(effect)})" for task, effect in told if effect.interval.low > 0]
-    worse = [f"{task} ({signed(effect)})" for task, effect in told if effect.interval.high < 0]
-    unclear = [f"{task} ({signed(effect)})" for task, effect in told if 0 in effect.interval]
+    better = [f"{task} ({signed(effect)})" for task, effect in told if effect.widest.low > 0]
+    worse = [f"{task} ({signed(effect)})" for task, effect in told if effect.widest.high < 0]
+    unclear = [f"{task} ({signed(effect)})" for task, effect in told if 0 in effect.widest]
     rest = [
         f"it falls behind it on {_listed(worse)}" if worse else "",
         f"it cannot be told from it on {_listed(unclear)}" if unclear else "",
@@ -150,7 +152,7 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
     """The differences as CSV, and as Markdown to read."""
     records: list[tuple[Any, ...]] = []
     for line in lines:
-        interval, sd = line.effect.interval, line.effect.seed_sd
+        interval, wide, sd = line.effect.interval, line.effect.over_seeds, line.effect.seed_sd
         records.append(
             (
                 line.row.id,
@@ -159,6 +161,7 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
                 line.column.id,
                 line.column.split or "",
                 *(f"{value:.4f}" for value in (line.effect.value, interval.low, interval.high)),
+                *((f"{wide.low:.4f}", f"{wide.high:.4f}") if wide else (None, None)),
                 " ".join(f"{value:+.4f}" for value in line.effect.by_seed),
                 None if sd is None else f"{sd:.4f}",
                 line.items,
@@ -182,4 +185,4 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
 
 
 def _shown(effect: Estimate) -> str:
-    return signed(effect) if 0 in effect.interval else f"**{signed(effect)}**"
+    return signed(effect) if 0 in effect.widest else f"**{signed(effect)}**"

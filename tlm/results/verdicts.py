@@ -52,4 +52,4 @@ def _of_interval(strict: bool, margin: float, interval: Interval) -> tuple[Verdi
         return NOT_SUPPORTED, "the interval excludes 0, the other way"
     if strict and -margin <= interval.low and interval.high <= margin:
         return NOT_SUPPORTED, f"practically equal: within ±{margin:g}"
-    return NOT_ENOUGH, "the interval holds 0" if strict else f"the interval holds 0 and exceeds ±{margin:g}"
+    return NOT_ENOUGH, "the interval holds 0" if strict else f"worse by more than {margin:g} is not ruled out"

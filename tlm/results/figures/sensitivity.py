@@ -2,7 +2,8 @@
 
 Place in the flow: evaluations → figure. A column is a sweep, a row a task, as the tables have them. Bars are 95 %
 intervals over items, crosses the training seeds. Bars of two points may overlap although the points differ, since both
-were scored on the same items: so a point is filled where its paired difference from the scale's own run excludes 0.
+were scored on the same items: so a point is filled where its paired difference from the scale's own run excludes 0,
+over items and seeds.
 Beyond the paper.
 """
 
@@ -37,6 +38,8 @@ HEADER = (
     "difference",
     "difference_low",
     "difference_high",
+    "difference_low_seeds",
+    "difference_high_seeds",
 )
 NAMES = {
     "k": "K, passages per query",
@@ -149,7 +152,7 @@ def _draw_panel(axes: Axes, points: list[Point]) -> None:
 
 
 def _differs(point: Point) -> bool:
-    return point.difference is not None and 0 not in point.difference.interval
+    return point.difference is not None and 0 not in point.difference.widest
 
 
 def _key() -> list[Line2D]:
@@ -176,10 +179,10 @@ def _key() -> list[Line2D]:
 
 def _record(name: str, column: Column, point: Point) -> tuple[Any, ...]:
     interval = point.score.interval
-    ends: tuple[float | None, ...] = (None, None, None)
+    ends: tuple[float | None, ...] = (None, None, None, None, None)
     if point.difference is not None and not point.is_own:
-        around = point.difference.interval
-        ends = (point.difference.value, around.low, around.high)
+        around, wide = point.difference.interval, point.difference.widest
+        ends = (point.difference.value, around.low, around.high, wide.low, wide.high)
     return (
         name,
         point.label.replace("\n", " "),
