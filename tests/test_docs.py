@@ -169,7 +169,7 @@ def plans() -> dict[tuple[str, ...], set[str]]:
             except SystemExit:  # told by the test above
                 continue
             aside = args.lint or args.unlock or args.touch or args.rulegraph or args.report
-            if not aside and not [target for target in args.targets if target.startswith("results/tasks/")]:
+            if not aside:
                 found[tuple(args.config or ())] |= set(args.targets) or {"all"}
     return found
 
@@ -180,6 +180,13 @@ def project(tmp_path_factory):
     for task in OWN_FILES:
         (folder / "my-data" / task).mkdir(parents=True)
         (folder / "my-data" / task / "train.csv").write_text("text,label\n")
+    (folder / "config/own").mkdir(exist_ok=True)
+    for command in COMMANDS:  # what `tlm new` would have written before a plan
+        if command.words[:2] == ("tlm", "new") and len(command.words) > 2:
+            own = folder / f"config/own/{command.words[2]}.yaml"
+            own.write_text(
+                "task: {files: examples/toy-task.csv}\ncorpus: {files: examples/toy-corpus.jsonl}\n"
+            )
     return folder
 
 
