@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tlm.config.figures import Drawing, PerformanceFigure
@@ -139,7 +140,11 @@ def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
     names = list(dict.fromkeys(point.series for point in points))
     order = sorted(range(len(labels)), key=lambda place: names.index(labels[place].removesuffix(_LEVEL)))
     axes.legend(
-        [handles[place] for place in order],
+        # The line and its marker: bars of a sample would reach into the next one's.
+        [
+            handles[place][0] if isinstance(handles[place], ErrorbarContainer) else handles[place]
+            for place in order
+        ],
         [labels[place] for place in order],
         loc="upper center",
         bbox_to_anchor=(0.5, -0.22),
