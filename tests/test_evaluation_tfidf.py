@@ -12,7 +12,7 @@ from tlm.artifacts import read_manifest, verify, write_manifest
 from tlm.config.baseline import TfidfSpec
 from tlm.errors import TlmError
 from tlm.evaluation.record import RunName, Task, as_predictions, read_rows, split_metrics
-from tlm.evaluation.tfidf import evaluate_tfidf
+from tlm.evaluation.tfidf import evaluate_tfidf, unspaced
 
 WORDS = {"red": "apple cherry rose blood", "green": "grass leaf lime frog", "blue": "sky sea ink whale"}
 
@@ -169,3 +169,8 @@ def test_outputs_become_labels_and_probabilities():
     found = as_predictions(TASK, outputs)
     assert found.labels == ["b", "a"]
     np.testing.assert_allclose(found.probabilities, [[0.25, 0.75, 0], [1, 0, 0]], atol=1e-12)
+
+
+def test_writing_without_spaces_is_told():
+    assert unspaced(["猫坐在垫子上，它不太高兴。"]) and unspaced(["แมวนั่งอยู่บนเสื่อ"])
+    assert not unspaced(["The cat 猫 sat on the mat."]) and not unspaced([""])

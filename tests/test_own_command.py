@@ -13,11 +13,13 @@ from conftest import ROOT
 
 from tlm.config import rows, runs
 from tlm.config.base import load_yaml
+from tlm.corpus.build import build_corpus
 from tlm.cost.jobs import read_project
 from tlm.errors import TlmError
 from tlm.own import command
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
+from tlm.training.tokenizer import build_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +234,42 @@ def test_text_files_without_blank_lines_are_read_by_lines(project, capsys):
     (project / "heap.txt").write_text("\n".join(lines) + "\n")
     new("--task", "rows.csv", corpus=("heap.txt",))
     assert load_yaml(project / "config/own/mine.yaml")["corpus"]["unit"] == "line"
+
+
+def test_writing_without_spaces_gets_characters_all_the_way(project, capsys):
+    topics = {"吃": "米饭面条豆腐白菜鸡蛋苹果", "住": "房子窗户门床桌子椅子灯"}
+    texts = [
+        (
+            label,
+            "".join(words[(n * 5 + i * 7) % len(words)] for i in range(12)) + "，我们今天在这里看见了它们。",
+        )
+        for n in range(60)
+        for label, words in topics.items()
+    ]
+    pd.DataFrame({"text": [text for _, text in texts], "label": [label for label, _ in texts]}).to_csv(
+        "zh.csv"
+    )
+    (project / "zh.txt").write_text(
+        "\n\n".join("".join(text for _, text in texts[n : n + 9]) for n in range(100))
+    )
+    new("--task", "zh.csv", corpus=("zh.txt",))
+    said = capsys.readouterr().out
+    assert "zh (Han script, a guess)" in said and "note: 0" not in said
+    loaded = read_project([])
+    written = loaded.own["mine"]
+    assert written.corpus.spaces is False and written.training.tokenizer["pretrained"].startswith(
+        "config/own/mine."
+    )
+    for source in ("mine", "mine-corpus"):
+        fetch_source(source, loaded.data.sources[source], project / source, project / "cache", {})
+    counts = build_corpus(
+        "mine",
+        loaded.data.corpora["mine"],
+        {"mine-corpus": project / "mine-corpus"},
+        project / "c",
+        workers=1,
+    ).counts
+    assert counts["passages"] == pytest.approx(int(re.search(r"(\d+) passages", said)[1]), rel=0.2)
+    lengths = [len(text) for text in pd.read_parquet(project / "c/part-00000.parquet").text]
+    assert max(lengths) <= 120 and min(lengths) >= 40
+    build_tokenizer(None, project / "t", loaded.own_scales["mine"].tokenizer)

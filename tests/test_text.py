@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlm.text import clean, paragraphs, passages, sentences
+from tlm.text import clean, paragraphs, passages, sentences, unspaced_passages
 
 TEXTS = st.text(
     st.one_of(
@@ -86,3 +86,15 @@ def test_paragraphs_lose_no_word(text):
 
 def test_paragraphs_by_example():
     assert paragraphs("a\nb\n \n\nc\r\n\r\n d ") == ["a b", "c", "d"]
+
+
+@given(st.lists(st.text("猫坐在。！？」 ，a", min_size=1, max_size=80), max_size=6), st.integers(2, 20))
+def test_unspaced_passages_keep_every_character_and_their_sizes(paragraphs, minimum):
+    cut = unspaced_passages([clean(each) for each in paragraphs], minimum, 2 * minimum)
+    assert "".join(cut).replace(" ", "") == "".join(paragraphs).replace(" ", "")
+    assert all(0 < len(passage) <= 2 * minimum for passage in cut)
+
+
+def test_unspaced_passages_end_where_sentences_do():
+    text = "他说：「你好！」然后走了。今天天气很好。我们去公园。"
+    assert unspaced_passages([text], 5, 14) == ["他说：「你好！」然后走了。", "今天天气很好。我们去公园。"]

@@ -73,8 +73,32 @@ def passages(units: Sequence[str], minimum: int, maximum: int) -> list[str]:
     pieces: list[str] = []
     for unit in units:
         pieces += _cut(unit, maximum)
-    sizes = [piece.count(" ") + 1 for piece in pieces]
-    groups: list[list[int]] = []  # indices of pieces
+    groups = _grouped([piece.count(" ") + 1 for piece in pieces], minimum, maximum)
+    return [" ".join(pieces[index] for index in group) for group in groups]
+
+
+# Where writing without spaces may be cut: after a stop and what closes behind it, and at the spaces that it has.
+_UNSPACED_END = re.compile(r"(?<=[。！？!?…])[」』”’）)]*|\s+")
+
+
+def unspaced_passages(paragraphs: Sequence[str], minimum: int, maximum: int) -> list[str]:
+    """The same for writing without spaces between words, where a character counts as a word."""
+    pieces: list[str] = []
+    for paragraph in paragraphs:
+        ends = [match.end() for match in _UNSPACED_END.finditer(paragraph) if match.end()]
+        bounds = [*dict.fromkeys([0, *ends, len(paragraph)])]
+        for low, high in pairwise(bounds):
+            parts = -(-(high - low) // maximum)
+            cuts = [low + (high - low) * part // parts for part in range(parts + 1)]
+            pieces += [paragraph[start:end] for start, end in pairwise(cuts)]
+    groups = _grouped([len(piece) for piece in pieces], minimum, maximum)
+    joined = ("".join(pieces[index] for index in group).strip() for group in groups)
+    return [passage for passage in joined if passage]
+
+
+def _grouped(sizes: Sequence[int], minimum: int, maximum: int) -> list[list[int]]:
+    """Consecutive pieces in groups of at most `maximum`, by their indices; a short last group is filled up."""
+    groups: list[list[int]] = []
     words = 0
     for index, size in enumerate(sizes):
         if not groups or words + size > maximum:
@@ -84,7 +108,7 @@ def passages(units: Sequence[str], minimum: int, maximum: int) -> list[str]:
         words += size
     if len(groups) > 1 and words < minimum:
         groups[-2:] = _rebalanced(groups[-2] + groups[-1], sizes)
-    return [" ".join(pieces[index] for index in group) for group in groups]
+    return groups
 
 
 def _cut(unit: str, maximum: int) -> list[str]:

@@ -201,6 +201,8 @@ class CorpusSpec(Strict):
     """Instead of `parts`."""
     min_words: PositiveInt = 40
     max_words: PositiveInt = 120
+    spaces: bool = Field(True, exclude_if=lambda value: bool(value))
+    """Off for writing without spaces between words: a character then counts as a word."""
     description: str = ""
 
     @property

@@ -147,6 +147,8 @@ class OwnCorpus(Strict):
     """Of a passage, unless its document is shorter."""
     max_words: PositiveInt = 120
     """Of a passage: as many as `stage1.external_length` tokens hold, about three words in four tokens."""
+    spaces: bool = True
+    """Off for writing without spaces between words (Chinese, Japanese, Thai): a character then counts as a word."""
 
     @field_validator("files")
     @classmethod
@@ -172,7 +174,8 @@ class OwnCorpus(Strict):
             {"source": source, "name": path, "parser": {**self.parser, "files": f"{number}/**"}}
             for number, path in enumerate(self.paths)
         ]
-        return {"parts": parts, "min_words": self.min_words, "max_words": self.max_words}
+        sizes = self.model_dump(include={"min_words", "max_words", "spaces"})
+        return {"parts": parts, **sizes}
 
 
 class OwnTraining(Strict):

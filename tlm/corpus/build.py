@@ -32,7 +32,7 @@ from tlm.corpus.seen import Seen
 from tlm.errors import TlmError
 from tlm.progress import Progress
 from tlm.sources.formats import Input
-from tlm.text import passages, sentences
+from tlm.text import passages, sentences, unspaced_passages
 
 SHARD_PASSAGES = 65_536  # about 40 MB of text
 _BATCH = 4_096
@@ -47,6 +47,7 @@ class _Unit:
     files: Sequence[Input]
     minimum: int
     maximum: int
+    spaces: bool
     output: Path
 
     @property
@@ -119,7 +120,7 @@ def build_corpus(
 def _plan(spec: CorpusSpec, source_dirs: Mapping[str, Path], staging: Path) -> list[_Unit]:
     grouped = [(part, files) for part in spec.parts for files in units(part, source_dirs[part.source])]
     return [
-        _Unit(part, files, spec.min_words, spec.max_words, staging / f".unit-{number:06d}.arrow")
+        _Unit(part, files, spec.min_words, spec.max_words, spec.spaces, staging / f".unit-{number:06d}.arrow")
         for number, (part, files) in enumerate(grouped)
     ]
 
@@ -167,13 +168,20 @@ def _cut(unit: _Unit) -> tuple[int, Counter[str]]:
         for document in documents(unit.part, unit.files, left_out):
             count += 1
             progress.add()
-            cut = [sentence for paragraph in document for sentence in sentences(paragraph)]
-            batch += passages(cut, unit.minimum, unit.maximum)
+            batch += cut(document, unit.minimum, unit.maximum, spaces=unit.spaces)
             if len(batch) >= _BATCH:
                 out.write_batch(pa.record_batch([pa.array(batch, pa.string())], schema=schema))
                 batch.clear()
         out.write_batch(pa.record_batch([pa.array(batch, pa.string())], schema=schema))
     return count, left_out
+
+
+def cut(document: Sequence[str], minimum: int, maximum: int, *, spaces: bool) -> list[str]:
+    """The passages of a document, which is a list of paragraphs; sizes in words, or in characters without `spaces`."""
+    if not spaces:
+        return unspaced_passages(document, minimum, maximum)
+    whole = [sentence for paragraph in document for sentence in sentences(paragraph)]
+    return passages(whole, minimum, maximum)
 
 
 def _read(path: Path) -> Iterator[list[str]]:

@@ -7,8 +7,10 @@ strength of regularization is chosen on dev alone; test is read once, after that
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,17 @@ def evaluate_tfidf(
         return _evaluate(run, task, task_dir, destination, spec)
 
 
+_UNSPACED = re.compile(
+    "[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\U00020000-\U0003ffff]"
+)  # Han, kana, Thai, Lao, Myanmar, Khmer
+
+
+def unspaced(texts: Sequence[str]) -> bool:
+    """Whether texts are in writing without spaces between words: characters are then the features, not words."""
+    sample = "".join(texts[:1000])
+    return len(_UNSPACED.findall(sample)) > 0.3 * len(sample)
+
+
 def _evaluate(run: RunName, task: Task, task_dir: Path, destination: Path, spec: TfidfSpec) -> Manifest:
     start = time.monotonic()
     train, dev = read_rows(task_dir, "train"), read_rows(task_dir, "dev")
@@ -59,7 +72,11 @@ def _evaluate(run: RunName, task: Task, task_dir: Path, destination: Path, spec:
             f"{task_dir}: all training rows have the label {train.labels[0]!r}; nothing to tell apart"
         )
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, spec.ngrams), sublinear_tf=True, min_df=spec.min_documents, dtype=np.float64
+        analyzer="char" if unspaced(_texts(train)) else "word",
+        ngram_range=(1, spec.ngrams),
+        sublinear_tf=True,
+        min_df=spec.min_documents,
+        dtype=np.float64,
     )
     try:
         train_features = vectorizer.fit_transform(_texts(train))

@@ -5,7 +5,7 @@ Place in the flow: between `tlm new`'s arguments and the file that it writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tlm.config.base import merge, parse
-from tlm.config.own import OwnCorpus, OwnSpec, own_scale
+from tlm.config.own import OwnCorpus, OwnSpec, own_file, own_scale
 from tlm.config.project import Project
 from tlm.cost.command import measuring
 from tlm.cost.estimate import Estimate
@@ -24,7 +24,9 @@ from tlm.cost.training_rules import RateOf
 from tlm.own.defaults import Choice, Data, choose
 from tlm.own.findings import CorpusFound, TaskFound, check_apart, read_corpus, read_task, resolved, unit_of
 from tlm.own.outlook import Foreseen, Lengths, measure_lengths, outlook
+from tlm.own.tokenizer import build_characters
 
+_UNSPACED = 0.3  # share of letters of writing without spaces above which a text is such
 _MARKS = 0.08  # share of letters with accents or vowel signs above which taking them away takes meaning away
 
 
@@ -38,6 +40,8 @@ class Chosen:
     lengths: Lengths
     choice: Choice
     estimate: Estimate
+    vocabulary: Path | None
+    """Where the vocabulary of characters lies, if there is one."""
     seconds: float
     """Until everything is built."""
     granted: float
@@ -47,24 +51,40 @@ class Chosen:
 
 
 def prepare(
-    name: str, spec: OwnSpec, granted: float, cores: int, gflops: float | None, folder: Path
+    name: str,
+    spec: OwnSpec,
+    granted: float,
+    cores: int,
+    gflops: float | None,
+    folder: Path,
+    scratch: Path,
+    characters: bool | None = None,
 ) -> Chosen:
     """Read the data of `spec` and complete it for `granted` seconds on `cores`.
 
-    Raises TlmError for every fault of the data.
+    `characters`: whether its writing has no spaces; None guesses. Its vocabulary is then put in `scratch`. Raises
+    TlmError for every fault of the data.
     """
     check_apart(spec)
     task = read_task(name, spec)
     corpus = None
+    unspaced = task.writing.unspaced > _UNSPACED if characters is None else characters
+    if unspaced and isinstance(spec.corpus, OwnCorpus):
+        spec = spec.model_copy(update={"corpus": OwnCorpus(**{**spec.corpus.model_dump(), "spaces": False})})
     if isinstance(spec.corpus, OwnCorpus):
         unit = unit_of(resolved(spec.corpus.paths, "corpus"))
         if unit is not None:
             spec = spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"unit": unit})})
         assert isinstance(spec.corpus, OwnCorpus)
         corpus = read_corpus(spec.corpus)
+    vocabulary = None
+    if unspaced and not spec.training.tokenizer.get("pretrained"):
+        texts = [*(corpus.sample if corpus is not None else ()), *task.texts]
+        vocabulary = build_characters(texts, scratch, name, 8192)
+        spec = _with_tokenizer(spec, {"pretrained": str(vocabulary)})
     spec = _with_language(spec, task)
     project = read_project([], folder, {name: spec})
-    sample = corpus.sample if corpus is not None else task.texts
+    sample: Sequence[str] = corpus.sample if corpus is not None else task.texts
     lengths = measure_lengths(task, sample, project.own_scales[name].tokenizer)
     rates: dict[str, Rate] = {}
     rate_of = _rate_of(Facts(project), gflops, rates)
@@ -78,7 +98,13 @@ def prepare(
 
     said = spec.training.model_dump(exclude_unset=True)
     choice = choose(_data(project, spec, corpus, lengths), granted, clock, said)
-    whole = {**spec.model_dump(exclude_unset=True), "training": choice.training}
+    training = choice.training
+    if vocabulary is not None:
+        training = {
+            **training,
+            "tokenizer": {"pretrained": (own_file(folder, name).parent / vocabulary.name).as_posix()},
+        }
+    whole = {**spec.model_dump(exclude_unset=True), "training": training}
     return Chosen(
         spec=parse(OwnSpec, whole, name),
         task=task,
@@ -86,11 +112,18 @@ def prepare(
         lengths=lengths,
         choice=choice,
         estimate=foreseen(choice.training),
+        vocabulary=vocabulary,
         seconds=choice.seconds,
         granted=granted,
         cores=cores,
         seeds=len(choice.training["seeds"]),
         rates=rates,
+    )
+
+
+def _with_tokenizer(spec: OwnSpec, tokenizer: Mapping[str, Any]) -> OwnSpec:
+    return parse(
+        OwnSpec, merge(spec.model_dump(exclude_unset=True), {"training": {"tokenizer": tokenizer}}), "tlm new"
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,10 @@ def add_parser(commands: Any) -> None:
         "--budget", default="1h", metavar="TIME", help="for everything: 45m, 1h (default), 1h30m, 2d"
     )
     training.add_argument("--cores", type=int, help="default: all")
-    training.add_argument("--tokenizer", help="wordpiece, or a tokenizer of the Hub or a folder")
+    training.add_argument(
+        "--tokenizer",
+        help="wordpiece; characters, for writing without spaces; or a name of the Hub or a folder (default: a guess)",
+    )
     training.add_argument("--language", help="ISO 639-1, if the guess is wrong")
     training.add_argument("--gflops", type=float, help="GFLOP/s of one training job, instead of measuring it")
     parser.add_argument("--description", default="", help="what the labels say, in one line")
@@ -97,8 +102,12 @@ def run(args: argparse.Namespace) -> None:
     spec = parse(OwnSpec, declared(args), "tlm new")
     read_project([], _FOLDER, {args.name: spec})  # the name is free, and every key is right
     cores = args.cores or len(os.sched_getaffinity(0))
-    found = prepare(args.name, spec, granted, cores, args.gflops, _FOLDER)
-    rows.check(read_project([], _FOLDER, {args.name: found.spec}))
+    characters = None if args.tokenizer is None else args.tokenizer == "characters"
+    with tempfile.TemporaryDirectory(prefix="tlm-new-") as scratch:
+        found = prepare(args.name, spec, granted, cores, args.gflops, _FOLDER, Path(scratch), characters)
+        rows.check(read_project([], _FOLDER, {args.name: found.spec}))
+        if found.vocabulary is not None:
+            shutil.copytree(found.vocabulary, path.parent / found.vocabulary.name, dirs_exist_ok=True)
     write_text(path, as_yaml(args.name, found.spec, found.choice.reasons))
     print(report.as_text(args.name, found, path))
 
@@ -137,12 +146,9 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tokenizer(args: argparse.Namespace) -> Mapping[str, Any]:
-    if args.tokenizer is None:
+    if args.tokenizer in (None, "wordpiece", "characters"):
         return {}
-    kinds = ("wordpiece", "characters")
-    return {
-        "tokenizer": {"kind": args.tokenizer} if args.tokenizer in kinds else {"pretrained": args.tokenizer}
-    }
+    return {"tokenizer": {"pretrained": args.tokenizer}}
 
 
 def _one(values: list[str]) -> str | list[str]:

@@ -21,13 +21,13 @@ from tlm.config.base import parse
 from tlm.config.data import CorpusPart, Delimited, Split, TaskSpec
 from tlm.config.own import OwnCorpus, OwnSpec, all_paths
 from tlm.config.sources import FileSpec, local_matches
+from tlm.corpus.build import cut
 from tlm.corpus.parsers import TEXTS, documents
 from tlm.errors import TlmError
 from tlm.own.language import Writing, guess
 from tlm.sources.formats import Input, members, open_text
 from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
-from tlm.text import passages, sentences
 
 SMALL = 16 << 20
 """A corpus of at most so many bytes on disk is read whole."""
@@ -195,8 +195,7 @@ def read_corpus(corpus: OwnCorpus) -> CorpusFound:
     text = 0
     for file in chosen:
         for document in _some(documents(part, [file], left_out), whole):
-            cut = [sentence for paragraph in document for sentence in sentences(paragraph)]
-            found = passages(cut, corpus.min_words, corpus.max_words)
+            found = cut(document, corpus.min_words, corpus.max_words, spaces=corpus.spaces)
             text += sum(len(passage.encode()) for passage in found)
             sample += found
     if not sample:
