@@ -1,16 +1,25 @@
-"""A task of one's own, from raw files to its report and its model, by the one command that the documentation names."""
+"""The report of a task as a target: planned from raw files on, left alone when nothing changed, and told in one line.
+
+As in test_workflow_tables.py the plans are Snakemake's own, over empty files in the places of a finished build. What a
+report says is tested in test_results_page.py; here its script makes one from artifacts.
+"""
 
 import json
-import shutil
+import re
+import subprocess
+import sys
 
 import pytest
-from test_workflow import copy_project, planned, snakemake
+from conftest import ROOT
+from page_toy import Toy, write_toy
+from test_workflow import copy_project, environment, planned, snakemake
+
+from tlm.artifacts import canonical_json
 
 pytestmark = pytest.mark.slow
 
 TARGET = "results/tasks/mine/report.html"
 DECLARED = """
-description: Places, in the words of those who know them.
 task: {files: examples/toy-task.csv}
 corpus: {files: examples/toy-corpus.jsonl}
 training: {like: smoke, seeds: [1]}
@@ -18,48 +27,70 @@ training: {like: smoke, seeds: [1]}
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory):
-    """The task `mine`, built while config.yaml says another scale."""
-    folder = copy_project(tmp_path_factory.mktemp("reported"))
+def plan(tmp_path_factory):
+    """A project with a task of one's own, and what Snakemake says it would run for its report."""
+    folder = copy_project(tmp_path_factory.mktemp("report"))
     (folder / "config/own").mkdir(exist_ok=True)
     (folder / "config/own/mine.yaml").write_text(DECLARED)
-    result = snakemake(folder, TARGET, scale="demo")
-    assert result.returncode == 0, result.stdout + result.stderr
+    result = snakemake(folder, "--dry-run", "--printshellcmds", TARGET, scale="demo")
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(plan):
+    """The places of everything that the report is made from, all up to date."""
+    folder, said = plan
+    for line in re.findall(r"^    output: (.*)$", said, re.M):
+        for each in line.split(", "):
+            path = folder / each
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    touched = snakemake(folder, "--touch", TARGET, scale="demo")
+    assert touched.returncode == 0, touched.stderr
     return folder
 
 
-def test_one_command_gives_the_report_and_the_model(reported):
-    report = json.loads((reported / "results/tasks/mine/report.json").read_text())
-    page = (reported / TARGET).read_text()
-    assert [method["name"] for method in report["methods"]] == ["tlm", "task-only", "random", "tfidf"]
-    assert report["own"] and report["scale"] == "mine" and report["shown"] == 1
-    assert report["verdict"]["sentence"].split(":")[0] in page
-    assert report["corpus"]["seconds"].keys() == {"corpus", "index", "retrieval"}
-    assert [each["split"] for each in report["contamination"]] == ["dev", "test"]
-    model = json.loads((reported / "models/mine/manifest.json").read_text())
-    assert model["parameters"]["seed"] == report["shown"]
-    assert "tlm predict models/mine" in page
+def test_one_command_plans_every_method_the_audit_and_the_model(plan):
+    _, said = plan
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said.split("Job stats:")[1].split("Reasons")[0], re.M))
+    counts = {name: int(jobs[name]) for name in ("stage1", "stage2", "evaluate", "tfidf", "audit", "export")}
+    assert counts == {"stage1": 3, "stage2": 3, "evaluate": 3, "tfidf": 1, "audit": 1, "export": 1}
 
 
-def test_another_look_of_the_page_trains_nothing(reported, tmp_path):
-    folder = shutil.copytree(reported, tmp_path / "copy", copy_function=shutil.copy2, symlinks=True)
-    assert not planned(folder, TARGET, "--config", "scale=demo")
-    for path in [*folder.glob("runs/**/*.*"), *folder.glob("tlm/**/*.*")]:
-        path.touch()
-    assert not planned(folder, TARGET, "--config", "scale=demo")
-    style = folder / "tlm/results/page/page.css"
+def test_the_rule_gives_its_script_what_it_asks_for(plan):
+    command = next(line for line in plan[1].splitlines() if "scripts/task_report.py --spec" in line)
+    asked = re.findall(r'add_argument\(\s*"(--\w+)"', (ROOT / "scripts/task_report.py").read_text())
+    assert sorted(re.findall(r" (--\w+)", re.sub(r"'[^']*'", "", command))) == sorted(asked)
+    assert "retrieval=benchmarks/retrieve/mine-mine-top" in command
+
+
+def test_a_finished_report_has_nothing_to_do_and_another_look_trains_nothing(finished):
+    assert not planned(finished, TARGET, "--config", "scale=smoke")  # whatever `scale:` says
+    style = finished / "tlm/results/page/page.css"
     style.write_text(style.read_text() + "\n")
-    assert planned(folder, TARGET, "--config", "scale=demo") == {"task_report": 1}
+    assert planned(finished, TARGET, "--config", "scale=smoke") == {"task_report": 1}
 
 
-def test_a_shipped_task_has_a_report_at_the_scale_that_has_it(reported):
-    jobs = planned(reported, "results/tasks/toy/report.html", "--config", "scale=smoke")
-    assert jobs["task_report"] == jobs["tfidf"] == jobs["export"] == jobs["audit"] == 1
-    assert jobs["stage1"] == jobs["stage2"] == 6  # three methods, two seeds
-
-
-def test_an_unknown_task_is_one_line(reported):
-    result = snakemake(reported, "--dry-run", "results/tasks/nobody/report.html", scale="smoke")
+def test_a_task_that_the_scale_has_not_is_told_in_one_line(finished):
+    result = snakemake(finished, "--dry-run", "results/tasks/nobody/report.html")
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert result.returncode != 0 and "Traceback" not in result.stderr
-    assert len(errors) == 1 and "smoke has toy, mine" in errors[0]
+    assert len(errors) == 1 and "no report of task 'nobody': scale smoke has toy, mine" in errors[0]
+
+
+def test_the_script_writes_both_files(tmp_path):
+    spec, folders = write_toy(tmp_path, Toy())
+    command = [sys.executable, str(ROOT / "scripts/task_report.py")]
+    command += ["--spec", canonical_json(spec.model_dump(mode="json"))]
+    for name in ("task", "tokens", "corpus", "retrieval", "audit"):
+        command += [f"--{name}", str(getattr(folders, name))]
+    command += ["--evaluations", *map(str, folders.evaluations), "--stages", *map(str, folders.stages)]
+    (tmp_path / "search.tsv").write_text("s\th:m:s\n2.5\t0:00:02\n")
+    command += ["--benchmarks", f"search={tmp_path / 'search.tsv'}", f"index={tmp_path / 'absent.tsv'}"]
+    command += ["--json", str(tmp_path / "out/report.json"), "--html", str(tmp_path / "out/report.html")]
+    result = subprocess.run(command, env=environment(ROOT), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["corpus"]["seconds"] == {"search": 2.5}
+    assert report["verdict"]["sentence"].split(":")[0] in (tmp_path / "out/report.html").read_text()

@@ -70,6 +70,8 @@ def advice(report: Report) -> list[str]:
             key=lambda method: method.score.value,
         )
         lines.append(f"Use {best.label} instead: it scores more, and costs less.")
+    elif any(each.rival == "tfidf" and each.answer == "unclear" for each in report.differences):
+        lines.append("TF-IDF may do as well and costs far less: prefer it until a lead of TLM can be told.")
     rows = data.rows[report.split]
     if rows < TESTED:
         lines.append(
