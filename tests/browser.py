@@ -75,7 +75,7 @@ class Page:
             raise BrowserError(f"{expression}: {_exception(answer['exceptionDetails'])}")
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str, seconds: float = 20.0) -> Any:
+    def wait_for(self, expression: str, seconds: float = 120.0) -> Any:
         """Wait until a JavaScript expression is true and give its value."""
         end = time.monotonic() + seconds
         while not (value := self.evaluate(expression)):
@@ -139,7 +139,7 @@ class Browser:
         self._pages: dict[str, Page] = {}
         self._loaded: set[str] = set()
 
-    def open(self, address: str | Path, size: tuple[int, int] = DESKTOP, seconds: float = 60.0) -> Page:
+    def open(self, address: str | Path, size: tuple[int, int] = DESKTOP, seconds: float = 180.0) -> Page:
         """Open a file or an address in a tab of its own and wait until it is loaded."""
         url = address.resolve().as_uri() if isinstance(address, Path) else address
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -157,7 +157,7 @@ class Browser:
             self._handle(self._read(end))
         return page
 
-    def call(self, method: str, session: str | None = None, seconds: float = 60.0, **parameters: Any) -> Any:
+    def call(self, method: str, session: str | None = None, seconds: float = 180.0, **parameters: Any) -> Any:
         """One command and its answer. Raises BrowserError if the browser refuses it or says nothing in time."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
