@@ -295,7 +295,7 @@ def test_memory_does_not_grow_with_the_file_from_end_to_end(classifier, tmp_path
         def encode(self, texts, pairs):
             return Encoded([[2, 3]] * len(texts), [[0, 0]] * len(texts), 0)
 
-        def predict(self, encoded):
+        def predict(self, encoded, tick):
             rows = len(encoded.ids)
             return Outputs(np.zeros(rows, np.int64), np.full((rows, len(LABELS)), 0.25, np.float32), None)
 
@@ -321,7 +321,8 @@ def test_progress_tells_an_eta(classifier, tmp_path, capsys, monkeypatch):
     path = write(tmp_path / "in.csv", TEXTS * 20)
     ticks = iter(range(0, 10_000, 6))
     monkeypatch.setattr("tlm.progress.time.monotonic", lambda: float(next(ticks)))
-    predict_file(classifier, path, tmp_path / "out.csv", Asked(rows=100))
+    # Also within a chunk: one may take minutes.
+    predict_file(classifier, path, tmp_path / "out.csv", Asked(rows=1_000_000))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) > 3 and all("ETA" in line and "rows" in line for line in lines[:-1])
     assert f"{len(TEXTS) * 20:,} rows" in lines[-1] and "done in" in lines[-1]

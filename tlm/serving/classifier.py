@@ -7,7 +7,7 @@ evaluation up to rounding; bf16 is for speed, where `tlm.training.precision` fin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -88,8 +88,8 @@ class Classifier:
         return encode(self.tokenizer, texts, pairs, self.served.length)
 
     @torch.inference_mode()
-    def predict(self, encoded: Encoded) -> Outputs:
-        """Outputs in the order of the texts."""
+    def predict(self, encoded: Encoded, tick: Callable[[int], None] | None = None) -> Outputs:
+        """Outputs in the order of the texts; `tick` is told of the texts of each batch that is done."""
         logits = np.zeros((len(encoded.ids), len(self.served.labels)), np.float32)
         types = reads_token_types(self.model.config)
         for longest_first in batches_by_length([len(ids) for ids in encoded.ids], BATCH_TOKENS):
@@ -97,6 +97,8 @@ class Classifier:
             for start in range(0, len(longest_first), step):
                 rows = longest_first[start : start + step]
                 logits[rows] = self._heads(self._tensors(encoded, rows, types))["logits"].cpu().numpy()
+                if tick is not None:
+                    tick(len(rows))
         if self.served.regression:
             return Outputs(None, None, logits[:, 0].astype(np.float64))
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,21 +87,34 @@ def predict_file(classifier: Classifier, source: Path, destination: Path, asked:
     told = Told()
     try:
         with atomic_file(destination) as temporary, writing(temporary, destination, source) as write:
-            for chunk, kept, encoded in _ahead(_encoded(classifier, reader, columns, asked)):
-                outputs = classifier.predict(encoded)
+            for chunk, kept, encoded, position in _ahead(_encoded(classifier, reader, columns, asked)):
+                outputs = classifier.predict(encoded, _ticking(progress, position, len(kept), told.rows))
                 write(chunk, _added(classifier, outputs, kept, len(chunk.numbers), asked))
                 _count(told, classifier, outputs, len(chunk.numbers))
-                progress.add(reader.position.done - progress.done, f"{told.rows:,} rows")
+                progress.add(position - progress.done, f"{told.rows:,} rows")
     except OSError as error:
         raise TlmError(f"{destination}: cannot be written ({error.strerror or error})") from None
     progress.finish(f"{told.rows:,} rows")
     return told
 
 
+def _ticking(progress: Progress, position: int, texts: int, rows: int) -> Callable[[int], None]:
+    """Moves the progress evenly to `position`, where a chunk of `texts` ends; `rows` were done before."""
+    start, done = progress.done, 0
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done += count
+        reached = start + (position - start) * done // texts
+        progress.add(reached - progress.done, f"{rows + done:,} rows")
+
+    return tick
+
+
 def _encoded(
     classifier: Classifier, reader: Reader, columns: Columns, asked: Asked
-) -> Iterator[tuple[Chunk, list[int], Encoded]]:
-    """Chunk by chunk the rows, the places of those that have a text, and these as tokens."""
+) -> Iterator[tuple[Chunk, list[int], Encoded, int]]:
+    """Chunk by chunk the rows, the places of those with a text, these as tokens, and how far the file is read."""
     for number, chunk in enumerate(reader.chunks()):
         _check_columns(chunk, reader.path, columns, asked, first=number == 0)
         texts = _texts(chunk, reader.path, columns.text)
@@ -115,11 +128,8 @@ def _encoded(
                 " prediction empty with --allow-empty"
             )
         chosen = [texts[place] for place in kept]
-        yield (
-            chunk,
-            kept,
-            classifier.encode(chosen, None if pairs is None else [pairs[place] for place in kept]),
-        )
+        chosen_pairs = None if pairs is None else [pairs[place] for place in kept]
+        yield chunk, kept, classifier.encode(chosen, chosen_pairs), reader.position.done
 
 
 def _first_missing(kept: Sequence[int]) -> int:
