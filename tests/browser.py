@@ -75,14 +75,13 @@ class Page:
             raise BrowserError(f"{expression}: {_exception(answer['exceptionDetails'])}")
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str, seconds: float = 120.0) -> Any:
-        """Wait until a JavaScript expression is true and give its value."""
+    def wait_for(self, expression: str, seconds: float = 120.0) -> None:
+        """Wait until a JavaScript expression is true, such as an element that is there."""
         end = time.monotonic() + seconds
-        while not (value := self.evaluate(expression)):
+        while not self.evaluate(f"Boolean({expression})"):
             if time.monotonic() > end:
                 raise BrowserError(f"not in {seconds:g} s: {expression}; errors: {self.errors}")
             time.sleep(0.05)
-        return value
 
     def text(self) -> str:
         """What a reader sees, as text."""

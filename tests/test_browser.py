@@ -20,7 +20,8 @@ def write(tmp_path):
 
 def test_a_good_page_is_read_and_pictured(chromium, write, tmp_path):
     page = chromium.open(write(GOOD), PHONE)
-    assert page.wait_for("document.title") == "Good"
+    page.wait_for("document.querySelector('#said')")
+    assert page.evaluate("document.title") == "Good"
     assert page.text() == "K = 50"
     assert not page.errors and not page.warnings and not page.broken_images() and not page.too_wide()
     assert Image.open(page.screenshot(tmp_path / "page.png", whole=False)).size == PHONE
