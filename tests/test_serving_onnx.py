@@ -1,15 +1,14 @@
 """A model as an ONNX file says what PyTorch says, for any batch and length; where the extra is installed."""
 
 import json
-import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import documented
 import numpy as np
 import pytest
-from conftest import ROOT
 from serving_toy import random_model
 from test_serving_predict import TEXTS, expected
 from training_toy import LENGTH, Toy
@@ -29,9 +28,10 @@ def toy(tmp_path_factory) -> Toy:
     return Toy(tmp_path_factory.mktemp("toy"))
 
 
-def documented() -> str:
+def program() -> str:
     """The program of docs/serving.md, where neither PyTorch nor this project can be imported."""
-    (code,) = re.findall(r"```python\n(.*?onnxruntime.*?)```", (ROOT / "docs/serving.md").read_text(), re.S)
+    blocks = [each.text for each in documented.blocks("docs/serving.md") if each.language == "python"]
+    (code,) = [each for each in blocks if "onnxruntime" in each]
     guard = "import json, sys\nsys.modules.update(dict.fromkeys(('torch', 'transformers', 'tlm')))\n"
     assert 'folder = "models/pubmed-rct"' in code
     code = code.replace('folder = "models/pubmed-rct"', "folder = sys.argv[1]")
@@ -50,7 +50,7 @@ def test_it_serves_without_pytorch(toy, tmp_path, architecture):
     first, second = TEXTS[-9:], TEXTS[:9]
     given = [list(both) for both in zip(first, second, strict=True)] if pair else first
     done = subprocess.run(
-        [sys.executable, "-c", documented(), str(folder)],
+        [sys.executable, "-c", program(), str(folder)],
         input=json.dumps(given),
         capture_output=True,
         text=True,
