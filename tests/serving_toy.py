@@ -112,7 +112,7 @@ def tlm(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """The command, in a process of its own."""
     command = [sys.executable, "-m", "tlm", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, **options)
 
 
 def without_us(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -120,4 +120,4 @@ def without_us(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     guard = "import sys; sys.modules['tlm'] = None\n"
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command: Sequence[str] = [sys.executable, "-c", guard + code]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, env=environment)

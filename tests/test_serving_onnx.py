@@ -54,7 +54,7 @@ def test_it_serves_without_pytorch(toy, tmp_path, architecture):
         input=json.dumps(given),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     found = [row for batch in json.loads(done.stdout) for row in batch]
