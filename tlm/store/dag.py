@@ -6,6 +6,7 @@ dvc.yaml by itself.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def jobs(targets: Sequence[str], scale: str, folder: Path = Path()) -> list[Job]
         "1",
     ]
     command += ["--config", f"scale={scale}"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # Also asked from within a stage of DVC, whose own call of Snakemake says what is wrong with its artifacts.
+    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     found = parse(result.stdout + result.stderr)
     if result.returncode or not found:
         lines = [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
