@@ -223,6 +223,15 @@ def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):
     assert shared.sum("disk_bytes") == pytest.approx(whole.sum("disk_bytes"))
 
 
+def test_an_audit_costs_what_it_reads(tmp_path):
+    def seconds(body):
+        job = Job("audit", f"data/audits/bbc-news/{body}/manifest.json")
+        return estimate([job], facts(tmp_path), some_rate).sum("seconds")
+
+    corpus, selection = seconds("corpora/demo"), seconds("selections/demo/bbc-news/bm25-k10-clean")
+    assert seconds("tasks/bbc-news") < selection <= corpus
+
+
 def test_gpus_by_name():
     assert gpu("a100", 0.5).flops_per_second == GPUS["a100"] * 1e12 / 2
     with pytest.raises(TlmError, match="there are here, cpu, a10, "):
