@@ -481,7 +481,7 @@ def test_a_report_of_what_is_built_opens_with_every_result_and_no_error(copy, ch
         assert not alone.errors and not alone.too_wide() and len(alone.text()) > 100
 
 
-def test_table2_is_built_both_ways_and_shares_what_is_there(copy):
+def test_table2_both_ways_plans_the_clean_row_alone(copy):
     target = "results/table2-clean.csv"
     jobs = planned(copy, target)
     rule_jobs = {name: jobs[name] for name in jobs if name != "cell"}
@@ -491,41 +491,3 @@ def test_table2_is_built_both_ways_and_shares_what_is_there(copy):
     counts = [switched[rule] for rule in ("audit", "selection", "stage1")]
     assert counts == [1, 2, 3]  # the pretraining reads a clean selection too
     assert "corpus" not in switched and "retrieve" not in switched
-
-    result = snakemake(copy, target)
-    assert result.returncode == 0, result.stdout + result.stderr
-    rows = {row["row"]: row for row in csv.DictReader((copy / target).open())}
-    # Nothing of the toy task stands in the toy corpus: the same passages, so the same models.
-    for name in ("data", "toy", "toy_sd", "average", "toy.mlm_loss"):
-        assert rows["tlm-clean"][name] == rows["tlm"][name] != ""
-    assert not planned(copy, "results/table2.csv") and not planned(copy, target)
-
-
-def test_planted_texts_are_audited_and_left_out(copy):
-    import pyarrow.parquet as pq
-
-    tests = pq.read_table(copy / "data/tasks/toy/test.parquet")["text"].to_pylist()
-    with (copy / "examples/toy-corpus.jsonl").open("a", encoding="utf-8") as stream:
-        for text in tests[:2]:
-            words = " ".join(f"{text.lower().replace('.', ' !')} {number}" for number in range(4))
-            stream.write(json.dumps({"text": words}) + "\n")
-    experiments = copy / "config/experiments.yaml"
-    changed = experiments.read_text().replace(
-        "variants: [tlm, tlm-clean, random, plm, tlm-other]", "variants: [tlm, tlm-clean]"
-    )
-    assert changed != experiments.read_text()
-    experiments.write_text(changed)
-    result = snakemake(copy, "results/contamination.csv")
-    assert result.returncode == 0, result.stdout + result.stderr
-    lines = csv.DictReader((copy / "results/contamination.csv").open())
-    rows = {(line["against"], line["name"], line["split"]): line for line in lines}
-    assert len(rows) == 8 and rows["train", "", "dev"]["rows"] == "60"
-    corpus = rows["corpus", "toy", "test"]
-    assert (corpus["verbatim"], corpus["contaminated"], corpus["others_contaminated"]) == ("2", "2", "2")
-    plain, clean = (rows["selection", f"toy/bm25-k20{name}", "test"] for name in ("", "-clean"))
-    assert (clean["contaminated"], clean["others_contaminated"]) == ("0", "0")
-    assert int(clean["others"]) == int(plain["others"]) - int(plain["others_contaminated"])
-    assert int(plain["others_contaminated"]) > 0
-    text = (copy / "results/contamination.md").read_text()
-    assert "| toy | test | 60 | corpus toy | 2 |" in text
-    verify(copy / "data/audits/toy/corpora/toy")
