@@ -141,10 +141,7 @@ def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
     order = sorted(range(len(labels)), key=lambda place: names.index(labels[place].removesuffix(_LEVEL)))
     axes.legend(
         # The line and its marker: bars of a sample would reach into the next one's.
-        [
-            handles[place][0] if isinstance(handles[place], ErrorbarContainer) else handles[place]
-            for place in order
-        ],
+        [_sample(handles[place]) for place in order],
         [labels[place] for place in order],
         loc="upper center",
         bbox_to_anchor=(0.5, -0.22),
@@ -152,3 +149,8 @@ def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
         frameon=False,
         handlelength=3,
     )
+
+
+def _sample(handle: Any) -> Any:
+    """What the key shows of a series: of points with error bars, the line and its marker."""
+    return handle[0] if isinstance(handle, ErrorbarContainer) else handle
