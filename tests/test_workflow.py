@@ -20,7 +20,7 @@ import pytest
 from browser import PHONE
 from conftest import ROOT
 
-from tlm.artifacts import verify
+from tlm.artifacts import sha256_file, verify
 
 pytestmark = pytest.mark.slow
 
@@ -491,3 +491,48 @@ def test_table2_both_ways_plans_the_clean_row_alone(copy):
     counts = [switched[rule] for rule in ("audit", "selection", "stage1")]
     assert counts == [1, 2, 3]  # the pretraining reads a clean selection too
     assert "corpus" not in switched and "retrieve" not in switched
+
+
+def test_table2_is_built_both_ways_beside_each_other(copy):
+    target = "results/table2-clean.csv"
+    result = snakemake(copy, target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = {row["row"]: row for row in csv.DictReader((copy / target).open())}
+    # Nothing of the toy task stands in the toy corpus: the same passages, so the same models.
+    for name in ("data", "toy", "toy_sd", "average", "toy.mlm_loss"):
+        assert rows["tlm-clean"][name] == rows["tlm"][name] != ""
+    assert not planned(copy, "results/table2.csv") and not planned(copy, target)
+
+
+def test_planted_texts_are_audited_and_left_out(copy):
+    import pyarrow.parquet as pq
+
+    train, test = (
+        pq.read_table(copy / f"data/tasks/toy/{split}.parquet")["text"].to_pylist()
+        for split in ("train", "test")
+    )
+    corpus, sources = copy / "examples/toy-corpus.jsonl", copy / "config/sources.yaml"
+    before = sha256_file(corpus)
+    with corpus.open("a", encoding="utf-8") as stream:
+        for query, text in zip(
+            train[:2], test[:2], strict=True
+        ):  # what a training text retrieves, and a test text
+            words = f"{query} {text.lower().replace('.', ' !')} {query}"
+            stream.write(json.dumps({"text": words}) + "\n")
+    sources.write_text(sources.read_text().replace(before, sha256_file(corpus)))
+    experiments = copy / "config/experiments.yaml"
+    every, few = "variants: [tlm, tlm-clean, random, plm, tlm-other]", "variants: [tlm, tlm-clean]"
+    assert every in experiments.read_text()
+    experiments.write_text(experiments.read_text().replace(every, few))
+    result = snakemake(copy, "results/contamination.csv")
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = csv.DictReader((copy / "results/contamination.csv").open())
+    rows = {(line["against"], line["name"], line["split"]): line for line in lines}
+    assert len(rows) == 8 and rows["train", "", "dev"]["rows"] == "60"
+    plain, clean = (rows["selection", f"toy/bm25-k20{name}", "test"] for name in ("", "-clean"))
+    for line in (rows["corpus", "toy", "test"], plain):
+        assert (line["verbatim"], line["contaminated"], line["others_contaminated"]) == ("2", "2", "2")
+    assert (clean["contaminated"], clean["others_contaminated"]) == ("0", "0")
+    assert int(clean["others"]) == int(plain["others"]) - 2
+    assert "| toy | test | 60 | corpus toy | 2 |" in (copy / "results/contamination.md").read_text()
+    verify(copy / "data/audits/toy/corpora/toy")
