@@ -68,6 +68,25 @@ def elastic(elasticsearch_server: Server, monkeypatch: pytest.MonkeyPatch) -> It
             elasticsearch_server.request("DELETE", f"/{name}")
 
 
+# Files of minutes, the longest first: what is left for the end is short, and no worker waits for another.
+LONGEST = (
+    "test_workflow.py",
+    "test_dvc_loop.py",
+    "elastic",
+    "test_training_processes.py",
+    "test_workflow_twin.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+
+    def place(item: pytest.Item) -> int:
+        return next((at for at, name in enumerate(LONGEST) if name in item.path.name), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """As `--dist loadfile`, with all tests of Elasticsearch on one worker: they share a server."""
