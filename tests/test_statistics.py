@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from tlm import metrics, statistics
+from tlm import metrics, resampled, statistics
 from tlm.errors import TlmError
 from tlm.statistics import Estimate, bootstrap, combine, mean_sd, paired_bootstrap, percentile, scores, wilson
 
@@ -45,7 +45,7 @@ def test_every_resample_is_what_the_metric_says(metric, items):
     guesses = np.where(draw.random((3, items)) < 0.5, labels, draw.choice(classes, size=(3, items)))
     if metrics.is_regression(metric):
         labels, guesses = labels.astype(float), guesses + np.round(draw.random((3, items)), 1)
-    found = statistics._correlation if metrics.is_regression(metric) else statistics._agreement
+    found = resampled.correlation if metrics.is_regression(metric) else resampled.agreement
     kinds = found(metric, labels, guesses, classes)
     numbers = draw.multinomial(items, np.full(items, 1 / items), size=12)
     if metrics.is_regression(metric):

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from tlm.errors import TlmError
+from tlm.resampled import agreement, correlation
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -218,7 +219,7 @@ def scores(
             f"metric {metric}: is for two classes, the second of them positive; got {len(classes)}"
         )
     guesses = np.concatenate(runs)
-    measure = _correlation if metric in REGRESSION else _agreement
+    measure = correlation if metric in REGRESSION else agreement
     found = measure(metric, truth, guesses, classes)
     sizes = found.sizes
     values = found.values(sizes[None])[0]
@@ -234,17 +235,6 @@ def scores(
     ]
 
 
-@dataclass(frozen=True)
-class _Kinds:
-    """Items by kind: how many of each (kinds,), and the metric of all runs for other numbers of each.
-
-    `values` takes (resamples, kinds) and returns (resamples, runs).
-    """
-
-    sizes: np.ndarray
-    values: Callable[[np.ndarray], np.ndarray]
-
-
 def _resamples(sizes: np.ndarray, resamples: int, seed: Seed) -> Iterator[np.ndarray]:
     """Resamples as numbers of items of each kind, (some, kinds) at a time; the same for any size of the parts."""
     if resamples < 1:
@@ -253,109 +243,3 @@ def _resamples(sizes: np.ndarray, resamples: int, seed: Seed) -> Iterator[np.nda
     step = max(1, _CHUNK // len(sizes))
     for start in range(0, resamples, step):
         yield draw.multinomial(items, sizes / items, size=min(step, resamples - start))
-
-
-def _agreement(metric: str, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[Any]) -> _Kinds:
-    """Metrics of classification: all follow from each class's items, predictions and hits."""
-    names, codes = np.unique(np.concatenate([labels[None], guesses]), return_inverse=True)
-    kinds, sizes = np.unique(codes.reshape(len(guesses) + 1, -1), axis=1, return_counts=True)
-    is_class = (kinds[:, :, None] == np.arange(len(names))).astype(np.float64)  # (1 + runs, kinds, classes)
-    actual, predicted = is_class[0], is_class[1:]
-    positive = np.flatnonzero(names == classes[1]) if len(classes) == 2 else np.array([], int)
-
-    def values(drawn: np.ndarray) -> np.ndarray:
-        weights = drawn.astype(np.float64)
-        of = weights @ actual
-        found = [
-            _from_counts(metric, of, weights @ each, weights @ (each * actual), positive)
-            for each in predicted
-        ]
-        return np.stack(found, axis=1)
-
-    return _Kinds(sizes, values)
-
-
-def _from_counts(
-    metric: str, actual: np.ndarray, predicted: np.ndarray, hits: np.ndarray, positive: np.ndarray
-) -> np.ndarray:
-    """A metric from each class's items, predictions and hits, all (resamples, classes)."""
-    items = actual.sum(axis=1)
-    accuracy = hits.sum(axis=1) / items
-    if metric in ("accuracy", "micro_f1"):  # one label an item: every wrong prediction is also a miss
-        return accuracy
-    if metric == "matthews":
-        covariance = hits.sum(axis=1) * items - (actual * predicted).sum(axis=1)
-        spread = (items**2 - (actual**2).sum(axis=1)) * (items**2 - (predicted**2).sum(axis=1))
-        return _divide(covariance, np.sqrt(spread))
-    f1 = _divide(2 * hits, actual + predicted)
-    if metric == "macro_f1":  # over the classes that occur
-        return f1.sum(axis=1) / (actual + predicted > 0).sum(axis=1)
-    of_positive = f1[:, positive].sum(axis=1)  # of no column, if the class never occurs: 0
-    return of_positive if metric == "f1" else (accuracy + of_positive) / 2
-
-
-def _correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequence[Any]) -> _Kinds:
-    """Correlations: every item is a kind of its own."""
-    truth = _Series(np.asarray(labels, np.float64))
-    runs = [_Series(each) for each in np.asarray(guesses, np.float64)]
-
-    def values(drawn: np.ndarray) -> np.ndarray:
-        weights = drawn.astype(np.float64)
-        rank = truth.ranks(weights) if metric != "pearson" else None
-        found = []
-        for run in runs:
-            varied = truth.varies(weights) & run.varies(weights)
-            parts = []
-            if metric != "spearman":
-                parts.append(_weighted_correlation(weights, truth.values, run.values))
-            if rank is not None:
-                parts.append(_weighted_correlation(weights, rank, run.ranks(weights)))
-            found.append(np.where(varied, np.mean(parts, axis=0), 0.0))
-        return np.stack(found, axis=1)
-
-    return _Kinds(np.ones(len(labels), np.int64), values)
-
-
-class _Series:
-    """Numbers (items,) with their order kept, so that a resample is ranked without sorting it again."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values - values.mean()
-        self._order = np.argsort(values, kind="stable")
-        ordered = values[self._order]
-        first = np.r_[True, ordered[1:] != ordered[:-1]]
-        self._starts = np.flatnonzero(first)
-        self._group = np.empty(len(values), np.int64)
-        self._group[self._order] = np.cumsum(first) - 1
-
-    def _ties(self, weights: np.ndarray) -> np.ndarray:
-        """How often each distinct value is drawn, (resamples, distinct values)."""
-        return np.add.reduceat(weights[:, self._order], self._starts, axis=1)
-
-    def varies(self, weights: np.ndarray) -> np.ndarray:
-        """Whether a resample holds two values at least, (resamples,)."""
-        return (self._ties(weights) > 0).sum(axis=1) > 1
-
-    def ranks(self, weights: np.ndarray) -> np.ndarray:
-        """Each item's rank in the resample, ties sharing theirs, less the mean rank; (resamples, items)."""
-        ties = self._ties(weights)
-        ranks = np.cumsum(ties, axis=1) - (ties - 1) / 2 - (weights.sum(axis=1, keepdims=True) + 1) / 2
-        return ranks[:, self._group]
-
-
-def _weighted_correlation(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson's correlation, item i counted weights[:, i] times; x, y (items,) or (resamples, items)."""
-    items = weights.sum(axis=1)
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return (weights * values).sum(axis=1) / items
-
-    mean_x, mean_y = mean(x), mean(y)
-    covariance = mean(x * y) - mean_x * mean_y
-    spread = np.maximum(mean(x * x) - mean_x**2, 0) * np.maximum(mean(y * y) - mean_y**2, 0)
-    return np.clip(_divide(covariance, np.sqrt(spread)), -1, 1)
-
-
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """0 where there is nothing to divide by, as the metrics define it."""
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)

@@ -23,7 +23,7 @@ from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, read_attention
 from tlm.results.attention import check_paired, counted
 from tlm.results.evidence import ALL, Evidence, comparison_of, evidence
-from tlm.results.predictions import EvaluatedRun, Key, estimates, mean, open_runs
+from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean, open_runs
 from tlm.results.reported import Reported, reported_line
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, Verdict, judge
 from tlm.statistics import Estimate, combine
@@ -39,13 +39,7 @@ HEADER = (
     "split",
     "comparison",
     "unit",
-    "effect",
-    "low",
-    "high",
-    "low_seeds",
-    "high_seeds",
-    "by_seed",
-    "seed_sd",
+    *EFFECT,
     "items",
     "paper",
     "verdict",
@@ -262,13 +256,6 @@ def records(ledger: Ledger, lines: Sequence[Line]) -> list[tuple[Any, ...]]:
     """The lines as rows of the CSV; see `HEADER`."""
     rows = []
     for line in lines:
-        effect = line.effect
-        numbers: tuple[Any, ...] = (None, None, None, None, None, "", None)
-        if effect is not None:
-            interval, over_seeds = effect.interval, effect.over_seeds
-            wide = (over_seeds.low, over_seeds.high) if over_seeds else (None, None)
-            by_seed = " ".join(f"{value:+.4f}" for value in effect.by_seed)
-            numbers = (effect.value, interval.low, interval.high, *wide, by_seed, effect.seed_sd)
         rows.append(
             (
                 line.claim.id,
@@ -279,7 +266,7 @@ def records(ledger: Ledger, lines: Sequence[Line]) -> list[tuple[Any, ...]]:
                 ("dev" if line.claim.heads else line.claim.split) or "",
                 line.comparison,
                 line.unit,
-                *(f"{value:.4f}" if isinstance(value, float) else value for value in numbers),
+                *effect_fields(line.effect),
                 line.items,
                 line.paper.words or line.paper.short,
                 line.verdict or "",

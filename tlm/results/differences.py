@@ -14,7 +14,7 @@ from typing import Any
 from tlm.config.compared import ComparedRow, Differences
 from tlm.config.experiments import Column
 from tlm.errors import TlmError
-from tlm.results.predictions import EvaluatedRun, Key, estimates, mean
+from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
 from tlm.statistics import Estimate, Interval, combine
 
@@ -24,13 +24,7 @@ HEADER = (
     "against",
     "column",
     "split",
-    "effect",
-    "low",
-    "high",
-    "low_seeds",
-    "high_seeds",
-    "by_seed",
-    "seed_sd",
+    *EFFECT,
     "items",
 )
 TFIDF = "TF-IDF + logistic regression"
@@ -152,7 +146,6 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
     """The differences as CSV, and as Markdown to read."""
     records: list[tuple[Any, ...]] = []
     for line in lines:
-        interval, wide, sd = line.effect.interval, line.effect.over_seeds, line.effect.seed_sd
         records.append(
             (
                 line.row.id,
@@ -160,10 +153,7 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
                 line.against.id,
                 line.column.id,
                 line.column.split or "",
-                *(f"{value:.4f}" for value in (line.effect.value, interval.low, interval.high)),
-                *((f"{wide.low:.4f}", f"{wide.high:.4f}") if wide else (None, None)),
-                " ".join(f"{value:+.4f}" for value in line.effect.by_seed),
-                None if sd is None else f"{sd:.4f}",
+                *effect_fields(line.effect),
                 line.items,
             )
         )

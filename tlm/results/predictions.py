@@ -20,6 +20,9 @@ from tlm.config.experiments import PRIMARY
 from tlm.errors import TlmError
 from tlm.statistics import Estimate, combine, scores
 
+EFFECT = ("effect", "low", "high", "low_seeds", "high_seeds", "by_seed", "seed_sd")
+"""Columns of an effect in CSV: with its interval over items, that over items and seeds, and the effect by seed."""
+
 SEED = 1  # of the resamples
 
 Key = tuple[str, str, str, int]
@@ -107,3 +110,18 @@ def in_percent(estimate: Estimate) -> Estimate:
 def mean(parts: Sequence[Estimate]) -> Estimate:
     """The mean of several: of the tasks of a table."""
     return combine([(1 / len(parts), part) for part in parts])
+
+
+def effect_fields(effect: Estimate | None) -> tuple[str | None, ...]:
+    """The columns `EFFECT`, in its unit to four digits; what there is none of is nothing."""
+    if effect is None:
+        return (None,) * len(EFFECT)
+    wide = effect.over_seeds
+    ends = (wide.low, wide.high) if wide else (None, None)
+    numbers = (effect.value, effect.interval.low, effect.interval.high, *ends)
+    by_seed = " ".join(f"{value:+.4f}" for value in effect.by_seed)
+    return (*map(_four, numbers), by_seed, _four(effect.seed_sd))
+
+
+def _four(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"

@@ -38,6 +38,7 @@ rule contamination:
             "artifacts.py",
             "config/experiments.py",
             "results/contamination.py",
+            "results/rendering.py",
             "results/static.py",
         ),
     output:

@@ -9,6 +9,7 @@ rule claims:
         script="scripts/claims.py",
         code=code(
             "artifacts.py",
+            "resampled.py",
             "statistics.py",
             "config/claims.py",
             "evaluation/heads.py",
@@ -18,6 +19,7 @@ rule claims:
             "results/differences.py",
             "results/evidence.py",
             "results/predictions.py",
+            "results/rendering.py",
             "results/reported.py",
             "results/static.py",
             "results/verdicts.py",
@@ -55,11 +57,13 @@ rule differences:
         script="scripts/differences.py",
         code=code(
             "artifacts.py",
+            "resampled.py",
             "statistics.py",
             "config/compared.py",
             "config/experiments.py",
             "results/differences.py",
             "results/predictions.py",
+            "results/rendering.py",
             "results/static.py",
         ),
     output:

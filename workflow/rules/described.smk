@@ -31,6 +31,7 @@ rule settings:
         code=code(
             "artifacts.py",
             "results/hyperparameters.py",
+            "results/rendering.py",
             "results/reported.py",
             "results/static.py",
         ),

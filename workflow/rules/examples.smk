@@ -30,7 +30,12 @@ rule example_table:
         cells=ASK.examples_cells,
         rows=ASK.examples_rows,
         script="scripts/example_table.py",
-        code=code("artifacts.py", "results/examples.py", "results/static.py"),
+        code=code(
+            "artifacts.py",
+            "results/examples.py",
+            "results/rendering.py",
+            "results/static.py",
+        ),
     output:
         csv="results/{examples}.csv",
         html=report(

@@ -45,6 +45,7 @@ rule attention_table:
             "evaluation/heads.py",
             "results/attention.py",
             "results/figures/style.py",
+            "results/rendering.py",
             "results/static.py",
         ),
     output:
@@ -87,7 +88,9 @@ rule figure:
             "results/costs.py",
             "results/figures",
             "results/predictions.py",
+            "results/rendering.py",
             "results/reported.py",
+            "resampled.py",
             "statistics.py",
         ),
     output:

@@ -8,6 +8,7 @@ rule export:
         script="scripts/export.py",
         code=code(
             "artifacts.py",
+            "resampled.py",
             "statistics.py",
             "serving/export.py",
             "serving/card.py",
