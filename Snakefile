@@ -47,4 +47,5 @@ rule all:
             expand("results/differences/{table}.html", table=ASK.compared_tables),
             ["results/attention.html", "results/claims.html"],
             ["results/contamination.html"],
+            ASK.pages,
         ),

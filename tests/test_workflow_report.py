@@ -72,6 +72,13 @@ def test_a_finished_report_has_nothing_to_do_and_another_look_trains_nothing(fin
     assert planned(finished, TARGET, "--config", "scale=smoke") == {"task_report": 1}
 
 
+def test_snakemakes_report_holds_the_reports_that_are_built(finished):
+    result = snakemake(finished, "--report", "results/report.html", scale="demo")
+    assert result.returncode == 0, result.stderr
+    page = (finished / "results/report.html").read_text()
+    assert "Reports of tasks" in page and "results/tasks/mine/report.html" in page
+
+
 def test_a_task_that_the_scale_has_not_is_told_in_one_line(finished):
     result = snakemake(finished, "--dry-run", "results/tasks/nobody/report.html")
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]

@@ -50,6 +50,16 @@ class ReportQuestions(Questions):
         return built
 
     @property
+    def pages(self) -> list[str]:
+        """Reports of tasks, one's own included: in a report if they are built, and no final targets of a build."""
+        tasks = [*self.project.scale.tasks, *self.project.own] if self.reporting else []
+        return [f"results/tasks/{task}/report.html" for task in tasks]
+
+    def page_labels(self, wildcards: Any) -> dict[str, str]:
+        """What the report of a task is called."""
+        return {"result": wildcards.task}
+
+    @property
     def overview(self) -> dict[str, Any]:
         """What workflow/report/workflow.rst shows."""
         return overview(self.project)

@@ -22,7 +22,12 @@ rule task_report:
         ),
     output:
         json="results/tasks/{task}/report.json",
-        html="results/tasks/{task}/report.html",
+        html=report(
+            "results/tasks/{task}/report.html",
+            caption="../report/task.rst",
+            category="Reports of tasks",
+            labels=ASK.page_labels,
+        ),
     log:
         "logs/task_report/{task}.log",
     benchmark:
