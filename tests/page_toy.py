@@ -24,7 +24,7 @@ PASSAGES = [
     "The boat is at anchor & the <crew> sleeps: alert(1)!",
     "Roses <b>bloom</b> near the harbour wall.",
 ] * 3
-ROWS = {"train": 12, "dev": 20, "test": 120}
+ROWS = {"train": 12, "dev": 60, "test": 120}
 
 
 @dataclass(frozen=True)

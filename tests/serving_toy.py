@@ -37,7 +37,8 @@ SPLIT = {"dev": 0.2, "test": 0.2, "by": "row"}
 def task_artifact(folder: Path, **changes: Any) -> Path:
     """The toy task as it is built from a CSV; `changes` are to its parser or, for `pairs`, to its rows."""
     source, pairs = folder / "source", changes.pop("pairs", False)
-    (write_pairs if pairs else write_task)(source / "toy.csv", 150, 1)
+    rows = 260  # 52 of them dev: enough for a temperature
+    (write_pairs if pairs else write_task)(source / "toy.csv", rows, 1)
     write_manifest(source, "source", counts={}, parameters={})
     parser = {"format": "delimited", **changes}
     problem: dict[str, Any] = {"metric": "macro_f1", "labels": list(LABELS)}

@@ -10,17 +10,21 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from tlm.errors import TlmError
 from tlm.evaluation.record import read_rows
+from tlm.results.calibration import reliability
+from tlm.results.page import words
+from tlm.results.page.advice import advice
 from tlm.results.page.gather import gather
 from tlm.results.page.render import most_errors, render
-from tlm.results.page.report import Report
+from tlm.results.page.report import Estimate, Report
 from tlm.results.page.runs import open_methods, open_stages
+from tlm.results.temperature import fitted, served
 
 HOSTILE = ("<script>alert('x')</script>", '"><img src=x onerror=alert(1)>', "{{ r.task }} & co")
 ARABIC = "قارب في الميناء " * 60
 
 TOYS = {
     "three classes": Toy(),
-    "two classes, one seed": Toy(labels=("no", "yes"), seeds=(1,)),
+    "two classes, one seed": Toy(labels=("no", "yes"), seeds=(1,), rows={**ROWS, "dev": 20}),
     "fifty classes": Toy(
         labels=tuple(f"class number {number}" for number in range(50)), rows={**ROWS, "test": 600}
     ),
@@ -87,6 +91,48 @@ def test_scores_are_those_of_the_predictions(reports, tmp_path):
         place = rows.row_ids.tolist().index(mistake.row_id)
         assert (rows.texts[place], rows.labels[place]) == (mistake.text, mistake.label)
         assert mistake.prediction == best.predictions[place] != mistake.label
+
+
+def test_probabilities_are_those_of_the_exported_model(reports, pages, tmp_path):
+    """Everywhere: calibration, its figure and the surest mistakes; those as trained are named once, as such."""
+    report, page = reports["three classes"], pages["three classes"]
+    spec, folders = write_toy(tmp_path, TOYS["three classes"])
+    (method, *_) = open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), "test")
+    (best,) = [run for run in method.runs if run.seed == report.shown]
+    found, t = report.calibration, fitted(best.folder / "predictions.parquet", report.labels)
+    assert found.temperature == t != 1
+    given = served(best.probabilities, t)
+    right = best.labels == best.predictions
+    assert found.error.value == pytest.approx(reliability("m", given.max(axis=1), right, resamples=5).ece)
+    assert found.confidence == pytest.approx(given.max(axis=1).mean())
+    trained = reliability("m", best.probabilities.max(axis=1), right, resamples=5)
+    assert found.before.value == pytest.approx(trained.ece) != pytest.approx(found.error.value)
+    places = best.row_ids.tolist()
+    for mistake in report.mistakes:
+        assert mistake.confidence == pytest.approx(given[places.index(mistake.row_id)].max())
+    told = f"Without it, the error would be {100 * trained.ece:.1f} %"
+    assert page.count(told) == 1 and f"a temperature of {words.number(t)}, fitted on dev" in page
+    assert "20 dev texts are too few to fit a temperature" in pages["two classes, one seed"]
+    assert reports["two classes, one seed"].calibration.temperature == 1
+    assert "fitted on these same texts, which flatters" in pages["hidden test"]
+
+
+def test_advice_on_probabilities_is_about_those_of_the_exported_model(reports):
+    for name, told in (
+        ("three classes", "they are still 30.0 % off"),
+        ("two classes, one seed", "50 or more"),
+    ):
+        report = reports[name]
+        off = Estimate(value=0.3, low=0.2, high=0.4)
+        before = report.calibration.model_copy(update={"before": off, "error": off, "by_chance": 0.29})
+        assert not said_of_probabilities(report.model_copy(update={"calibration": before}))
+        after = report.calibration.model_copy(update={"error": off, "by_chance": 0.02})
+        (line,) = said_of_probabilities(report.model_copy(update={"calibration": after}))
+        assert told in line
+
+
+def said_of_probabilities(report: Report) -> list[str]:
+    return [line for line in advice(report) if "probabilities" in line]
 
 
 def test_costs_and_facts_are_those_of_the_artifacts(reports):

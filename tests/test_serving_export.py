@@ -7,18 +7,22 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 from serving_toy import Exported, random_model, task_artifact, without_us
 from toy import LABELS
 from training_toy import LENGTH
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from tlm.artifacts import read_manifest, verify
 from tlm.errors import TlmError
 from tlm.evaluation.evaluate import evaluate_run
 from tlm.evaluation.record import RunName
+from tlm.results.calibration import reliability
 from tlm.serving.export import export_model
 from tlm.serving.folder import read_folder
+from tlm.serving.head import write_divided
 from tlm.statistics import scores
 
 
@@ -32,8 +36,11 @@ def test_the_seed_is_chosen_by_dev(exported):
     best = max((1, 2), key=lambda seed: metrics[seed - 1]["dev"]["primary"])
     manifest = verify(exported.model, "model")
     assert manifest.parameters["seed"] == best
-    chosen = exported.folder / f"seed{best}/stage2/model/model.safetensors"
-    assert (exported.model / "model.safetensors").read_bytes() == chosen.read_bytes()
+    chosen = load_file(exported.folder / f"seed{best}/stage2/model/model.safetensors")
+    written = load_file(exported.model / "model.safetensors")
+    assert written.keys() == chosen.keys()
+    changed = {name for name, tensor in chosen.items() if not torch.equal(tensor, written[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}  # by the temperature, below
 
 
 def test_it_is_the_same_again_and_names_no_folder_of_this_machine(exported, tmp_path):
@@ -60,21 +67,82 @@ def test_a_pipeline_loads_it_without_this_project(exported):
 
 
 def test_it_predicts_what_was_evaluated(exported):
+    """The same classes, with the probabilities of stage 2's logits divided by the temperature."""
     tokenizer = AutoTokenizer.from_pretrained(exported.model)
     model = AutoModelForSequenceClassification.from_pretrained(exported.model)
     assert tokenizer.model_max_length == LENGTH
     assert tuple(model.config.id2label.values()) == LABELS
-    seed = read_manifest(exported.model).parameters["seed"]
+    parameters = read_manifest(exported.model).parameters
+    seed, t = parameters["seed"], parameters["temperature"]
+    assert t != 1
     found = pq.read_table(exported.folder / f"seed{seed}/evaluation/predictions.parquet").to_pylist()
     test = [row for row in found if row["split"] == "test"]
     texts = pq.read_table(exported.task / "test.parquet")["text"].to_pylist()
     said = pipeline("text-classification", model=model, tokenizer=tokenizer, truncation=True)(
         texts, top_k=None
     )
-    for row, each in zip(test, said, strict=True):
+    trained = AutoModelForSequenceClassification.from_pretrained(exported.folder / f"seed{seed}/stage2/model")
+    confidence, right = [], []
+    for text, row, each in zip(texts, test, said, strict=True):
         assert each[0]["label"] == row["prediction"]
         by_label = {part["label"]: part["score"] for part in each}
-        assert np.allclose([by_label[label] for label in LABELS], row["probabilities"], atol=1e-5)
+        with torch.no_grad():
+            logits = trained(**tokenizer(text, truncation=True, return_tensors="pt")).logits[0]
+        assert np.allclose(logits.softmax(0), row["probabilities"], atol=1e-5)
+        assert np.allclose([by_label[label] for label in LABELS], (logits.double() / t).softmax(0), atol=1e-5)
+        confidence.append(each[0]["score"])
+        right.append(row["label"] == row["prediction"])
+    # What the card says of its probabilities is measured on those that the pipeline gives.
+    error = reliability("m", np.array(confidence), np.array(right))
+    before = reliability("m", np.array([max(row["probabilities"]) for row in test]), np.array(right))
+    card = (exported.model / "README.md").read_text()
+    assert f"a temperature of {t:.3g}, fitted on the 51 dev texts" in card
+    assert f"calibration error on test is {100 * error.ece:.1f} %" in card
+    assert f"before, it was {100 * before.ece:.1f} %" in card
+    assert f"a probability of {100 * error.confidence:.1f} % on average" in card
+
+
+def test_of_too_few_dev_texts_the_weights_stay_as_they_are(exported, tmp_path, monkeypatch):
+    for module in ("tlm.results.temperature", "tlm.serving.card"):
+        monkeypatch.setattr(f"{module}.FEWEST", 52)
+    again = exported.export(tmp_path / "again")
+    parameters = read_manifest(again).parameters
+    trained = exported.folder / f"seed{parameters['seed']}/stage2/model/model.safetensors"
+    assert parameters["temperature"] == 1
+    assert (again / "model.safetensors").read_bytes() == trained.read_bytes()
+    assert "51 dev texts are too few to fit a temperature" in (again / "README.md").read_text()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_temperature_divides_the_logits_and_nothing_else(tmp_path, family, dtype):
+    torch.manual_seed(1)
+    sizes = dict.fromkeys(("hidden_size", "intermediate_size", "vocab_size", "max_position_embeddings"), 32)
+    config = AutoConfig.for_model(
+        family, **sizes, num_hidden_layers=1, num_attention_heads=2, num_labels=4, pad_token_id=0
+    )
+    AutoModelForSequenceClassification.from_config(config).to(dtype).save_pretrained(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    write_divided(tmp_path / "one/model.safetensors", tmp_path / "two/model.safetensors", family, 2.5)
+    one, two = (
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / name, dtype="auto").eval()
+        for name in ("one", "two")
+    )
+    inputs = torch.arange(4, 20)[None]
+    with torch.no_grad():
+        logits = [model(input_ids=inputs).logits.float() for model in (one, two)]
+    assert two.dtype == dtype
+    assert torch.allclose(
+        logits[0] / 2.5, logits[1], rtol=1e-5 if dtype == torch.float32 else 0.02, atol=1e-3
+    )
+    stored = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    changed = {name for name in stored[0] if not torch.equal(stored[0][name], stored[1][name])}
+    assert changed and all(name.startswith("classifier") for name in changed) and len(changed) <= 2
+    with pytest.raises(TlmError, match="no known last layer"):
+        write_divided(tmp_path / "one/model.safetensors", tmp_path / "three", "gpt2", 2)
+    (tmp_path / "one/model.safetensors").write_bytes(b"no")
+    with pytest.raises(TlmError, match="cannot be read"):
+        write_divided(tmp_path / "one/model.safetensors", tmp_path / "three", family, 2)
 
 
 def test_the_card_holds_what_was_measured(exported):

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from huggingface_hub import EvalResult, ModelCardData
 
 from tlm.artifacts import Manifest
-from tlm.statistics import Interval, scores
+from tlm.results.temperature import FEWEST
+from tlm.serving.measured import Calibrated, Measured
 
 # Our metrics as the Hub calls them, and as people do. `accuracy_f1` and `pearson_spearman` are means of two of these.
 _METRICS = {
@@ -43,18 +40,6 @@ class Seed:
     seed: int
     dev: float
     test: float | None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the chosen model scored on `split`: each metric with its interval, as fractions, and the classes."""
-
-    split: str
-    rows: int
-    metrics: Mapping[str, tuple[float, Interval]]
-    classes: Mapping[str, Mapping[str, float]]
-    confidence: float | None
-    """Mean probability of the predicted class; None for regression."""
 
 
 @dataclass(frozen=True)
@@ -85,23 +70,6 @@ class Facts:
     def regression(self) -> bool:
         """Whether the model gives a number instead of a class."""
         return bool(self.task.parameters["problem"] == "regression")
-
-
-def measured(metrics: Mapping[str, Any], predictions: Path, task: Manifest) -> Measured:
-    """The scores of an evaluation on test, or on dev where test labels are secret, with bootstrap intervals."""
-    split = "test" if "test" in metrics else "dev"
-    table = pq.read_table(predictions)
-    table = table.filter(pc.equal(table["split"], split))
-    labels, guesses = table["label"].to_numpy(), table["prediction"].to_numpy()
-    classes = task.parameters["labels"]
-    found = {}
-    for name, value in metrics[split]["metrics"].items():
-        (estimate,) = scores(name, labels, [guesses], classes)
-        found[name] = (float(value), estimate.interval)
-    confidence = None
-    if "probabilities" in table.column_names:
-        confidence = float(np.mean([max(row) for row in table["probabilities"].to_pylist()]))
-    return Measured(split, len(labels), found, metrics[split].get("classes", {}), confidence)
 
 
 def card(facts: Facts) -> str:
@@ -271,7 +239,29 @@ def _scores(facts: Facts) -> str:
         for label, parts in found.classes.items():
             numbers = " | ".join(_percent(parts[key]) for key in ("precision", "recall", "f1"))
             lines.append(f"| {_cell(label)} | {numbers} | {int(parts['n']):,} |")
+    if found.calibrated is not None:
+        lines.append("\n" + _calibration(facts, found.calibrated))
     return "\n".join(lines)
+
+
+def _calibration(facts: Facts, found: Calibrated) -> str:
+    """How its probabilities were made honest, and how far that went."""
+    rows, split = facts.task.counts["rows"]["dev"], facts.measured.split
+    error = (
+        f"{_percent(found.after.ece)} % ({_percent(found.after.interval.low)} to"
+        f" {_percent(found.after.interval.high)}; {_percent(found.after.by_chance)} % would be chance)"
+    )
+    if rows < FEWEST:
+        return (
+            f"Its probabilities are those of the softmax as trained: {rows} dev texts are too few to fit a temperature"
+            f" ({FEWEST} are needed). Their expected calibration error on {split} is {error}."
+        )
+    same = ", the same texts, which flatters" if split == "dev" else ""
+    return (
+        f"Its probabilities are calibrated: the weights of the last layer are divided by a temperature of"
+        f" {found.temperature:.3g}, fitted on the {rows:,} dev texts; no predicted class changes by that. The expected"
+        f" calibration error on {split}{same} is {error}; before, it was {_percent(found.before.ece)} %."
+    )
 
 
 def _limits(facts: Facts) -> str:
@@ -281,11 +271,11 @@ def _limits(facts: Facts) -> str:
     ]
     if not facts.regression:
         lines.append("- Every text gets one of the classes, also a text that belongs to none of them.")
-    if found.confidence is not None and "accuracy" in found.metrics:
-        accuracy = found.metrics["accuracy"][0]
+    if found.calibrated is not None:
+        sure = found.calibrated.after
         lines.append(
-            f"- Its probabilities are those of a softmax, not calibrated: on {found.split} the mean of the predicted"
-            f" class is {_percent(found.confidence)} %, the accuracy {_percent(accuracy)} %."
+            f"- On {found.split} it gives its answers a probability of {_percent(sure.confidence)} % on average, and"
+            f" {_percent(sure.accuracy)} % of them are right. On other kinds of texts it may be surer than it is right."
         )
     small = [f"`{label}` ({int(parts['n'])})" for label, parts in found.classes.items() if parts["n"] < _FEW]
     if small:

@@ -1,8 +1,9 @@
 """A finished run becomes a folder that needs nothing of this project: weights, tokenizer, class names, model card.
 
 Place in the flow: stage 2 and evaluation of all seeds → `models/<name>/`. The seed with the best dev score is taken,
-the first of equals; test decides nothing. What the folder holds loads with `transformers` alone; `manifest.json` says
-what it was made from, and which columns `tlm predict` reads.
+the first of equals; test decides nothing. A temperature is fitted on dev, too, and written into the weights, so that
+whatever loads them gives calibrated probabilities. What the folder holds loads with `transformers` alone;
+`manifest.json` says what it was made from, and which columns `tlm predict` reads.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from tlm.artifacts import (
     write_text,
 )
 from tlm.errors import TlmError
-from tlm.serving.card import Facts, Seed, card, measured
+from tlm.results.temperature import fitted
+from tlm.serving.card import Facts, Seed, card
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns
+from tlm.serving.head import write_divided
+from tlm.serving.measured import measured
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ def export_model(
         if each.evaluated.inputs["task"] != task.digest:
             raise TlmError(f"{each.evaluation}: evaluated on other data than {task_dir}; evaluate it again")
     chosen = max(seeds, key=lambda each: each.metrics["dev"]["primary"])
+    predictions = chosen.evaluation / "predictions.parquet"
+    regression = task.parameters["problem"] == "regression"
+    t = 1.0 if regression else fitted(predictions, task.parameters["labels"])
     length = int(chosen.evaluated.parameters["length"])
     selection = None if selection_dir is None else read_manifest(selection_dir, "selection")
     corpus = None if corpus_dir is None else read_manifest(corpus_dir, "corpus")
@@ -96,11 +103,11 @@ def export_model(
             for each in seeds
         ),
         chosen=chosen.seed,
-        measured=measured(chosen.metrics, chosen.evaluation / "predictions.parquet", task),
+        measured=measured(chosen.metrics, predictions, task, t),
         evaluated=chosen.evaluated,
     )
     with staged_directory(destination) as folder:
-        copy_model(chosen.model, folder, length)
+        copy_model(chosen.model, folder, length, t)
         write_text(folder / CARD, card(facts))
         return write_manifest(
             folder,
@@ -111,6 +118,7 @@ def export_model(
                 **{key: chosen.evaluated.parameters[key] for key in ("scale", "task", "variant", "seed")},
                 **{key: task.parameters[key] for key in ("problem", "labels", "metric", "pair")},
                 "length": length,
+                "temperature": t,
                 "columns": {
                     "text": list(columns.text),
                     "pair": columns.pair,
@@ -150,16 +158,22 @@ def _columns(task: Manifest) -> Columns:
     )
 
 
-def copy_model(model: Path, folder: Path, length: int) -> None:
-    """The model's files, its tokenizer told to cut at `length` tokens: what it was trained to read.
+def copy_model(model: Path, folder: Path, length: int, t: float = 1.0) -> None:
+    """The model's files, its logits divided by the temperature `t`.
+
+    The tokenizer is told to cut at `length` tokens: what the model was trained to read.
 
     Raises TlmError for a model that lacks one of them.
     """
     for name in FILES:
         if not (model / name).is_file():
             raise TlmError(f"{model}: holds no {name}; train it again")
-    shutil.copyfile(model / WEIGHTS, folder / WEIGHTS)
-    write_json(folder / CONFIG, _without(_json(model / CONFIG), "_name_or_path"))
+    config = _json(model / CONFIG)
+    write_json(folder / CONFIG, _without(config, "_name_or_path"))
+    if t == 1:
+        shutil.copyfile(model / WEIGHTS, folder / WEIGHTS)
+    else:
+        write_divided(model / WEIGHTS, folder / WEIGHTS, str(config.get("model_type")), t)
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     tokenizer.enable_truncation(length)
     tokenizer.no_padding()

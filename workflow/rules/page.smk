@@ -17,6 +17,7 @@ rule task_report:
             "results/figures/learning.py",
             "results/figures/style.py",
             "results/page",
+            "results/temperature.py",
             "resampled.py",
             "statistics.py",
         ),

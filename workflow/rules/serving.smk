@@ -2,7 +2,7 @@
 
 
 rule export:
-    """The best seed's model by dev: weights, tokenizer, class names and a model card."""
+    """The best seed's model by dev: calibrated weights, tokenizer, class names and a model card."""
     input:
         unpack(ASK.export_inputs),
         script="scripts/export.py",
@@ -10,9 +10,13 @@ rule export:
             "artifacts.py",
             "resampled.py",
             "statistics.py",
+            "results/calibration.py",
+            "results/temperature.py",
             "serving/export.py",
             "serving/card.py",
             "serving/folder.py",
+            "serving/head.py",
+            "serving/measured.py",
         ),
     output:
         "models/{model}/manifest.json",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tlm.results.page import words
 from tlm.results.page.report import Report
 from tlm.results.page.worth import CHEAPER
+from tlm.results.temperature import FEWEST
 
 CUT = 0.2  # of the texts are longer than what the model reads
 FEW = 20  # training texts of a class
@@ -109,7 +110,14 @@ def advice(report: Report) -> list[str]:
         )
     if (found := report.calibration) and found.error.value - found.by_chance > SURE:
         lines.append(
-            "Do not take the probabilities at their word: fit a temperature on dev before you set a threshold."
+            "Do not take the probabilities at their word: "
+            + (
+                f"{words.counted(data.rows['dev'], 'dev text')} are too few to fit a temperature; give the task "
+                f"{FEWEST} or more."
+                if data.rows["dev"] < FEWEST
+                else f"with the temperature fitted on dev they are still {words.percent(found.error.value)} % off. "
+                "Set a threshold by what is right above it on labelled texts, not by the number itself."
+            )
         )
     if len(report.methods[0].seeds) == 1:
         lines.append("Train with more seeds (`seeds:`) before you trust a small difference.")

@@ -24,6 +24,7 @@ from tlm.results.page.runs import (
     open_stages,
     scored_split,
 )
+from tlm.results.temperature import fitted
 from tlm.statistics import Estimate
 
 
@@ -122,7 +123,6 @@ def _quality(task: Task, task_dir: Path, methods: Sequence[MethodRuns], split: s
     """What is seen of the shown run, by the names of the report's fields."""
     run, rows = best_on_dev(methods[0].runs), read_rows(task_dir, split)
     others = [method for method in methods if method.spec.name == "tfidf"]
-    surest = quality.mistakes(run, others, rows)
     if task.regression:
         train = pq.read_table(task_dir / "train.parquet", columns=["label"])["label"].to_pylist()
         return {
@@ -131,16 +131,17 @@ def _quality(task: Task, task_dir: Path, methods: Sequence[MethodRuns], split: s
             "confusion": (),
             "calibration": None,
             "regression": quality.regression(run, train),
-            "mistakes": surest,
+            "mistakes": quality.mistakes(run, others, rows),
             "wrong": 0,
         }
     matrix = quality.confusion(run, task.labels)
+    t = fitted(run.folder / "predictions.parquet", task.labels)
     return {
         "accuracy": quality.accuracy(matrix),
         "classes": quality.classes(run, task.labels, matrix),
         "confusion": tuple(map(tuple, matrix.tolist())),
-        "calibration": quality.calibration(run),
+        "calibration": quality.calibration(run, t),
         "regression": None,
-        "mistakes": surest,
+        "mistakes": quality.mistakes(quality.as_exported(run, t), others, rows),
         "wrong": int((run.labels != run.predictions).sum()),
     }

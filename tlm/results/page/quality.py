@@ -7,15 +7,17 @@ rows (Wilson); F1 is resampled over the rows (`tlm.statistics`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tlm.evaluation.record import Rows
-from tlm.results.calibration import confidences, reliability
+from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.page import words
 from tlm.results.page.report import Calibration, Class, Estimate, Mistake, Regression
 from tlm.results.page.runs import MethodRuns, ScoredRun
 from tlm.results.page.worth import estimate
+from tlm.results.temperature import served
 from tlm.statistics import bootstrap, scores, wilson
 
 POINTS = 2000  # of a scatter plot: more cannot be told apart
@@ -67,10 +69,20 @@ def accuracy(matrix: np.ndarray) -> Estimate | None:
     return share(int(np.trace(matrix)), int(matrix.sum()))
 
 
-def calibration(run: ScoredRun) -> Calibration:
-    """How often the model is right against how sure it is."""
+def as_exported(run: ScoredRun, t: float) -> ScoredRun:
+    """The run with the probabilities of its exported model, whose logits are divided by `t`."""
     assert run.probabilities is not None
-    return Calibration.of(reliability("TLM", *confidences(run.probabilities, run.labels, run.predictions)))
+    return replace(run, probabilities=served(run.probabilities, t))
+
+
+def calibration(run: ScoredRun, t: float) -> Calibration:
+    """How often the exported model is right against how sure it is; `run` is as it was trained."""
+    return Calibration.of(_reliability(as_exported(run, t)), _reliability(run), t)
+
+
+def _reliability(run: ScoredRun) -> Reliability:
+    assert run.probabilities is not None
+    return reliability("TLM", *confidences(run.probabilities, run.labels, run.predictions))
 
 
 def regression(run: ScoredRun, train_labels: Sequence[float]) -> Regression:

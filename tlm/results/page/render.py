@@ -14,7 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from tlm.results.page import advice, pictures, words
-from tlm.results.page.report import Class, Report
+from tlm.results.page.report import Calibration, Class, Report
+from tlm.results.temperature import FEWEST
 
 TABLE = 12  # classes: a matrix of more is a picture
 MATRIX = 60  # classes: of more, those with the most errors are shown
@@ -238,5 +239,20 @@ def _trust(report: Report) -> str:
         f"{words.percent(found.accuracy)} % of them are right. The expected calibration error is "
         f"{words.percent(found.error.value)} % {words.interval(found.error)}; a model that is exactly as sure as "
         f"it is right "
-        f"would show {words.percent(found.by_chance)} % on so many texts, by chance."
+        f"would show {words.percent(found.by_chance)} % on so many texts, by chance. {_tempered(report, found)}"
     )
+
+
+def _tempered(report: Report, found: Calibration) -> str:
+    """Whose probabilities these are, and what they were before."""
+    if report.data.rows["dev"] < FEWEST:
+        return (
+            f"They are as trained: {words.counted(report.data.rows['dev'], 'dev text')} are too few to fit a "
+            f"temperature, which takes {FEWEST}."
+        )
+    told = (
+        "These are the probabilities of the exported model: its logits are divided by a temperature of "
+        f"{words.number(found.temperature)}, fitted on dev, which changes no answer. Without it, the error would "
+        f"be {words.percent(found.before.value)} % {words.interval(found.before)}."
+    )
+    return told + (" It was fitted on these same texts, which flatters." if report.split == "dev" else "")

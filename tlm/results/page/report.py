@@ -105,7 +105,7 @@ class Bin(Strict):
 
 
 class Calibration(Strict):
-    """How far the shown model's probabilities can be taken at their word."""
+    """How far the shown model's probabilities can be taken at their word, as it is exported."""
 
     rows: int
     bins: tuple[Bin, ...]
@@ -114,12 +114,16 @@ class Calibration(Strict):
     """Expected calibration error: mean distance of `confidence` and `accuracy`, weighted by rows."""
     by_chance: float
     """What it would be if the model were right exactly as often as it says."""
+    temperature: float
+    """Fitted on dev and written into the exported model; all else here is of that model's probabilities."""
+    before: Estimate
+    """`error` of the model as trained, without the temperature."""
     confidence: float
     accuracy: float
 
     @classmethod
-    def of(cls, found: Reliability) -> Calibration:
-        """As it was measured."""
+    def of(cls, found: Reliability, before: Reliability, temperature: float) -> Calibration:
+        """As it was measured: of the probabilities with the temperature, and before."""
         return cls(
             rows=found.rows,
             bins=tuple(
@@ -134,6 +138,8 @@ class Calibration(Strict):
             ),
             error=Estimate(value=found.ece, low=found.interval.low, high=found.interval.high),
             by_chance=found.by_chance,
+            temperature=temperature,
+            before=Estimate(value=before.ece, low=before.interval.low, high=before.interval.high),
             confidence=found.confidence,
             accuracy=found.accuracy,
         )
@@ -188,7 +194,7 @@ class Mistake(Strict):
     label: str
     prediction: str
     confidence: float | None
-    """Probability of the prediction; None for regression."""
+    """Probability of the prediction by the exported model; None for regression."""
     others: dict[str, str]
     """What other methods say of it, by name."""
 

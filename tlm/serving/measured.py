@@ -1,0 +1,68 @@
+"""What an exported model scored, and how far its probabilities can be trusted: measured, with intervals.
+
+Place in the flow: a run's evaluation and the temperature of its export → here → the model card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tlm.artifacts import Manifest
+from tlm.results.calibration import Reliability, confidences, reliability
+from tlm.results.temperature import served
+from tlm.statistics import Interval, scores
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """How sure the model is against how often it is right, on the measured split."""
+
+    temperature: float
+    before: Reliability
+    """As trained."""
+    after: Reliability
+    """As exported: its logits divided by the temperature."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the chosen model scored on `split`: each metric with its interval, as fractions, and the classes."""
+
+    split: str
+    rows: int
+    metrics: Mapping[str, tuple[float, Interval]]
+    classes: Mapping[str, Mapping[str, float]]
+    calibrated: Calibrated | None
+    """None for regression."""
+
+
+def measured(metrics: Mapping[str, Any], predictions: Path, task: Manifest, t: float) -> Measured:
+    """The scores of an evaluation on test, or on dev where test labels are secret, with bootstrap intervals.
+
+    `t` is the temperature of the exported model.
+    """
+    split = "test" if "test" in metrics else "dev"
+    table = pq.read_table(predictions)
+    table = table.filter(pc.equal(table["split"], split))
+    labels, guesses = table["label"].to_numpy(), table["prediction"].to_numpy()
+    classes = task.parameters["labels"]
+    found = {}
+    for name, value in metrics[split]["metrics"].items():
+        (estimate,) = scores(name, labels, [guesses], classes)
+        found[name] = (float(value), estimate.interval)
+    calibrated = None
+    if "probabilities" in table.column_names:
+        stored = np.array(table["probabilities"].to_pylist())
+        before, after = (
+            reliability("the model", *confidences(given, labels, guesses))
+            for given in (stored, served(stored, t))
+        )
+        calibrated = Calibrated(t, before, after)
+    return Measured(split, len(labels), found, metrics[split].get("classes", {}), calibrated)
