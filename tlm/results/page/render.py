@@ -247,8 +247,8 @@ def _tempered(report: Report, found: Calibration) -> str:
     """Whose probabilities these are, and what they were before."""
     if report.data.rows["dev"] < FEWEST:
         return (
-            f"The probabilities are as trained: {words.counted(report.data.rows['dev'], 'dev text')} are too few to fit "
-            f"a temperature, which takes {FEWEST}."
+            f"The probabilities are as trained: {words.counted(report.data.rows['dev'], 'dev text')} are too few to "
+            f"fit a temperature, which takes {FEWEST}."
         )
     told = (
         "These are the probabilities of the exported model: its logits are divided by a temperature of "
