@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.claims import ClaimSpec
-from tlm.config.data import DataConfig, load_data_config
+from tlm.config.data import CorpusSpec, DataConfig, TaskSpec, load_data_config
 from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
 from tlm.config.experiments import ContaminationSpec, ExamplesSpec, TableSpec
 from tlm.config.figures import AttentionSpec, FigureSpec
@@ -166,6 +166,14 @@ class Project(Strict):
     def variant(self, name: str) -> VariantSpec:
         """The variant of that name. Raises TlmError listing the known ones."""
         return _lookup(self.variants, name, "variant", "config/experiments.yaml: variants")
+
+    def task(self, name: str) -> TaskSpec:
+        """The task of that name. Raises TlmError listing the known ones."""
+        return _lookup(self.data.tasks, name, "task", "config/tasks.yaml")
+
+    def corpus(self, name: str) -> CorpusSpec:
+        """The corpus of that name. Raises TlmError listing the known ones."""
+        return _lookup(self.data.corpora, name, "corpus", "config/corpora.yaml")
 
     def table(self, name: str) -> TableSpec:
         """The table of that name. Raises TlmError listing the known ones."""

@@ -10,22 +10,24 @@ from tlm.config import audits, runs, shared
 from tlm.config.elasticsearch import SETTINGS
 from tlm.config.runs import manifest
 from tlm.config.selections import Selection
-from tlm.workflow.answers import Questions, as_json, flags, manifests
+from tlm.workflow.answers import Questions, as_json, flags, manifests, told
 
 
 class DataQuestions(Questions):
     """Sources, tasks, corpora, indexes, retrievals and selections; and the environment of all commands."""
 
+    @told
     def corpus_inputs(self, wildcards: Any) -> list[str]:
         """The sources of a corpus, or the corpus that it is a sample of."""
-        spec = self.project.data.corpora[wildcards.corpus]
+        spec = self.project.corpus(wildcards.corpus)
         if spec.sample is not None:
             return [manifest(f"data/corpora/{spec.sample.of}")]
         return [manifest(f"data/sources/{source}") for source in spec.sources]
 
+    @told
     def task_source(self, wildcards: Any) -> str:
         """The source of a task."""
-        return manifest(f"data/sources/{self.project.data.tasks[wildcards.task].source}")
+        return manifest(f"data/sources/{self.project.task(wildcards.task).source}")
 
     def retrieval_spec(self, wildcards: Any) -> str:
         """What a retrieval is told."""

@@ -11,7 +11,7 @@ from tlm.config.runs import Run, manifest
 from tlm.config.selections import SHARED
 from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
-from tlm.workflow.answers import Questions, as_json, flags, manifests
+from tlm.workflow.answers import Questions, as_json, flags, manifests, told
 
 
 class TrainingQuestions(Questions):
@@ -69,6 +69,7 @@ class TrainingQuestions(Questions):
         internal = None if run.task == SHARED else run.internal_tokens
         return {"task_tokens": internal, "external_tokens": run.external_tokens, "start": run.start}
 
+    @told
     def stage1_inputs(self, wildcards: Any) -> dict[str, str]:
         """Internal tokens unless it is a pretraining, external ones unless it reads none; the model it goes on from."""
         return manifests(self._stage1_tokens(wildcards))
@@ -87,6 +88,7 @@ class TrainingQuestions(Questions):
         """A pretraining is the longest job and many wait for it: first."""
         return 10 if wildcards.task == SHARED else 0
 
+    @told
     def stage2_inputs(self, wildcards: Any) -> dict[str, str]:
         """Stage 1's model, unless a checkpoint stands for it, and the task's tokens."""
         run = self.run(wildcards)
@@ -113,6 +115,7 @@ class TrainingQuestions(Questions):
             "data": selection.folder if selection else None,
         }
 
+    @told
     def evaluate_inputs(self, wildcards: Any) -> dict[str, str]:
         """The models that an evaluation reads, and the external data that they have read."""
         return manifests(self._evaluated(wildcards))

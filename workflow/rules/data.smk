@@ -47,7 +47,7 @@ rule task:
         "../../environment.yml"
     threads: 1
     params:
-        spec=lambda wildcards: as_json(PROJECT.data.tasks[wildcards.task]),
+        spec=lambda wildcards: as_json(PROJECT.task(wildcards.task)),
     shell:
         "python {input.script} --name {wildcards.task} --spec {params.spec:q} --source $(dirname {input.source})"
         " --output $(dirname {output}) 2>&1 | tee {log}"
@@ -76,7 +76,7 @@ rule corpus:
         "../../environment.yml"
     threads: CORES
     params:
-        spec=lambda wildcards: as_json(PROJECT.data.corpora[wildcards.corpus]),
+        spec=lambda wildcards: as_json(PROJECT.corpus(wildcards.corpus)),
     shell:
         "python {input.script} --name {wildcards.corpus} --spec {params.spec:q} --sources data/sources"
         " --corpora data/corpora --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
