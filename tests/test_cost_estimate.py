@@ -5,11 +5,13 @@ import shutil
 
 import pytest
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tlm.artifacts import write_manifest
 from tlm.config import runs
 from tlm.cost import work
-from tlm.cost.estimate import estimate
+from tlm.cost.estimate import estimate, packed
 from tlm.cost.facts import Facts
 from tlm.cost.jobs import Job, read_project
 from tlm.cost.machine import GPUS, Rate, gpu
@@ -180,6 +182,14 @@ def test_more_cores_do_not_shorten_the_longest_run(tmp_path):
     one, two, many = (found.wall_seconds(cores, 1, gpu=False) for cores in (1, 2, 64))
     assert one == pytest.approx(2 * two) and many == pytest.approx(two)
     assert found.wall_seconds(64, 1, gpu=True) == pytest.approx(one)
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=12), st.integers(1, 8))
+def test_packed_runs_lie_between_the_bounds_of_scheduling(seconds, slots):
+    together = packed(seconds, slots)
+    least = max([sum(seconds) / slots, *seconds])
+    assert least * (1 - 1e-9) <= together <= 2 * least  # Graham 1966
+    assert packed([1, 1, 1], 2) == 2 and packed([3, 1, 1, 1], 2) == 3  # not 1.5; and the long one first
 
 
 def test_a_run_waits_for_its_data(tmp_path):

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from tlm.errors import TlmError
 from tlm.own.command import seconds_of
-from tlm.own.defaults import Data, choose, internal_length, internal_share, papers_k, papers_rho1, top_k
+from tlm.own.defaults import (
+    Data,
+    choose,
+    internal_length,
+    internal_share,
+    papers_k,
+    papers_rho1,
+    seeds_in,
+    top_k,
+    training_threads,
+)
 
 DEMO = Data(np.full(2000, 30), 250_000, 118, 170e6)
 
@@ -52,6 +62,15 @@ def test_more_time_is_a_larger_model_and_the_time_is_kept():
         assert choice.seconds <= granted * 1.05
         sizes.append(choice.size)
     assert sizes == ["2 x 128", "2 x 128", "4 x 256", "6 x 384"]
+
+
+@pytest.mark.parametrize(
+    ("granted", "cores", "threads"), [(600, 2, 1), (600, 16, 5), (3600, 16, 2), (8 * 3600, 8, 1)]
+)
+def test_cores_that_would_lie_idle_are_shared_by_the_trainings(granted, cores, threads):
+    seeds = seeds_in(granted)
+    assert training_threads(seeds, cores) == threads
+    assert threads == 1 or threads * 3 * len(seeds) <= cores
 
 
 def test_too_little_time_is_said_and_the_smallest_run_planned():

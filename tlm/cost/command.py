@@ -55,9 +55,8 @@ def run(args: argparse.Namespace) -> None:
     project = read_project(args.config)
     facts = Facts(project)
     measured: dict[str, Rate] = {}
-    found = estimate(
-        jobs, facts, measuring(facts, args.device, measured) if known is None else lambda *_: known
-    )
+    here = measuring(facts, args.device, measured, project.scale.threads)
+    found = estimate(jobs, facts, here if known is None else lambda *_: known)
     setting = Setting(
         targets=tuple(args.targets),
         scale=project.settings.scale,
@@ -70,8 +69,8 @@ def run(args: argparse.Namespace) -> None:
     print(json.dumps(as_json(found, setting), indent=2) if args.json else as_text(found, setting))
 
 
-def measuring(facts: Facts, where: str, seen: dict[str, Rate]) -> RateOf:
-    """A measurement for each size of a model that is asked for; `seen` collects them."""
+def measuring(facts: Facts, where: str, seen: dict[str, Rate], threads: int) -> RateOf:
+    """A measurement with `threads` for each size of a model that is asked for; `seen` collects them."""
 
     def rate_of(model: ModelSpec, vocabulary: int, rows: int, length: int) -> Rate:
         name = f"{model.architecture} {model.layers} x {model.hidden_size}"
@@ -85,7 +84,7 @@ def measuring(facts: Facts, where: str, seen: dict[str, Rate]) -> RateOf:
                 rows=rows,
                 length=length,
                 precision=facts.project.settings.precision,
-                threads=facts.project.scale.threads,
+                threads=threads,
             )
         return seen[name]
 

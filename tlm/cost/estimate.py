@@ -5,8 +5,9 @@ Place in the flow: `tlm.cost.jobs` → here → `tlm.cost.report`.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -65,8 +66,10 @@ class Estimate:
     lines: Sequence[Line]
     runs: Sequence[str]
     """Folders of the runs that train or evaluate something."""
+    chains: Sequence[float]
+    """Seconds of the jobs of each run, one after the other: more cores do not shorten them."""
     longest_chain: float
-    """Seconds of the longest run, its pretraining included: more cores do not shorten it."""
+    """Seconds of the longest run, its pretraining included."""
     notes: Sequence[str]
 
     def sum(self, name: str) -> float:
@@ -74,21 +77,28 @@ class Estimate:
         return sum(line.sum(name) for line in self.lines)
 
     def wall_seconds(self, cores: int, threads: int, *, gpu: bool) -> float:
-        """Wall clock: all cores busy with training jobs of `threads` each, or one after the other on one GPU.
+        """Wall clock: runs side by side on the cores, `threads` each, or one job after the other on one GPU.
 
-        Never less than the longest run takes after the longest job of each kind that prepares its data.
+        Three equal runs on two cores take as long as two of them, not as one and a half. Never less than the longest
+        run takes after the longest job of each kind that prepares its data.
         """
         before = sum(
             max(part.seconds for part in line.parts) / (cores if line.rule in _ALL_CORES else 1)
             for line in self.lines
             if line.rule in _DATA
         )
-        device = sum(line.sum("seconds") for line in self.lines if line.on_device)
         rest = sum(line.sum("seconds") for line in self.lines if not line.on_device)
-        if gpu:
-            return device + rest / cores
-        together = max(1, cores // threads)  # training jobs side by side
-        return max(before + self.longest_chain, device / together + rest / cores)
+        together = 1 if gpu else max(1, cores // threads)  # training jobs side by side
+        trained = packed(self.chains, together) + rest / cores
+        return trained if gpu else max(before + self.longest_chain, trained)
+
+
+def packed(seconds: Iterable[float], slots: int) -> float:
+    """When the last of these is done if each goes to the slot that is free first, the longest ones first."""
+    busy = [0.0] * slots
+    for each in sorted(seconds, reverse=True):
+        heapq.heapreplace(busy, busy[0] + each)
+    return max(busy)
 
 
 def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
@@ -96,11 +106,13 @@ def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
     parts: dict[str, list[Part]] = {}
     runs: dict[str, Run] = {}
     seconds: dict[str, float] = {}
+    chains: dict[str, float] = {}
     for job in jobs:
         if job.rule in _TRAINING:
             run = run_of(facts, job)
             part = _TRAINING[job.rule](facts, run, rate_of)
             runs[run.folder] = run
+            chains[run.folder] = chains.get(run.folder, 0.0) + part.seconds
             seconds[str(PurePosixPath(job.output).parent)] = part.seconds
         else:
             part = _DATA[job.rule](facts, job) if job.rule in _DATA else Part()
@@ -111,6 +123,7 @@ def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
     return Estimate(
         lines=[Line(rule, parts[rule]) for rule in order],
         runs=sorted(runs),
+        chains=list(chains.values()),
         longest_chain=max((_chain(run, seconds) for run in runs.values()), default=0.0),
         notes=[*_downloads(facts, jobs), *_hub(facts, jobs, runs), *_bounds(parts), *_unknown(parts)],
     )

@@ -21,7 +21,7 @@ from tlm.cost.facts import SPECIALS, Facts
 from tlm.cost.jobs import read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.cost.training_rules import RateOf
-from tlm.own.defaults import Choice, Data, choose
+from tlm.own.defaults import Choice, Data, choose, seeds_in, training_threads
 from tlm.own.findings import CorpusFound, TaskFound, check_apart, read_corpus, read_task, resolved, unit_of
 from tlm.own.outlook import Foreseen, Lengths, measure_lengths, outlook
 from tlm.own.tokenizer import build_characters
@@ -86,17 +86,20 @@ def prepare(
     project = read_project([], folder, {name: spec})
     sample: Sequence[str] = corpus.sample if corpus is not None else task.texts
     lengths = measure_lengths(task, sample, project.own_scales[name].tokenizer)
+    said = spec.training.model_dump(exclude_unset=True)
+    threads = spec.training.threads or training_threads(said.get("seeds") or seeds_in(granted), cores)
     rates: dict[str, Rate] = {}
-    rate_of = _rate_of(Facts(project), gflops, rates)
+    rate_of = _rate_of(Facts(project), gflops, rates, threads)
 
     def foreseen(training: Mapping[str, Any]) -> Estimate:
         return outlook(_facts(project, name, spec, training, task, corpus, lengths), rate_of)
 
     def clock(training: Mapping[str, Any]) -> float:
         gpu = any(rate.gpu for rate in rates.values())
-        return foreseen(training).wall_seconds(cores, 1, gpu=gpu)
+        return foreseen(training).wall_seconds(cores, threads, gpu=gpu)
 
-    said = spec.training.model_dump(exclude_unset=True)
+    if threads > 1:
+        said = {**said, "threads": threads}
     choice = choose(_data(project, spec, corpus, lengths), granted, clock, said)
     training = choice.training
     if vocabulary is not None:
@@ -158,9 +161,9 @@ def _facts(
     return Foreseen(project=changed, name=name, task=task, corpus=corpus, lengths=lengths)
 
 
-def _rate_of(facts: Facts, gflops: float | None, seen: dict[str, Rate]) -> RateOf:
+def _rate_of(facts: Facts, gflops: float | None, seen: dict[str, Rate], threads: int) -> RateOf:
     if gflops is None:
-        return measuring(facts, HERE, seen)
+        return measuring(facts, HERE, seen, threads)
     return lambda *_: Rate(0.0, gflops * 1e9)
 
 

@@ -8,18 +8,21 @@ the paper where it speaks, and else from what was tuned for config/scales/demo.y
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tlm.config.base import merge
+from tlm.config.own import OWN_VARIANTS
 
 Clock = Callable[[Mapping[str, Any]], float]
 """Seconds until everything is built, for a `training:` section."""
 
 HOUR = 3600
+TRAININGS = sum(name != "tfidf" for name in OWN_VARIANTS)
+"""For each seed: TLM and what it is compared with."""
 EXTERNAL_LENGTH = 128  # the passages of a corpus are cut to fit
 _GRID_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _GRID_RHO1 = (1, 3, 7, 19, 99, 499, 999, 1999)  # Appendix B
@@ -95,7 +98,7 @@ def choose(data: Data, granted: float, clock: Clock, fixed: Mapping[str, Any]) -
 
     If not even the smallest run fits, the smallest is returned and a note says so.
     """
-    seeds = [1] if granted < HOUR / 2 else [1, 2] if granted < 4 * HOUR else [1, 2, 3]
+    seeds = seeds_in(granted)
     longest = 128 if granted < HOUR / 2 else 256 if granted < 4 * HOUR else 512
     length = internal_length(data.lengths, longest)
     for size in SIZES:
@@ -172,6 +175,16 @@ def _affordable(training: Mapping[str, Any], granted: float, clock: Clock) -> in
     return low // digits * digits
 
 
+def seeds_in(granted: float) -> list[int]:
+    """One below half an hour, two below four hours, then three as in the paper."""
+    return [1] if granted < HOUR / 2 else [1, 2] if granted < 4 * HOUR else [1, 2, 3]
+
+
+def training_threads(seeds: Sequence[int], cores: int) -> int:
+    """Threads of one training, so that more cores than there are trainings are put to use."""
+    return max(1, cores // (TRAININGS * len(seeds)))
+
+
 def internal_length(lengths: np.ndarray, longest: int) -> int:
     """Tokens within which 95 % of the texts stay, in steps of 32, at most `longest`."""
     wanted = int(np.percentile(lengths, 95, method="higher"))
@@ -242,6 +255,7 @@ def top_k(data: Data, external: float) -> tuple[int, str | None]:
 def _reasons(size: Size, data: Data) -> dict[str, str]:
     return {
         "like": f"a model of {size.name}: the largest that the time allows to train properly",
+        "threads": "of one training, by the cores of this machine and the number of trainings",
         "stage1.budget": "as many as the time allows",
         "stage1.internal_length": "95 % of the training texts are within it, or it is what the time allows",
         "stage1.rho1": f"Table B.1: {papers_rho1(data.rows)} for so many texts; less, so that each is read twice",
