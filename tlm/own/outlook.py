@@ -21,7 +21,7 @@ from tlm.config import runs
 from tlm.config.data import Split
 from tlm.config.own import OWN_VARIANTS, corpus_source
 from tlm.config.runs import Run, manifest
-from tlm.config.selections import Selection, retrieval_folder
+from tlm.config.selections import Selection, audit_folder, retrieval_folder
 from tlm.config.training import TokenizerSpec
 from tlm.cost.estimate import Estimate, estimate
 from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, Facts
@@ -131,6 +131,7 @@ class Foreseen(Facts):
             ("tokenizer", f"data/tokenizers/{tlm.tokenizer}"),
             ("internal_tokens", tlm.internal_tokens),
             ("retrieve", retrieval_folder(tlm.corpus, self.name, tlm.selection.size)),
+            ("audit", audit_folder(self.name, tlm.selection.folder.removeprefix("data/"))),
         ]
         for variant in OWN_VARIANTS:
             for seed in view.seeds:
