@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from compiled import compile_once, share_compiled
 from conftest import ROOT
 
 from tlm.artifacts import verify
@@ -172,7 +173,8 @@ def story(tmp_path_factory) -> Story:
     do(f"{sys.executable} scripts/dvc_yaml.py", first)
     do("git init -q -b main . && git add -A && git commit -q -m Start", first)
     do(f"git clone -q --bare {first} {story.origin}", story.folder)
-    story.clone("mine")
+    compile_once()
+    share_compiled(story.clone("mine"))
     return story
 
 

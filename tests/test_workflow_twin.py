@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from compiled import compile_once
 from test_workflow import copy_project, planned, snakemake
 
 from tlm.artifacts import read_manifest, verify
@@ -14,8 +15,8 @@ RUN = "runs/smoke-bert/toy-pairs/tlm/seed1"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
-    return copy_project(folder)
+    compile_once()
+    return copy_project(tmp_path_factory.mktemp("project"))
 
 
 def test_a_pair_task_without_test_labels_runs_to_its_metrics(project):
