@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import contextlib
+import gc
 import json
 import os
 import secrets
@@ -76,6 +77,11 @@ LONGEST = (
     "test_training_processes.py",
     "test_workflow_twin.py",
 )
+
+
+def pytest_collection_finish() -> None:
+    """Keep what the tests' imports have loaded, torch and transformers above all, out of all later collections."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,9 @@ from training_toy import Toy, toy_spec
 
 from tlm.artifacts import partial_path
 from tlm.config.training import RunSpec
+from tlm.training.execution import Execution
+from tlm.training.stage1 import run_stage1
+from tlm.training.stage2 import run_stage2
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
@@ -42,6 +45,15 @@ def start(
     return subprocess.Popen(command, env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}, cwd=ROOT)
 
 
+def alone(stage: int, toy: Toy, spec: RunSpec, out: Path) -> None:
+    """The same in this process, which has loaded what a script would have to load first."""
+    here = Execution(threads=1, cpu=True)
+    if stage == 1:
+        run_stage1(spec, toy.task, toy.external, toy.tokenizer, out / "stage1", 1, execution=here)
+    else:
+        run_stage2(spec, out / "stage1", toy.task, toy.tokenizer, out / "stage2", 1, execution=here)
+
+
 def logged_step(partial: Path) -> int:
     try:
         lines = (partial / "log.jsonl").read_text().splitlines()
@@ -58,7 +70,7 @@ def test_kill_nine_and_run_again(toy: Toy, tmp_path: Path):
             "model.embedding_init": "cooccurrence",
         }
     )
-    assert start(1, toy, spec, tmp_path / "whole").wait() == 0
+    alone(1, toy, spec, tmp_path / "whole")
     partial = partial_path(tmp_path / "cut" / "stage1")
     reached = 0
     for _ in range(2):  # killed twice, at steps that timing decides
@@ -102,7 +114,7 @@ def test_two_processes_train_what_one_does(
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     for stage in stages:
-        assert start(stage, toy, spec, tmp_path / "one").wait() == 0
+        alone(stage, toy, spec, tmp_path / "one")
         processes = launched(stage, toy, spec, tmp_path / "two", port)
         assert not any(process.wait(timeout=200) for process in processes)
     last = f"stage{stages[-1]}"
