@@ -14,7 +14,7 @@ from tlm.results.calibration import reliability
 from tlm.results.page import words
 from tlm.results.page.advice import advice
 from tlm.results.page.gather import gather
-from tlm.results.page.render import most_errors, render
+from tlm.results.page.render import most_errors, render, with_code
 from tlm.results.page.report import Estimate, Report
 from tlm.results.page.runs import open_methods, open_stages
 from tlm.results.temperature import fitted, served
@@ -252,3 +252,14 @@ def test_a_printed_page_shows_what_is_folded_away(pages, chromium, tmp_path):
     assert not page.evaluate(shown)
     page.call("Emulation.setEmulatedMedia", media="print")
     assert page.evaluate(shown)
+
+
+def test_settings_are_code_and_nothing_else_is_markup():
+    shown = with_code("Set `seeds:` of <b>`a & b`</b>, a lone ` stays.")
+    assert shown == "Set <code>seeds:</code> of &lt;b&gt;<code>a &amp; b</code>&lt;/b&gt;, a lone ` stays."
+
+
+@pytest.mark.parametrize("kind", ["two classes, one seed", "fifty classes", "hidden test"])
+def test_no_backtick_is_left_in_what_the_page_says(pages, kind):
+    text = re.sub(r"<(style|blockquote|article)\b.*?</\1>", "", pages[kind], flags=re.S)
+    assert "`" not in text

@@ -6,12 +6,13 @@ the page forbids scripts to the browser besides. What it looks like is in page.h
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tlm.results.page import advice, pictures, words
 from tlm.results.page.report import Calibration, Class, Report
@@ -59,6 +60,7 @@ def render(report: Report) -> str:
         "duration": words.duration,
         "shortened": words.shortened,
         "metric_name": words.metric_name,
+        "with_code": with_code,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "zip": lambda one, other: list(zip(one, other, strict=True)),
     }
@@ -66,6 +68,11 @@ def render(report: Report) -> str:
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
     style = Markup((folder / "page.css").read_text(encoding="utf-8"))  # ours, not a user's text
     return template.render(css=style, **view(report)).lstrip() + "\n"
+
+
+def with_code(text: str) -> Markup:
+    """What stands between backticks as code, all of it escaped."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def view(report: Report) -> dict[str, Any]:
