@@ -1,5 +1,7 @@
 """The rule that makes settings of data: what it gives at the sizes of the paper and of the demo, and at the edges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from tlm.own.defaults import (
     internal_share,
     papers_k,
     papers_rho1,
+    read_times,
     seeds_in,
     top_k,
     training_threads,
@@ -71,6 +74,31 @@ def test_cores_that_would_lie_idle_are_shared_by_the_trainings(granted, cores, t
     seeds = seeds_in(granted)
     assert training_threads(seeds, cores) == threads
     assert threads == 1 or threads * 3 * len(seeds) <= cores
+
+
+def test_long_texts_are_read_to_their_end_if_the_time_is_enough_to_read_each_twice():
+    long = Data(np.full(1500, 400), 250_000, 118, 170e6)
+    found = {}
+    for granted in (30, 720, 1000):
+        choice = choose(long, granted, clock(), {})
+        found[granted] = choice.training["stage1"]["internal_length"], choice.size
+        assert (
+            choice.training["model"]["max_length"] >= choice.training["stage2"]["length"] == found[granted][0]
+        )
+        assert ("longer than" in " ".join(choice.notes)) == (found[granted][0] < 400)
+    assert [length for length, _ in found.values()] == [128, 256, 416]
+    assert {size for _, size in found.values()} == {"2 x 128"}  # before a larger model
+
+
+def test_pairs_are_read_twenty_times_or_it_is_said():
+    pairs = Data(np.full(5749, 40), 250_000, 118, 170e6, pair=True)
+    assert internal_share(pairs, 64, 8_000_000) == 1 and read_times(pairs, 64, 8_000_000, 1) < 20
+    assert internal_share(pairs, 64, 60_000_000) == 3 and read_times(pairs, 64, 60_000_000, 3) >= 20
+    little, much = (choose(pairs, granted, clock(), {}) for granted in (600, 30 * 3600))
+    assert "reads each pair" in " ".join(little.notes) and "reads each pair" not in " ".join(much.notes)
+    single = replace(pairs, pair=False)
+    assert internal_share(single, 64, 8_000_000) == 3
+    assert "reads each pair" not in " ".join(choose(single, 600, clock(), {}).notes)
 
 
 def test_too_little_time_is_said_and_the_smallest_run_planned():

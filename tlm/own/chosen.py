@@ -100,7 +100,7 @@ def prepare(
 
     if threads > 1:
         said = {**said, "threads": threads}
-    choice = choose(_data(project, spec, corpus, lengths), granted, clock, said)
+    choice = choose(_data(project, spec, task, corpus, lengths), granted, clock, said)
     training = choice.training
     if vocabulary is not None:
         training = {
@@ -167,14 +167,15 @@ def _rate_of(facts: Facts, gflops: float | None, seen: dict[str, Rate], threads:
     return lambda *_: Rate(0.0, gflops * 1e9)
 
 
-def _data(project: Project, spec: OwnSpec, corpus: CorpusFound | None, lengths: Lengths) -> Data:
+def _data(
+    project: Project, spec: OwnSpec, task: TaskFound, corpus: CorpusFound | None, lengths: Lengths
+) -> Data:
     tokens = float(np.mean(lengths.passages)) + SPECIALS
     if corpus is not None:
-        return Data(lengths.splits["train"], corpus.passages, tokens, corpus.text_bytes)
+        return Data(lengths.splits["train"], corpus.passages, tokens, corpus.text_bytes, task.pair)
     assert isinstance(spec.corpus, str)
     facts = Facts(project)
     size = float(facts.corpus_bytes(spec.corpus) or 0)
     built = facts.manifest(f"data/corpora/{spec.corpus}")
-    return Data(
-        lengths.splits["train"], float(built.counts["passages"]) if built else size / 600, 128.0, size
-    )
+    passages = float(built.counts["passages"]) if built else size / 600
+    return Data(lengths.splits["train"], passages, 128.0, size, task.pair)

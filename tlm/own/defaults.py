@@ -8,7 +8,7 @@ the paper where it speaks, and else from what was tuned for config/scales/demo.y
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,15 @@ TRAININGS = sum(name != "tfidf" for name in OWN_VARIANTS)
 EXTERNAL_LENGTH = 128  # the passages of a corpus are cut to fit
 _GRID_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _GRID_RHO1 = (1, 3, 7, 19, 99, 499, 999, 1999)  # Appendix B
+_FEWEST = 3  # rho1 at the least: of 1, 3 and 9 the demo's budget did best with it
+_FEWEST_PAIRS = 1  # of pairs: no passage teaches to compare two texts
+_LONGEST = (512, 256, 128)  # internal tokens at the most
 _SURPLUS = (
     6  # hits for an external token that the budget reads: half of them are new, and demo.yaml selects thrice
 )
 _SHARE = 20  # a selection is at most so small a part of the corpus for one query
-_EPOCHS = 2  # stage 1 reads every training text so often, or rho1 is lowered
+_READINGS = 2  # stage 1 reads every training text so often, or rho1 is lowered
+_READINGS_PAIRS = 20  # of pairs: to compare is learnt late, after 12 to 17 of them (docs/own-data.md)
 _STEPS = 375  # of stage 2, as the demo has, where the task is smaller than the demo's
 _SMALLEST, _LARGEST = 200_000, 2_000_000_000  # tokens of stage 1
 
@@ -47,6 +51,17 @@ class Data:
     """Of a passage, in the mean."""
     text_bytes: float
     """Of the corpus."""
+    pair: bool = False
+
+    @property
+    def readings(self) -> int:
+        """How often stage 1 should read every training text."""
+        return _READINGS_PAIRS if self.pair else _READINGS
+
+    @property
+    def fewest(self) -> int:
+        """rho1 at the least."""
+        return _FEWEST_PAIRS if self.pair else _FEWEST
 
     @property
     def rows(self) -> int:
@@ -98,14 +113,11 @@ def choose(data: Data, granted: float, clock: Clock, fixed: Mapping[str, Any]) -
 
     If not even the smallest run fits, the smallest is returned and a note says so.
     """
-    seeds = seeds_in(granted)
-    longest = 128 if granted < HOUR / 2 else 256 if granted < 4 * HOUR else 512
-    length = internal_length(data.lengths, longest)
-    for size in SIZES:
-        training = merge(_training(size, seeds, length, data), fixed)
+    for length, size in _shapes(data):
+        training = merge(_training(size, seeds_in(granted), length, data), fixed)
         training = _shorter_stage2(training, granted, clock)
         tokens = _affordable(training, granted, clock)
-        if tokens >= size.tokens:
+        if tokens >= max(size.tokens, _texts_read(data, length)):
             break
     budget = max(tokens, _SMALLEST)
     rho1 = internal_share(data, length, budget)
@@ -117,11 +129,34 @@ def choose(data: Data, granted: float, clock: Clock, fixed: Mapping[str, Any]) -
     notes = [clipped] if clipped else []
     if tokens < _SMALLEST:
         notes.append("the time granted is too short for a stage 1 worth having: the smallest is planned")
+    if data.pair and (times := read_times(data, length, budget, rho1)) < _READINGS_PAIRS:
+        notes.append(
+            f"stage 1 reads each pair about {times:.0f} times; to compare two texts is learnt late: with more time"
+            f" (--budget), from {_READINGS_PAIRS} times on, the model may be a different one"
+        )
     if cut := int((data.lengths > length).sum()):
         notes.append(
             f"{cut:,} training texts ({cut / data.rows:.0%}) are longer than {length} tokens: cut there"
         )
     return Choice(training, _reasons(size, data), size.name, clock(training), tuple(notes))
+
+
+def _shapes(data: Data) -> Iterator[tuple[int, Size]]:
+    """(internal length, size of the model), what is tried first: texts to their end before a larger model.
+
+    The last one is the smallest, and always fits.
+    """
+    for longest in _LONGEST:
+        length = internal_length(data.lengths, longest)
+        yield from ((length, size) for size in SIZES)
+
+
+def _texts_read(data: Data, length: int) -> float:
+    """Tokens in which stage 1 reads every training text often enough for longer texts, or a larger model, to pay."""
+    if length <= min(_LONGEST) and not data.pair:
+        return 0.0
+    internal, external = _row(data, length)
+    return data.readings * data.rows * (internal + data.fewest * external)
 
 
 def _training(size: Size, seeds: list[int], length: int, data: Data) -> dict[str, Any]:
@@ -223,18 +258,20 @@ def _row(data: Data, length: int) -> tuple[float, float]:
 
 
 def internal_share(data: Data, length: int, budget: int) -> int:
-    """rho1: as high as the paper's for so many texts, but so low that stage 1 reads each text twice; at least 3.
-
-    Of 1, 3 and 9 the demo's budget, which does not reach that, did best with 3.
-    """
-    internal, external = _row(data, length)
+    """rho1: as high as the paper's for so many texts, but so low that stage 1 reads each often enough."""
     fitting = [
         rho1
         for rho1 in _GRID_RHO1
-        if 3 <= rho1 <= papers_rho1(data.rows)
-        and budget / (internal + rho1 * external) >= _EPOCHS * data.rows
+        if data.fewest <= rho1 <= papers_rho1(data.rows)
+        and read_times(data, length, budget, rho1) >= data.readings
     ]
-    return max(fitting, default=3)
+    return max(fitting, default=data.fewest)
+
+
+def read_times(data: Data, length: int, budget: int, rho1: int) -> float:
+    """How often stage 1 reads a training text."""
+    internal, external = _row(data, length)
+    return budget / (internal + rho1 * external) / data.rows
 
 
 def top_k(data: Data, external: float) -> tuple[int, str | None]:
