@@ -36,7 +36,7 @@ from tlm.results.figures.learning import Measured, draw_curves, draw_learning
 from tlm.results.figures.performance import draw_performance
 from tlm.results.figures.pipeline import draw_pipeline, read_graph, rule_graph, wrapped
 from tlm.results.figures.selection import Found, Mix, draw_selection, sources
-from tlm.results.figures.style import save, styled
+from tlm.results.figures.style import save, styled, whiskers
 from tlm.results.reported import load_reported
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")
@@ -534,3 +534,18 @@ def test_models_read_on_different_texts_are_not_compared():
         attention_rows(SPEC, [model("tlm"), model("plm", digest="another")])
     with pytest.raises(TlmError, match="of plm on chemprot is missing"):
         attention_rows(SPEC, [model("tlm")])
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9))
+def test_whiskers_are_never_negative_and_reach_the_ends(values):
+    centre = sum(values) / len(values)
+    ends = whiskers([centre], [min(values)], [max(values)])
+    assert (ends >= 0).all()
+    assert np.allclose([centre - ends[0], centre + ends[1]], [[min(values)], [max(values)]], atol=1e-6)
+
+
+def test_whiskers_forgive_a_rounding_error():
+    beyond = np.nextafter(0.1, 1)
+    assert (
+        whiskers([0.1, beyond], [beyond, 0.1], [beyond, 0.1]) == [[0, beyond - 0.1], [beyond - 0.1, 0]]
+    ).all()

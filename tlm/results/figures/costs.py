@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from tlm.results.costs import HEADER, STAGES, Cost
-from tlm.results.figures.style import SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
+from tlm.results.figures.style import SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
 
 _PANELS: tuple[tuple[str, Callable[[Cost], float | None]], ...] = (
     ("FLOPs (matrix products)", lambda cost: cost.matmul_flops),
@@ -78,10 +78,7 @@ def _draw_panel(
         axes.errorbar(
             means,
             [place for place, _ in found],
-            xerr=[
-                [mean - min(values) for mean, (_, values) in zip(means, found, strict=True)],
-                [max(values) - mean for mean, (_, values) in zip(means, found, strict=True)],
-            ],
+            xerr=whiskers(means, [min(values) for _, values in found], [max(values) for _, values in found]),
             label=row,
             markersize=5,
             markeredgecolor="white",

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tlm.errors import TlmError
-from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
+from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
 
 HEADER = ("task", "model", "seed", "measured", "tokens", "mlm_loss")
 _FINISHED = "large: finished, on more texts"
@@ -96,7 +96,7 @@ def draw_curves(axes: Axes, trainings: Sequence[Measured]) -> None:
             axes.errorbar(
                 tokens,
                 mean,
-                yerr=[mean - losses.min(axis=0), losses.max(axis=0) - mean],
+                yerr=whiskers(mean, losses.min(axis=0), losses.max(axis=0)),
                 label=label,
                 markersize=3.5,
                 capsize=2,
@@ -108,7 +108,7 @@ def draw_curves(axes: Axes, trainings: Sequence[Measured]) -> None:
         finished = np.array([each.end for each in own if each.end])
         if len(finished):
             at, mean = finished.mean(axis=0)
-            spread = [[mean - finished[:, 1].min()], [finished[:, 1].max() - mean]]
+            spread = whiskers([mean], [finished[:, 1].min()], [finished[:, 1].max()])
             only = "" if own[0].tokens else " (end only)"
             axes.errorbar(
                 [at],

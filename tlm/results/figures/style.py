@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from tlm.artifacts import atomic_file, write_text
 from tlm.results.rendering import csv_text
@@ -80,6 +82,15 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def whiskers(centres: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """Lengths of error bars below and above, (2, n), for ends at `low` and `high`.
+
+    Never negative, which Matplotlib refuses: the mean of equal numbers may lie beyond them by a rounding error.
+    """
+    middle = np.asarray(centres, float)
+    return np.maximum(0.0, np.stack([middle - np.asarray(low), np.asarray(high) - middle]))
 
 
 def save(drawn: Drawn, pdf: Path, png: Path, table: Path) -> None:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from tlm.results.figures.calibration import draw_reliability
 from tlm.results.figures.learning import Measured, draw_curves
-from tlm.results.figures.style import GREY, INK, SERIES, SMALL, new_figure, styled
+from tlm.results.figures.style import GREY, INK, SERIES, SMALL, new_figure, styled, whiskers
 from tlm.results.page import words
 from tlm.results.page.report import Curve, Report
 
@@ -47,12 +47,21 @@ def differences(report: Report, labels: Mapping[str, str]) -> Picture:
         canvas = new_figure(WIDTH, 0.75 + 0.32 * len(found))
         axes = canvas.subplots()
         values = [100 * each.difference.value for each in found]
-        low = [100 * (each.difference.value - (each.difference.low or 0)) for each in found]
-        high = [100 * ((each.difference.high or 0) - each.difference.value) for each in found]
+        # Without an interval the difference is the same in all resamples.
+        low, high = (
+            [value if end is None else 100 * end for value, end in zip(values, ends, strict=True)]
+            for ends in ([each.difference.low for each in found], [each.difference.high for each in found])
+        )
         places = np.arange(len(found))[::-1]
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.errorbar(
-            values, places, xerr=[low, high], fmt="o", color=SERIES[0]["color"], capsize=3, markersize=5
+            values,
+            places,
+            xerr=whiskers(values, low, high),
+            fmt="o",
+            color=SERIES[0]["color"],
+            capsize=3,
+            markersize=5,
         )
         axes.set_yticks(places, [f"over {labels[each.rival]}" for each in found])
         axes.set_ylim(-0.6, len(found) - 0.4)
