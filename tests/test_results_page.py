@@ -251,7 +251,7 @@ def test_a_printed_page_shows_what_is_folded_away(pages, chromium, tmp_path):
     shown = "document.querySelector('#made ~ details table').checkVisibility({contentVisibilityAuto: true})"
     assert not page.evaluate(shown)
     page.call("Emulation.setEmulatedMedia", media="print")
-    assert page.evaluate(shown)
+    page.wait_for(shown, seconds=30)  # with its next frame
 
 
 def test_settings_are_code_and_nothing_else_is_markup():
