@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 from test_config_runs import CONFIG, project
 
-from tlm.config import audits, rows, runs
 from tlm.config.base import parse
-from tlm.config.selections import SHARED, Selection
 from tlm.config.variants import VariantSpec
 from tlm.errors import TlmError
+from tlm.layout import SHARED
+from tlm.plan import contamination, runs, tables
+from tlm.plan.selections import Selection
 
 
 def test_the_smoke_scale_audits_its_training_split_corpora_and_selections():
-    table = audits.contamination(project(scale="smoke"))
+    table = contamination.contamination(project(scale="smoke"))
     assert [entry.folder.removeprefix("data/audits/toy/") for entry in table.audits] == [
         "tasks/toy",
         "corpora/toy",
@@ -32,7 +33,7 @@ def test_the_smoke_scale_audits_its_training_split_corpora_and_selections():
 @pytest.mark.parametrize("scale", ["demo", "small", "medium", "large"])
 def test_every_task_of_a_scale_is_audited(scale):
     shipped = project(scale=scale)
-    table = audits.contamination(shipped)
+    table = contamination.contamination(shipped)
     assert list(dict.fromkeys(entry.task for entry in table.audits)) == shipped.scale.tasks
     pretrained = [entry for entry in table.audits if "/shared/" in entry.folder]
     assert bool(pretrained) == ("plm" in shipped.scale.baselines)  # a checkpoint's corpus is nobody's to read
@@ -45,10 +46,10 @@ def test_a_variant_that_reads_no_passages_is_told(tmp_path):
     path = copy / "experiments.yaml"
     path.write_text(path.read_text().replace("variants: [tlm, tlm-clean", "variants: [tfidf, tlm-clean"))
     with pytest.raises(TlmError, match="contamination: tfidf reads no passages"):
-        audits.contamination(project(copy, scale="smoke"))
+        contamination.contamination(project(copy, scale="smoke"))
     path.write_text(path.read_text().replace("variants: [tfidf, tlm-clean", "variants: [tml, tlm-clean"))
     with pytest.raises(TlmError, match="no variant 'tml'"):
-        audits.contamination(project(copy, scale="smoke"))
+        contamination.contamination(project(copy, scale="smoke"))
 
 
 def test_the_clean_row_differs_from_tlm_in_its_selection_alone():
@@ -57,7 +58,7 @@ def test_the_clean_row_differs_from_tlm_in_its_selection_alone():
     assert clean.variant == "tlm-clean" and clean.spec == plain.spec
     assert clean.selection == Selection("bm25", 20, "toy", "toy", clean=True)
     assert clean.external_tokens == f"{plain.external_tokens}-clean"
-    assert {row.id for row in rows.table(shipped, "table2-clean").rows} == {
+    assert {row.id for row in tables.table(shipped, "table2-clean").rows} == {
         "tlm",
         "tlm-clean",
         "plm",

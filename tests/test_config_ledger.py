@@ -4,12 +4,12 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from tlm.config import ledger, rows
 from tlm.config.base import parse
 from tlm.config.claims import ClaimSpec
-from tlm.config.differences import compared_tables, differences
 from tlm.config.project import load_project
 from tlm.errors import TlmError
+from tlm.plan import claims, tables
+from tlm.plan.differences import compared_tables, differences
 from tlm.results.evidence import evidence
 from tlm.results.reported import load_reported
 
@@ -38,26 +38,26 @@ def project(scale="demo", **claims):
 
 
 def resolved(found):
-    return {claim.id: claim for claim in ledger.ledger(found, rows.cells(found)).claims}
+    return {claim.id: claim for claim in claims.ledger(found, tables.cells(found)).claims}
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_claim_resolves_at_every_scale_and_trains_nothing(scale):
     found = project(scale)
-    ledger.check_claims(found)
-    cells = rows.cells(found)
+    claims.check_claims(found)
+    cells = tables.cells(found)
     trained = {
         f"runs/{cell.scale}/{task}/{variant}/seed{seed}/evaluation"
         for cell in cells.values()
         for task, variant in cell.variants.items()
         for seed in cell.seeds
     }
-    claims = resolved(found)
-    assert set(claims) >= NINE
-    for claim in claims.values():
+    found_claims = resolved(found)
+    assert set(found_claims) >= NINE
+    for claim in found_claims.values():
         assert bool(claim.sides) != bool(claim.untested), claim.id
         if not claim.heads:
-            assert set(ledger.run_folders(claim)) <= trained
+            assert set(claims.run_folders(claim)) <= trained
 
 
 def test_the_papers_numbers_speak_for_every_claim_that_has_some():
@@ -71,11 +71,11 @@ def test_the_papers_numbers_speak_for_every_claim_that_has_some():
 
 
 def test_rows_are_named_by_the_scales_own_values():
-    claims = resolved(project("demo"))
-    assert [side.label for side in claims["larger-k"].sides] == ["Top-500", "Top-10"]
-    assert [side.runs["bbc-news"] for side in claims["larger-k"].sides] == ["k500", "tlm"]
-    assert claims["larger-corpus"].corpora == ("demo", "demo-tenth")
-    assert [side.label for side in claims["tlm-plm"].sides] == ["TLM", "PLM"]
+    found = resolved(project("demo"))
+    assert [side.label for side in found["larger-k"].sides] == ["Top-500", "Top-10"]
+    assert [side.runs["bbc-news"] for side in found["larger-k"].sides] == ["k500", "tlm"]
+    assert found["larger-corpus"].corpora == ("demo", "demo-tenth")
+    assert [side.label for side in found["tlm-plm"].sides] == ["TLM", "PLM"]
     medium = resolved(project("medium"))
     assert [side.label for side in medium["tlm-plm"].sides] == ["TLM", "RoBERTa-Base"]
     assert medium["tlm-plm"].sides[1].cost == "table2/roberta-base"
@@ -85,7 +85,7 @@ def test_rows_are_named_by_the_scales_own_values():
 def test_what_a_scale_lacks_is_the_reason():
     spec = {"claim": "c", "place": "p", "table": "table10", "ours": {"tlm": 1, "{baseline}": -1}}
     found = project("demo", glue=spec)
-    ledger.check_claims(found)  # other scales have it
+    claims.check_claims(found)  # other scales have it
     assert "scale demo has no task" in resolved(found)["glue"].untested
     found = project("demo-paper")
     assert "table5 has no row ext-only at scale demo-paper" in resolved(found)["internal-data"].untested
@@ -108,16 +108,16 @@ def test_what_a_scale_lacks_is_the_reason():
 )
 def test_mistakes_are_told(spec, match):
     with pytest.raises(TlmError, match=match):
-        ledger.check_claims(project(wrong={"claim": "c", "place": "p", **spec}))
+        claims.check_claims(project(wrong={"claim": "c", "place": "p", **spec}))
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_table_of_scores_has_differences_and_a_row_of_tfidf(scale):
     found = project(scale)
-    cells = rows.cells(found)
-    tables = compared_tables(found)
-    assert {"table2", "table3", "table4", "table5", "table6", "table7", "table8", "tableA.2"} <= set(tables)
-    for name in tables:
+    cells = tables.cells(found)
+    compared = compared_tables(found)
+    assert {"table2", "table3", "table4", "table5", "table6", "table7", "table8", "tableA.2"} <= set(compared)
+    for name in compared:
         spec = differences(found, cells, name)
         assert [row.id for row in spec.rows if row.is_tfidf] == ["tfidf"], name
         assert all(set(row.runs) == set(spec.rows[0].runs) for row in spec.rows)

@@ -13,15 +13,16 @@ import yaml
 import zstandard
 from conftest import ROOT
 
-from tlm.config import rows, runs, shared
 from tlm.config.base import load_yaml
 from tlm.config.own import OWN_VARIANTS
 from tlm.config.project import Project, load_project
 from tlm.corpus.build import build_corpus
 from tlm.errors import TlmError
+from tlm.plan import runs, tables
+from tlm.plan import shared_artifacts as shared
+from tlm.rules import Workflow
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
-from tlm.workflow import Workflow
 
 PLACES = {
     "task": {"files": "examples/toy-task.csv"},
@@ -53,8 +54,8 @@ def test_an_own_task_is_a_task_a_corpus_and_a_scale_whatever_the_scale(tmp_path)
         assert run.folder == f"runs/places/places/{variant}/seed1" and run.corpus == "places"
     assert shared.largest_k(project, "places", "places") == shared.largest_k(view, "places", "places") == 20
     assert "places-wordpiece-512" in shared.tokenizers(project)
-    rows.check(project)
-    rows.check(load(tmp_path / "sweeps", {"scale": "smoke"}, places=PLACES))
+    tables.check(project)
+    tables.check(load(tmp_path / "sweeps", {"scale": "smoke"}, places=PLACES))
 
 
 def test_it_changes_nothing_of_the_shipped_scales(tmp_path):
@@ -62,7 +63,9 @@ def test_it_changes_nothing_of_the_shipped_scales(tmp_path):
     with_own, without = (load(tmp_path / name, **own) for name, own in (("a", {"places": long}), ("b", {})))
     assert shared.stored_length(with_own, "places") == 1024
     assert shared.stored_length(with_own, "bbc-news") == shared.stored_length(without, "bbc-news") == 512
-    assert rows.cells(with_own) == rows.cells(without) and rows.available(with_own) == rows.available(without)
+    assert tables.cells(with_own) == tables.cells(without) and tables.available(with_own) == tables.available(
+        without
+    )
     assert shared.largest_k(with_own, "demo", "bbc-news") == shared.largest_k(without, "demo", "bbc-news")
 
 
@@ -126,7 +129,7 @@ def test_two_tasks_may_share_a_corpus(tmp_path):
 )
 def test_a_mistake_names_the_file_and_the_key(tmp_path, change, message):
     with pytest.raises(TlmError, match=message):
-        rows.check(load(tmp_path, places={**PLACES, **change}))
+        tables.check(load(tmp_path, places={**PLACES, **change}))
 
 
 @pytest.mark.parametrize("name", ["toy", "demo", "shared", "Caps", "bbc-corpus"])

@@ -8,10 +8,11 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlm.config import rows, runs, shared
 from tlm.config.project import Project, load_project
-from tlm.config.selections import SHARED, Selection
 from tlm.errors import TlmError
+from tlm.layout import SHARED
+from tlm.plan import runs, shared_artifacts, tables
+from tlm.plan.selections import Selection
 from tlm.results.reported import load_reported
 
 CONFIG = ROOT / "config"
@@ -34,7 +35,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("scale", sorted(path.stem for path in (CONFIG / "scales").glob("*.yaml")))
 def test_every_shipped_scale_resolves_every_cell(scale):
-    rows.check(project(scale=scale))
+    tables.check(project(scale=scale))
 
 
 def test_a_tlm_run_is_made_of_its_own_selection_and_both_stages():
@@ -100,7 +101,7 @@ def test_an_override_leaves_the_value_that_a_row_is_about():
 
 
 def test_table_2_sets_scales_and_their_rivals_beside():
-    table = rows.table(project(scale="medium", beside=["small", "large"]), "table2")
+    table = tables.table(project(scale="medium", beside=["small", "large"]), "table2")
     shown = {row.id: (row.scale, row.reported) for row in table.rows}
     assert shown == {
         "tlm": ("medium", "tlm-medium"),
@@ -116,7 +117,7 @@ def test_table_2_sets_scales_and_their_rivals_beside():
 
 
 def test_glue_counts_a_task_once_and_stands_where_the_tasks_are():
-    table = rows.table(project(scale="small"), "table10")
+    table = tables.table(project(scale="small"), "table10")
     average = table.columns[-1]
     assert average.tasks == ("cola", "rte", "sts-b", "mrpc", "qqp", "sst-2", "qnli", "mnli")
     assert len(average.scores) == 12 and {each.split for each in average.scores if each.task != "mnli"} == {
@@ -129,11 +130,11 @@ def test_glue_counts_a_task_once_and_stands_where_the_tasks_are():
         TlmError,
         match=r"table10: scale demo has no task cola, .*; scales that have it: demo-paper, medium, small",
     ):
-        rows.table(project(scale="demo"), "table10")
+        tables.table(project(scale="demo"), "table10")
 
 
 def test_a_scale_with_some_of_glue_shows_those():
-    table = rows.table(project(scale="demo-paper"), "table10")
+    table = tables.table(project(scale="demo-paper"), "table10")
     assert [column.id for column in table.columns if column.kind == "score"] == [
         "cola", "rte", "sts-b.pearson", "sts-b.spearman", "mrpc.accuracy", "mrpc.f1", "sst-2",
     ]  # fmt: skip
@@ -153,7 +154,10 @@ def test_adaptations_start_from_the_first_baseline():
 
 
 def test_one_retrieval_serves_every_scale_and_table():
-    depths = {scale: shared.largest_k(project(scale=scale), "demo", "bbc-news") for scale in ("demo", "mini")}
+    depths = {
+        scale: shared_artifacts.largest_k(project(scale=scale), "demo", "bbc-news")
+        for scale in ("demo", "mini")
+    }
     assert depths == {"demo": 500, "mini": 500}
 
 
@@ -200,7 +204,7 @@ def test_a_smaller_k_is_made_from_the_largest_retrieval():
 )
 def test_mistakes_are_named(change, message):
     with pytest.raises(TlmError, match=message):
-        rows.check(project(**{"scale": "smoke", **change}))
+        tables.check(project(**{"scale": "smoke", **change}))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +225,7 @@ def test_mistakes_in_files_name_the_file(copy, file, old, new, message):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(TlmError, match=message) as caught:
-        rows.check(project(copy, scale="smoke"))
+        tables.check(project(copy, scale="smoke"))
     assert Path(file).name in str(caught.value) or "experiments.yaml" in str(caught.value)
 
 

@@ -6,10 +6,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from tlm.config import measured, shown
 from tlm.config.figures import HeadsFigure, MeasuredFigure, PerformanceFigure
 from tlm.config.project import load_project
 from tlm.errors import TlmError
+from tlm.plan import figures, measured_figures
 from tlm.results.costs import STAGES
 
 SETTINGS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -26,20 +26,20 @@ def project(scale, **experiments):
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_shipped_figure_resolves_at_every_scale(scale):
     found = project(scale)
-    shown.check_figures(found)
+    figures.check_figures(found)
     for name in found.experiments.figures:
-        resolved = shown.drawing(found, name)
+        resolved = figures.drawing(found, name)
         if isinstance(resolved.figure, HeadsFigure):
             assert resolved.task in found.scale.tasks
-            folders = shown.heads_folders(found, name)
+            folders = figures.heads_folders(found, name)
             assert len(folders) == len(resolved.models) and all("/attention" in each for each in folders)
         if isinstance(resolved.figure, MeasuredFigure):
             assert {part.task for part in resolved.parts} == set(found.scale.tasks)
-            assert all(path.endswith("/manifest.json") for path in measured.inputs(resolved.parts))
+            assert all(path.endswith("/manifest.json") for path in measured_figures.inputs(resolved.parts))
         if isinstance(resolved.figure, PerformanceFigure):
-            assert len(shown.performance_cells(found, name)) == 2 * len(resolved.rows)
-    count = len(found.scale.tasks) * len(shown.models(found)) * len(found.seeds)
-    assert len(set(shown.compared_folders(found))) == count
+            assert len(figures.performance_cells(found, name)) == 2 * len(resolved.rows)
+    count = len(found.scale.tasks) * len(figures.models(found)) * len(found.seeds)
+    assert len(set(figures.compared_folders(found))) == count
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_shipped_figure_resolves_at_every_scale(scale):
     ],
 )
 def test_figure3_shows_the_papers_task_and_models_or_the_nearest(scale, task, models):
-    resolved = shown.drawing(project(scale), "figure3")
+    resolved = figures.drawing(project(scale), "figure3")
     assert resolved.task == task and [model.variant for model in resolved.models] == models
 
 
@@ -70,17 +70,17 @@ def labels(resolved, task):
 
 def test_measurements_set_the_scales_rival_beside_ours():
     demo, medium = project("demo"), project("medium")
-    assert labels(shown.drawing(demo, "learning"), "bbc-news") == ["BM25 (TLM)", "random", "DSIR", "PLM"]
+    assert labels(figures.drawing(demo, "learning"), "bbc-news") == ["BM25 (TLM)", "random", "DSIR", "PLM"]
     # Another tokenizer's loss is no measure beside ours.
-    assert labels(shown.drawing(medium, "learning"), "chemprot") == ["BM25 (TLM)", "random", "DSIR"]
-    assert labels(shown.drawing(medium, "calibration"), "chemprot") == ["TLM", "RoBERTa-Base", "TF-IDF"]
-    seeds = [part.seed for part in shown.drawing(demo, "costs").parts if part.task == "bbc-news"]
+    assert labels(figures.drawing(medium, "learning"), "chemprot") == ["BM25 (TLM)", "random", "DSIR"]
+    assert labels(figures.drawing(medium, "calibration"), "chemprot") == ["TLM", "RoBERTa-Base", "TF-IDF"]
+    seeds = [part.seed for part in figures.drawing(demo, "costs").parts if part.task == "bbc-news"]
     assert seeds == [1, 2, 1, 2, 1]  # TF-IDF draws nothing at random
-    assert len(shown.drawing(demo, "selection").parts) == 3 * 3
+    assert len(figures.drawing(demo, "selection").parts) == 3 * 3
 
 
 def test_a_rules_benchmark_file_is_found_from_what_it_makes():
-    """`measured.benchmark` against the rules themselves."""
+    """`measured_figures.benchmark` against the rules themselves."""
     rules = {}
     for file in (ROOT / "workflow/rules").glob("*.smk"):
         for block in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
@@ -89,9 +89,9 @@ def test_a_rules_benchmark_file_is_found_from_what_it_makes():
                 rules[block.split(":")[0]] = (output[1], re.search(r'benchmark:\n\s+"(.*)"', block)[1])
     for stage in STAGES:
         folder, file = rules[stage]
-        assert measured.benchmark(stage, folder) == file
+        assert measured_figures.benchmark(stage, folder) == file
     demo = project("demo")
-    costs = shown.drawing(demo, "costs").parts
+    costs = figures.drawing(demo, "costs").parts
     assert {stage for part in costs for stage in part.folders} == set(STAGES)
 
 
@@ -100,18 +100,18 @@ def test_mistakes_are_told():
     learning = found.figure("learning")
     with pytest.raises(TlmError, match=r"figures\.learning: 'tfidf' trains no encoder"):
         wrong = learning.model_copy(update={"variants": {"tfidf": "TF-IDF"}})
-        shown.check_figures(project("smoke", figures={"learning": wrong}))
+        figures.check_figures(project("smoke", figures={"learning": wrong}))
     with pytest.raises(TlmError, match="no variant 'nothing'"):
         wrong = learning.model_copy(update={"variants": {"nothing": "?"}})
-        shown.check_figures(project("smoke", figures={"learning": wrong}))
+        figures.check_figures(project("smoke", figures={"learning": wrong}))
     figure = found.figure("figure3")
     with pytest.raises(TlmError, match="no 'nothing' in attention"):
-        figures = {"figure3": figure.model_copy(update={"example": "nothing"})}
-        shown.check_figures(project("smoke", figures=figures))
+        changed = {"figure3": figure.model_copy(update={"example": "nothing"})}
+        figures.check_figures(project("smoke", figures=changed))
     with pytest.raises(TlmError, match="trains no encoder"):
         attention = found.experiments.attention.model_copy(update={"variants": ("tfidf",)})
-        shown.check_figures(project("smoke", attention=attention))
+        figures.check_figures(project("smoke", attention=attention))
     with pytest.raises(TlmError, match="'table2' is a figure's name"):
-        shown.check_figures(project("smoke", figures={"table2": figure}))
+        figures.check_figures(project("smoke", figures={"table2": figure}))
     with pytest.raises(TlmError, match="no figure 'figure9'"):
         found.figure("figure9")

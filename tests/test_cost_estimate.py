@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlm.artifacts import write_manifest
-from tlm.config import runs
 from tlm.cost import work
 from tlm.cost.estimate import estimate, packed
 from tlm.cost.facts import Facts
@@ -18,6 +17,7 @@ from tlm.cost.machine import GPUS, Rate, gpu
 from tlm.cost.report import Setting, as_json, as_text
 from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops
+from tlm.plan import runs
 
 RUN = "runs/demo/pubmed-rct/tlm/seed1"
 SETTING = Setting(("results/table2.csv",), "demo", "here", "10 GFLOP/s", cores=2, threads=1, gpu=False)

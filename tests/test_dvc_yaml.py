@@ -14,6 +14,7 @@ from tlm.config.base import load_yaml
 from tlm.config.project import load_project
 from tlm.config.trial import with_trial
 from tlm.errors import TlmError
+from tlm.rules import Workflow, as_json
 from tlm.store import dag
 from tlm.store.dag import Job
 from tlm.store.document import build, check, read_project
@@ -21,7 +22,6 @@ from tlm.store.families import entries_of
 from tlm.store.parameters import keys
 from tlm.store.records import KEPT, record, require, unknown
 from tlm.store.stages import KINDS, group, out_of, place
-from tlm.workflow import Workflow, as_json
 
 pytestmark = [
     pytest.mark.slow,

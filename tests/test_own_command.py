@@ -11,12 +11,12 @@ import pytest
 import toy
 from conftest import ROOT
 
-from tlm.config import rows, runs
 from tlm.config.base import load_yaml
 from tlm.corpus.build import build_corpus
 from tlm.cost.jobs import read_project
 from tlm.errors import TlmError
 from tlm.own import command
+from tlm.plan import runs, tables
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
 from tlm.training.tokenizer import build_tokenizer
@@ -69,7 +69,7 @@ def test_it_writes_what_builds_and_says_what_it_found(project, capsys):
     written = load_yaml(project / "config/own/mine.yaml")
     assert written["description"] == "Where it is: garden, say." and written["language"] == "en"
     loaded = read_project([])
-    rows.check(loaded)
+    tables.check(loaded)
     run = runs.resolve(loaded.at("mine"), "mine", "tlm", 1)
     assert run.spec.stage1.budget.tokens > 200_000 and run.selection.size <= 1000 / 20
     fetch_source("mine", loaded.data.sources["mine"], project / "source", project / "cache", {})

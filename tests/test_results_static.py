@@ -10,8 +10,8 @@ from test_config_shown import project
 
 from tlm.results.overview import findings, overview, plain, times, versions
 from tlm.results.static import table_page, write_table
-from tlm.workflow import Workflow
-from tlm.workflow.report import called
+from tlm.rules import Workflow
+from tlm.rules.report import called
 
 WIDE = "| | " + " | ".join(f"task-{n}" for n in range(30)) + " |"
 RULE = "| --- | " + " | ".join("---:" for _ in range(30)) + " |"

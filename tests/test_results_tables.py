@@ -11,9 +11,9 @@ import pytest
 from tlm.artifacts import write_json, write_manifest
 from tlm.config.base import load_yaml, parse
 from tlm.config.experiments import CellSpec, Row, Table, TableSpec
-from tlm.config.rows import columns_of
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
+from tlm.plan.tables import columns_of
 from tlm.results.cells import build_cell
 from tlm.results.reported import load_reported
 from tlm.results.tables import assemble_table
@@ -50,7 +50,7 @@ SPEC = parse(
 
 
 def resolved(spec, tasks, name="table2", reported="", **changes):
-    """The table that `tlm.config.rows` would make of a declaration of plain rows."""
+    """The table that `tlm.plan.tables` would make of a declaration of plain rows."""
     rows = tuple(
         Row(
             id=row.id,

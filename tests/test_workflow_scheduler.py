@@ -6,7 +6,7 @@ import time
 
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from tlm.workflow.scheduler import arm_one_timer
+from tlm.rules.scheduler import arm_one_timer
 
 
 class Scheduler:
@@ -40,7 +40,7 @@ def test_finished_jobs_start_no_chain_of_looks():
 
 
 def test_snakemake_still_works_this_way():
-    """If this fails with another version of Snakemake: see whether tlm/workflow/scheduler.py is still needed."""
+    """If this fails with another version of Snakemake: see whether tlm/rules/scheduler.py is still needed."""
     assert "_open_jobs.release()" in inspect.getsource(JobScheduler.error_callback)
     loop = inspect.getsource(JobScheduler.schedule)
     assert loop.count("self._schedule_reevalutation(") == 2 and "self._open_jobs.acquire()" in loop

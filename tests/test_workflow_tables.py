@@ -15,8 +15,8 @@ import yaml
 from conftest import ROOT
 from test_workflow import copy_project, planned, snakemake
 
-from tlm.config import rows
 from tlm.config.project import load_project
+from tlm.plan import tables
 
 pytestmark = pytest.mark.slow
 
@@ -51,17 +51,17 @@ def cell_of(table: str) -> str:
         return "table9/toy/examples"
     if table in ("tableA.1", "tableB.1"):
         return f"{table}/medium/tasks"
-    keys = [key for key in rows.cells(project_of("smoke")) if key[0] == table]
+    keys = [key for key in tables.cells(project_of("smoke")) if key[0] == table]
     return "/".join(keys[len(keys) // 2])
 
 
-SMOKE = [*rows.available(project_of("smoke")), "table9", "tableA.1", "tableB.1"]
+SMOKE = [*tables.available(project_of("smoke")), "table9", "tableA.1", "tableB.1"]
 
 
 def test_all_tables_of_the_paper_are_there():
     paper = {*(f"table{number}" for number in range(1, 10)), "tableA.1", "tableA.2", "tableB.1"}
     assert paper <= set(SMOKE)
-    assert all("table10" in rows.available(project_of(scale)) for scale in ("small", "medium"))
+    assert all("table10" in tables.available(project_of(scale)) for scale in ("small", "medium"))
 
 
 @pytest.mark.parametrize("table", SMOKE)

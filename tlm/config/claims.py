@@ -1,6 +1,6 @@
 """Claims as data (`claims:` in config/experiments.yaml): what the paper says, and which rows of which table test it.
 
-Place in the flow: declared here, resolved for a scale by `tlm.config.ledger`, judged by `tlm.results.claims`, which
+Place in the flow: declared here, resolved for a scale by `tlm.plan.claims`, judged by `tlm.results.claims`, which
 writes results/claims.csv. A claim is a number, positive if the claim holds: a sum of rows of one of our tables with
 weights, such as BM25 less random. Its tasks, split and runs are those of the table, so that the ledger trains nothing.
 docs/claims.md says how a verdict is reached.

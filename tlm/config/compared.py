@@ -1,6 +1,6 @@
 """Rows of a table whose runs are compared item by item: what scripts are told of them.
 
-Place in the flow: made by `tlm.config.differences`; read by `tlm.results.differences` and by figures of sensitivity.
+Place in the flow: made by `tlm.plan.differences`; read by `tlm.results.differences` and by figures of sensitivity.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tables as data (`tables:` in config/experiments.yaml): rows are variants; columns tasks, metrics, facts, texts.
 
 Adding a row to an ablation is a line of YAML. What stands here is what a person declares (`TableSpec`) and what it
-comes to for one scale (`Column`, `Row`, `Table`); `tlm.config.rows` leads from the one to the other. A `CellSpec` is
+comes to for one scale (`Column`, `Row`, `Table`); `tlm.plan.tables` leads from the one to the other. A `CellSpec` is
 everything that one cell is made of: it carries no title and no label, so that a changed caption rebuilds the table
 and none of its cells.
 """

@@ -1,6 +1,6 @@
 """Figures as data (`attention:` and `figures:` in config/experiments.yaml): what is drawn, of which runs.
 
-Place in the flow: resolved for a scale by `tlm.config.shown`, passed to `scripts/figure.py` as JSON. A changed title
+Place in the flow: resolved for a scale by `tlm.plan.figures`, passed to `scripts/figure.py` as JSON. A changed title
 redraws one figure; a changed sentence or sample also reads the heads again (Section 4.4.1).
 """
 

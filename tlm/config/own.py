@@ -18,10 +18,10 @@ from tlm.config.base import Strict, load_yaml, merge, parse
 from tlm.config.data import CorpusSpec, DataConfig, Metric, Split, TaskSpec, Unit
 from tlm.config.retrieval import QuerySpec
 from tlm.config.scale import ScaleSpec
-from tlm.config.selections import SHARED
 from tlm.config.sources import SourceSpec
 from tlm.config.variants import TASK_ONLY, VariantSpec
 from tlm.errors import TlmError
+from tlm.layout import SHARED
 
 OWN_VARIANTS = ("tlm", TASK_ONLY, "random", "tfidf")
 """What every own task has: TLM, and what it must beat to be worth its time."""

@@ -1,6 +1,6 @@
 """What the report page of a task is told: which runs it compares, and what its examples are.
 
-Place in the flow: `tlm.workflow.page` fills it in from the scale's runs → the rule `task_report`.
+Place in the flow: `tlm.rules.page` fills it in from the scale's runs → the rule `task_report`.
 """
 
 from __future__ import annotations

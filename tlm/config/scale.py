@@ -1,6 +1,6 @@
 """Scales: parameters, corpus and training tokens (the paper's word, Section 4.1), with values per task as in Table B.1.
 
-Place in the flow: config/scales/ → here → `tlm.config.runs`. A scale's settings are partial and merged in this order:
+Place in the flow: config/scales/ → here → `tlm.plan.runs`. A scale's settings are partial and merged in this order:
 scale, the scale's entry for the task, the variant (`tlm.config.variants`), `overrides` of config.yaml.
 """
 

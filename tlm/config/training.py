@@ -1,6 +1,6 @@
 """What a training run needs to know: the model's shape, stage 1 and stage 2 (Sections 3.1 and 4.1, Table B.1).
 
-These are *resolved* specifications: `tlm.config.runs` makes them from a scale, a task and a variant, and a rule
+These are *resolved* specifications: `tlm.plan.runs` makes them from a scale, a task and a variant, and a rule
 hands them to its script as JSON, so that a run reruns exactly when a number it reads has changed.
 """
 

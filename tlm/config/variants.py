@@ -1,6 +1,6 @@
 """Variants: what a row of a table changes in a scale's TLM run; sweeps: rows that differ in one number.
 
-Place in the flow: `variants:` and `sweeps:` of config/experiments.yaml → here → `tlm.config.runs`, which merges scale,
+Place in the flow: `variants:` and `sweeps:` of config/experiments.yaml → here → `tlm.plan.runs`, which merges scale,
 the scale's entry for the task, the variant and `overrides` in this order. Sections 4.2 and 4.3.
 """
 

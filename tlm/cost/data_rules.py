@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tlm.config.selections import Selection
 from tlm.cost.facts import PASSAGE_BYTES, Facts, file_bytes, total
 from tlm.cost.jobs import Job
 from tlm.cost.parts import START, TORCH_START, Part
+from tlm.plan.selections import Selection
 
 # Seconds for a byte of text.
 _CORPUS = 1 / 4.4e6

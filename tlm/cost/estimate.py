@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from tlm.config.runs import Run
 from tlm.cost import data_rules, training_rules
 from tlm.cost.facts import Facts, file_bytes, total
 from tlm.cost.jobs import Job
 from tlm.cost.parts import Part
 from tlm.cost.training_rules import RateOf, run_of
+from tlm.plan.runs import Run
 
 _DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
     "fetch": data_rules.fetch,

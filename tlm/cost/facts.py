@@ -14,18 +14,19 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from tlm.artifacts import Manifest, read_manifest
-from tlm.config import runs, shared
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import Split
 from tlm.config.project import Project
-from tlm.config.runs import Run
-from tlm.config.selections import SHARED, Selection
 from tlm.config.sources import FileSpec, local_matches
 from tlm.config.training import ModelSpec, TokenizerSpec
 from tlm.cost import parameters
 from tlm.errors import TlmError
+from tlm.layout import SHARED
+from tlm.plan import runs, shared_artifacts
+from tlm.plan.runs import Run
+from tlm.plan.selections import Selection
+from tlm.rules import Workflow
 from tlm.sources.download import cached
-from tlm.workflow import Workflow
 
 WORD_BYTES = 6.6  # of English text, as the passages of the corpus `demo` are
 PASSAGE_BYTES = 600  # likewise
@@ -95,7 +96,7 @@ class Facts:
     @cached_property
     def tokenizers(self) -> dict[str, tuple[TokenizerSpec, str]]:
         """Name → specification, and the corpus that it is trained on."""
-        return shared.tokenizers(self.project)
+        return shared_artifacts.tokenizers(self.project)
 
     def vocabulary(self, tokenizer: str) -> int:
         """Entries of a tokenizer: counted, else as published, else as many as it is asked to have."""

@@ -33,7 +33,7 @@ class Job:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The output's path, part by part: `tlm.config.runs` says what stands where."""
+        """The output's path, part by part: `tlm.plan.runs` says what stands where."""
         return PurePosixPath(self.output).parts
 
 

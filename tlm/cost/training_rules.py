@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from tlm.config.runs import Run
 from tlm.config.training import INFINITE, ModelSpec
 from tlm.cost import parameters, work
 from tlm.cost.facts import Facts
 from tlm.cost.jobs import Job
 from tlm.cost.machine import Rate
 from tlm.cost.parts import TORCH_START, Part
+from tlm.plan.runs import Run
 
 RateOf = Callable[[ModelSpec, int, int, int], Rate]
 """The speed of a model's training: (model, vocabulary, rows of a batch, their length) → Rate."""

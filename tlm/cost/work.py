@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tlm.config.runs import Run
 from tlm.config.training import INFINITE
 from tlm.cost import parameters
 from tlm.cost.facts import Facts
 from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops
+from tlm.plan.runs import Run
 from tlm.results.hyperparameters import training_tokens
 
 FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twice as much

@@ -83,13 +83,13 @@ def seconds_of(text: str) -> float:
 def run(args: argparse.Namespace) -> None:
     """Check, choose, write and tell. Raises TlmError for data faults, before anything is written."""
     from tlm.artifacts import write_text
-    from tlm.config import rows
     from tlm.config.base import parse
     from tlm.config.own import OwnSpec, own_file
     from tlm.cost.jobs import read_project
     from tlm.own import report
     from tlm.own.chosen import prepare
     from tlm.own.declare import as_yaml
+    from tlm.plan import tables
 
     granted = seconds_of(args.budget)
     if (args.cores is not None and args.cores < 1) or (args.gflops is not None and args.gflops <= 0):
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     characters = None if args.tokenizer is None else args.tokenizer == "characters"
     with tempfile.TemporaryDirectory(prefix="tlm-new-") as scratch:
         found = prepare(args.name, spec, granted, cores, args.gflops, _FOLDER, Path(scratch), characters)
-        rows.check(read_project([], _FOLDER, {args.name: found.spec}))
+        tables.check(read_project([], _FOLDER, {args.name: found.spec}))
         if found.vocabulary is not None:
             shutil.copytree(found.vocabulary, path.parent / found.vocabulary.name, dirs_exist_ok=True)
     write_text(path, as_yaml(args.name, found.spec, found.choice.reasons))

@@ -17,17 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tlm.artifacts import write_manifest
-from tlm.config import runs
 from tlm.config.data import Split
 from tlm.config.own import OWN_VARIANTS, corpus_source
-from tlm.config.runs import Run, manifest
-from tlm.config.selections import Selection, audit_folder, retrieval_folder
 from tlm.config.training import TokenizerSpec
 from tlm.cost.estimate import Estimate, estimate
 from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, Facts
 from tlm.cost.jobs import Job
 from tlm.cost.training_rules import RateOf
 from tlm.own.findings import CorpusFound, TaskFound
+from tlm.plan import runs
+from tlm.plan.runs import Run, manifest
+from tlm.plan.selections import Selection, audit_folder, retrieval_folder
 
 _TRIAL_BYTES = 3_000_000  # of text, from which a trial vocabulary is learnt
 _NEW = 0.5  # of the passages that queries find, those that no other query has found

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config.figures import Part
-from tlm.config.measured import benchmark
 from tlm.errors import TlmError
+from tlm.plan.measured_figures import benchmark
 from tlm.results.cells import open_evaluation
 
 STAGES = (

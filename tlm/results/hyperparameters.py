@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tlm.config.base import Strict, parse
-from tlm.config.runs import Run
 from tlm.config.training import INFINITE, Optimizer, Stage1Spec
 from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops, paper_tokens
+from tlm.plan.runs import Run
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
 from tlm.results.reported import Reported
 

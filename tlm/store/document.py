@@ -16,11 +16,11 @@ from typing import Any
 
 import yaml
 
-from tlm.config import rows
 from tlm.config.base import load_yaml
 from tlm.config.project import Project, load_project
 from tlm.config.trial import FILE as TRIAL
 from tlm.errors import TlmError
+from tlm.plan import tables
 from tlm.store import dag
 from tlm.store.families import Form, entries_of
 from tlm.store.parameters import keys, scale_file
@@ -127,7 +127,7 @@ def _plots(project: Project, stage: Stage) -> list[Any]:
 
 
 def _has_average(project: Project, table: str) -> bool:
-    return any(column.id == "average" for column in rows.table(project, table).columns)
+    return any(column.id == "average" for column in tables.table(project, table).columns)
 
 
 def _with_keys(project: Project, path: str) -> str:

@@ -6,22 +6,22 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 from tlm.artifacts import canonical_json
-from tlm.config import audits, ledger, rows, shown
+from tlm.plan import contamination, claims, tables, figures
 from tlm.config.sources import local_files
 from tlm.config.project import load_project
 from tlm.errors import TlmError
 from tlm.results.hyperparameters import TABLES
 from tlm.store.records import require
-from tlm.workflow import Workflow, as_json, code
-from tlm.workflow.scheduler import arm_one_timer
+from tlm.rules import Workflow, as_json, code
+from tlm.rules.scheduler import arm_one_timer
 
 # A mistake in the configuration is told in one line, without Snakemake's traceback.
 try:
     PROJECT = load_project(config)
-    rows.check(PROJECT)
-    shown.check_figures(PROJECT)
-    ledger.check_claims(PROJECT)
-    audits.contamination(PROJECT)
+    tables.check(PROJECT)
+    figures.check_figures(PROJECT)
+    claims.check_claims(PROJECT)
+    contamination.contamination(PROJECT)
     # Artifacts that came from elsewhere would be kept under changed parameters (`snakemake --touch` is the way out).
     if workflow.is_main_process and not workflow.touch:
         require()

@@ -81,7 +81,7 @@ rule figure:
             "artifacts.py",
             "config/compared.py",
             "config/figures.py",
-            "config/measured.py",
+            "plan/measured_figures.py",
             "evaluation/heads.py",
             "results/calibration.py",
             "results/cells.py",

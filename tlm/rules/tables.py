@@ -6,15 +6,15 @@ import re
 from functools import cached_property
 from typing import Any
 
-from tlm.config import rows, runs, shared
 from tlm.config.experiments import CellSpec
-from tlm.config.runs import manifest
-from tlm.config.selections import retrieval_folder
 from tlm.errors import TlmError
+from tlm.plan import runs, shared_artifacts, tables
+from tlm.plan.runs import manifest
+from tlm.plan.selections import retrieval_folder
 from tlm.results import hyperparameters
 from tlm.results.hyperparameters import ScaleSettings
 from tlm.results.reported import Reported, load_reported
-from tlm.workflow.answers import Questions, as_json, folders_of, manifests, told
+from tlm.rules.answers import Questions, as_json, folders_of, manifests, told
 
 
 class TableQuestions(Questions):
@@ -23,11 +23,11 @@ class TableQuestions(Questions):
     @cached_property
     def cells(self) -> dict[tuple[str, str, str], CellSpec]:
         """(table, row, column) → cell; made once, since every cell's rule asks."""
-        return rows.cells(self.project)
+        return tables.cells(self.project)
 
     def cell(self, wildcards: Any) -> CellSpec:
         """The cell of that table, row and column. Raises TlmError listing the cells that there are."""
-        rows.table(self.project, wildcards.table)
+        tables.table(self.project, wildcards.table)
         key = (wildcards.table, wildcards.row, wildcards.column)
         if key not in self.cells:
             known = ", ".join("/".join(each[1:]) for each in self.cells if each[0] == wildcards.table)
@@ -51,12 +51,12 @@ class TableQuestions(Questions):
     @property
     def tables(self) -> list[str]:
         """The tables that the scale can have."""
-        return rows.available(self.project)
+        return tables.available(self.project)
 
     @told
     def table_cells(self, wildcards: Any) -> list[str]:
         """The cells of a table. Raises TlmError if the scale cannot have it."""
-        rows.table(self.project, wildcards.table)
+        tables.table(self.project, wildcards.table)
         keys = [key for key in self.cells if key[0] == wildcards.table]
         return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
 
@@ -112,7 +112,7 @@ class TableQuestions(Questions):
                 f"no examples of task {wildcards.task!r}; there are those of {', '.join(self._example_tasks)}"
             )
         corpus = runs.corpus_of(self.project, self.project.variant("tlm"), wildcards.task)
-        k = shared.largest_k(self.project, corpus, wildcards.task)
+        k = shared_artifacts.largest_k(self.project, corpus, wildcards.task)
         folders: dict[str, str | None] = {
             "task": f"data/tasks/{wildcards.task}",
             "retrieval": retrieval_folder(corpus, wildcards.task, k),
@@ -134,4 +134,4 @@ class TableQuestions(Questions):
 
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""
-        return as_json(rows.table(self.project, wildcards.table))
+        return as_json(tables.table(self.project, wildcards.table))

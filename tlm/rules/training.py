@@ -6,12 +6,12 @@ import re
 from functools import cached_property
 from typing import Any
 
-from tlm.config import runs, shared
-from tlm.config.runs import Run, manifest
-from tlm.config.selections import SHARED
 from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
-from tlm.workflow.answers import Questions, as_json, flags, manifests, told
+from tlm.layout import SHARED
+from tlm.plan import runs, shared_artifacts
+from tlm.plan.runs import Run, manifest
+from tlm.rules.answers import Questions, as_json, flags, manifests, told
 
 
 class TrainingQuestions(Questions):
@@ -39,7 +39,7 @@ class TrainingQuestions(Questions):
 
     @cached_property
     def _tokenizers(self) -> dict[str, tuple[TokenizerSpec, str]]:
-        return shared.tokenizers(self.project)
+        return shared_artifacts.tokenizers(self.project)
 
     def _tokenizer(self, wildcards: Any) -> tuple[TokenizerSpec, str]:
         if wildcards.tokenizer not in self._tokenizers:
@@ -62,7 +62,7 @@ class TrainingQuestions(Questions):
 
     def stored_length(self, wildcards: Any) -> int:
         """Tokens of a text that are stored."""
-        return shared.stored_length(self.project, wildcards.task)
+        return shared_artifacts.stored_length(self.project, wildcards.task)
 
     def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
         run = self.run(wildcards)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from tlm.config import differences, ledger
 from tlm.config.claims import Ledger
 from tlm.config.compared import Differences
-from tlm.config.runs import manifest
 from tlm.errors import TlmError
-from tlm.workflow.answers import as_json, told
-from tlm.workflow.tables import TableQuestions
+from tlm.plan import claims, differences
+from tlm.plan.runs import manifest
+from tlm.rules.answers import as_json, told
+from tlm.rules.tables import TableQuestions
 
 
 class ClaimQuestions(TableQuestions):
@@ -19,7 +19,7 @@ class ClaimQuestions(TableQuestions):
 
     @cached_property
     def _ledger(self) -> Ledger:
-        return ledger.ledger(self.project, self.cells)
+        return claims.ledger(self.project, self.cells)
 
     def _claims(self, wildcards: Any) -> Ledger:
         """The whole ledger, or the one claim that is asked for (`/bm25-random`). Raises TlmError if it is unknown."""
@@ -35,10 +35,10 @@ class ClaimQuestions(TableQuestions):
     @told
     def claims_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """Evaluations and attention artifacts, and the tasks and corpora whose sizes a claim is about."""
-        claims = self._claims(wildcards).claims
-        folders = dict.fromkeys(folder for claim in claims for folder in ledger.run_folders(claim))
-        sized = dict.fromkeys(task for claim in claims if claim.resources for task in claim.tasks)
-        corpora = dict.fromkeys(name for claim in claims for name in claim.corpora or ())
+        chosen = self._claims(wildcards).claims
+        folders = dict.fromkeys(folder for claim in chosen for folder in claims.run_folders(claim))
+        sized = dict.fromkeys(task for claim in chosen if claim.resources for task in claim.tasks)
+        corpora = dict.fromkeys(name for claim in chosen for name in claim.corpora or ())
         return {
             "made_from": list(map(manifest, folders)),
             "tasks": [manifest(f"data/tasks/{task}") for task in sized],

@@ -1,7 +1,7 @@
 """From names to runs: what `scale / task / variant / seed` means, and where its artifacts live.
 
 The only place that merges scale, task and variant, and the only place that knows paths. The Snakefile's input
-functions call it, through `tlm.workflow`.
+functions call it, through `tlm.rules`.
 
 Runs that come to the same are built once: `resolve` names the first variant of config/experiments.yaml that has the
 same settings for the task (`Run.variant`), and the first with the same stage 1 (`Run.stage1_variant`). So K = 10 of
@@ -21,10 +21,11 @@ from tlm.artifacts import canonical_json
 from tlm.config.base import merge, parse
 from tlm.config.project import Project
 from tlm.config.retrieval import RetrievalSpec
-from tlm.config.selections import SHARED, Selection
 from tlm.config.training import INFINITE, EmbeddingInitSpec, RunSpec
 from tlm.config.variants import Swept, VariantSpec, swept
 from tlm.errors import TlmError
+from tlm.layout import SHARED
+from tlm.plan.selections import Selection
 
 _MERGED = ("model", "embedding_init", "stage1", "stage2")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tlm.config import runs
 from tlm.config.project import Project
-from tlm.config.runs import Run, manifest
 from tlm.errors import TlmError
-from tlm.workflow.answers import Questions, told
+from tlm.plan import runs
+from tlm.plan.runs import Run, manifest
+from tlm.rules.answers import Questions, told
 
 
 class ServingQuestions(Questions):

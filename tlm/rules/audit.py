@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from tlm.config import audits
 from tlm.config.experiments import ContaminationTable
-from tlm.config.runs import manifest
-from tlm.workflow.answers import Questions, as_json
+from tlm.plan import contamination
+from tlm.plan.runs import manifest
+from tlm.rules.answers import Questions, as_json
 
 
 class AuditQuestions(Questions):
@@ -21,7 +21,7 @@ class AuditQuestions(Questions):
     @cached_property
     def contamination(self) -> ContaminationTable:
         """The audits that results/contamination.csv shows."""
-        return audits.contamination(self.project)
+        return contamination.contamination(self.project)
 
     @property
     def contamination_spec(self) -> str:

@@ -1,14 +1,12 @@
 """Which runs and cells a figure shows at the project's scale, and where they are.
 
 Place in the flow: between the declarations of `tlm.config.figures` and workflow/rules/figures.smk, which asks through
-`tlm.workflow`. A figure of heads names tasks in the order of its preference, since no small scale has the paper's; the
+`tlm.rules`. A figure of heads names tasks in the order of its preference, since no small scale has the paper's; the
 picture says which it shows.
 """
 
 from __future__ import annotations
 
-from tlm.config import measured, rows
-from tlm.config.differences import differences, folders
 from tlm.config.figures import (
     ATTENTION_TABLE,
     AttentionTable,
@@ -22,8 +20,10 @@ from tlm.config.figures import (
     ShownRow,
 )
 from tlm.config.project import Project
-from tlm.config.runs import resolve
 from tlm.errors import TlmError
+from tlm.plan import measured_figures, tables
+from tlm.plan.differences import differences, folders
+from tlm.plan.runs import resolve
 
 _WHERE = "config/experiments.yaml"
 
@@ -36,11 +36,11 @@ def drawing(project: Project, name: str) -> Drawing:
     if isinstance(figure, PerformanceFigure):
         return Drawing(figure=figure, rows=_points(project, figure))
     if isinstance(figure, SensitivityFigure):
-        cells = rows.cells(project)
+        cells = tables.cells(project)
         sweeps = {name: differences(project, cells, table) for name, table in figure.tables.items()}
         return Drawing(figure=figure, sweeps=sweeps)
     if isinstance(figure, MeasuredFigure):
-        return Drawing(figure=figure, parts=measured.parts(project, figure))
+        return Drawing(figure=figure, parts=measured_figures.parts(project, figure))
     return Drawing(figure=figure, settings=project.settings.model_dump(mode="json"))
 
 
@@ -104,7 +104,7 @@ def _points(project: Project, figure: PerformanceFigure) -> tuple[ShownRow, ...]
     """The rows of the table; a variant at several scales is one series."""
     return tuple(
         ShownRow(row=row.id, series=row.label.removesuffix(f" ({row.scale} scale)"))
-        for row in rows.table(project, figure.table).rows
+        for row in tables.table(project, figure.table).rows
     )
 
 
@@ -128,7 +128,7 @@ def check_figures(project: Project) -> None:
             for table in figure.tables.values():
                 project.table(table)
         elif isinstance(figure, MeasuredFigure):
-            measured.check(project, name, figure)
+            measured_figures.check(project, name, figure)
         elif figure.example not in known:
             names = ", ".join(known) or "none"
             raise TlmError(

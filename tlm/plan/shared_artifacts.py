@@ -1,17 +1,17 @@
 """What several runs and scales share: tokenizers, the length of stored tokens, and one retrieval at the largest K.
 
-Place in the flow: `tlm.config.runs` → here → `tlm.workflow`.
+Place in the flow: `tlm.plan.runs` → here → `tlm.rules`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from tlm.config import runs
 from tlm.config.base import merge
 from tlm.config.project import Project
 from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
+from tlm.plan import runs
 
 
 def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tlm.config import measured, shown
-from tlm.config.runs import manifest
 from tlm.errors import TlmError
-from tlm.workflow.answers import as_json, flags, manifests, watched
-from tlm.workflow.training import TrainingQuestions
+from tlm.plan import figures, measured_figures
+from tlm.plan.runs import manifest
+from tlm.rules.answers import as_json, flags, manifests, watched
+from tlm.rules.training import TrainingQuestions
 
 
 class FigureQuestions(TrainingQuestions):
@@ -38,11 +38,11 @@ class FigureQuestions(TrainingQuestions):
     @property
     def attention_table_spec(self) -> str:
         """What the script of results/attention.csv is told."""
-        return as_json(shown.attention_table(self.project))
+        return as_json(figures.attention_table(self.project))
 
     def attention_table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """The heads of every task, model and seed."""
-        return watched(list(map(manifest, shown.compared_folders(self.project))))
+        return watched(list(map(manifest, figures.compared_folders(self.project))))
 
     @property
     def figure_names(self) -> str:
@@ -52,18 +52,18 @@ class FigureQuestions(TrainingQuestions):
     def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """What a figure is drawn from: heads, cells, evaluations, or the rules themselves."""
         kind = self.project.figure(wildcards.figure).kind
-        if drawn := shown.drawing(self.project, wildcards.figure).parts:
-            return watched(measured.inputs(drawn))
+        if drawn := figures.drawing(self.project, wildcards.figure).parts:
+            return watched(measured_figures.inputs(drawn))
         if kind == "heads":
-            return watched(list(map(manifest, shown.heads_folders(self.project, wildcards.figure))))
+            return watched(list(map(manifest, figures.heads_folders(self.project, wildcards.figure))))
         if kind == "sensitivity":
             return {
-                "made_from": list(map(manifest, shown.sensitivity_folders(self.project, wildcards.figure)))
+                "made_from": list(map(manifest, figures.sensitivity_folders(self.project, wildcards.figure)))
             }
         if kind == "performance":
-            return watched(shown.performance_cells(self.project, wildcards.figure))
+            return watched(figures.performance_cells(self.project, wildcards.figure))
         return {"made_from": ["Snakefile", *map(str, sorted(Path("workflow/rules").glob("*.smk")))]}
 
     def figure_spec(self, wildcards: Any) -> str:
         """What a figure's script is told."""
-        return as_json(shown.drawing(self.project, wildcards.figure))
+        return as_json(figures.drawing(self.project, wildcards.figure))

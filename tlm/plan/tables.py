@@ -1,14 +1,13 @@
 """From declared tables to rows, columns and cells of one scale; and which tables a scale can have.
 
-Place in the flow: `tlm.config.experiments` (what is declared) and `tlm.config.runs` (what a run is) → here →
-`tlm.workflow`, whose rules ask for tables and cells by name.
+Place in the flow: `tlm.config.experiments` (what is declared) and `tlm.plan.runs` (what a run is) → here →
+`tlm.rules`, whose rules ask for tables and cells by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tlm.config import runs
 from tlm.config.experiments import (
     PRIMARY,
     CellSpec,
@@ -24,6 +23,7 @@ from tlm.config.own import OWN_VARIANTS
 from tlm.config.project import Project
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
+from tlm.plan import runs
 
 _PRETRAINING = "table2"  # of config/reported.yaml: what the pretraining of the paper's rivals cost
 

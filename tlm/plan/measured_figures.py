@@ -1,7 +1,7 @@
 """What the figures of measurements show at the project's scale: learning curves, calibration, selections, costs.
 
-Place in the flow: `tlm.config.figures` (what is declared) and `tlm.config.runs` (what a run is) → here →
-`tlm.config.shown`, which workflow/rules/figures.smk asks. Beyond the paper.
+Place in the flow: `tlm.config.figures` (what is declared) and `tlm.plan.runs` (what a run is) → here →
+`tlm.plan.figures`, which workflow/rules/figures.smk asks. Beyond the paper.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 
 from tlm.config.figures import CalibrationFigure, CostsFigure, LearningFigure, MeasuredFigure, Part
 from tlm.config.project import Project
-from tlm.config.runs import Run, manifest, resolve
-from tlm.config.selections import SHARED
-from tlm.config.shared import largest_k
 from tlm.errors import TlmError
+from tlm.layout import SHARED
+from tlm.plan.runs import Run, manifest, resolve
+from tlm.plan.shared_artifacts import largest_k
 
 
 def parts(project: Project, figure: MeasuredFigure) -> tuple[Part, ...]:

@@ -1,7 +1,7 @@
 """Which runs each claim is tested by at the project's scale, and why it cannot be where it cannot.
 
 Place in the flow: between the declarations of `tlm.config.claims` and workflow/rules/claims.smk, which asks through
-`tlm.workflow`. The rows are those of tables (`tlm.config.rows`), so that a claim costs what its table costs, and
+`tlm.rules`. The rows are those of tables (`tlm.plan.tables`), so that a claim costs what its table costs, and
 nothing once that is built.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tlm.config import rows, runs, shown
 from tlm.config.claims import CLAIMS, Claim, ClaimSpec, Ledger, Side
 from tlm.config.experiments import MLM_LOSS, CellSpec, Column, Table
 from tlm.config.project import Project
 from tlm.errors import TlmError
+from tlm.plan import figures, runs, tables
 
 Cells = Mapping[tuple[str, str, str], CellSpec]
 _WHERE = "config/experiments.yaml: claims"
@@ -22,7 +22,7 @@ _SWEPT = re.compile(r"\{(largest|smallest) (k|rho1|rho2)\}")
 
 
 def ledger(project: Project, cells: Cells) -> Ledger:
-    """Every claim, resolved for the project's scale; `cells` are those of `tlm.config.rows.cells`."""
+    """Every claim, resolved for the project's scale; `cells` are those of `tlm.plan.tables.cells`."""
     found = [_claim(project, cells, name, spec) for name, spec in project.experiments.claims.items()]
     return Ledger(scale=project.settings.scale, claims=tuple(found))
 
@@ -37,7 +37,7 @@ def check_claims(project: Project) -> None:
             continue
         project.table(spec.table)
         views = [project.at(scale) for scale in project.scales]
-        able = [view for view in views if spec.table in rows.available(view)]
+        able = [view for view in views if spec.table in tables.available(view)]
         for row in spec.ours:
             if able and all(_row_id(view, row) not in _row_ids(view, spec.table) for view in able):
                 raise TlmError(f"{_WHERE}.{name}: table {spec.table} has no row {row!r} at any scale")
@@ -49,7 +49,7 @@ def _claim(project: Project, cells: Cells, name: str, spec: ClaimSpec) -> Claim:
     split, reported = spec.split, None
     try:
         if spec.table is not None:
-            table = rows.table(project, spec.table)
+            table = tables.table(project, spec.table)
             columns = _columns(table)
             reported = table.reported
             split = split or next(iter(columns.values())).split
@@ -117,12 +117,12 @@ def _row_id(project: Project, name: str) -> str:
 
 
 def _row_ids(project: Project, table: str) -> set[str]:
-    return {row.id for row in rows.table(project, table).rows}
+    return {row.id for row in tables.table(project, table).rows}
 
 
 def _models(project: Project) -> list[Side]:
     """TLM and the scale's first baseline, whose heads are compared."""
-    labels = {model.variant: model.label for model in shown.models(project)}
+    labels = {model.variant: model.label for model in figures.models(project)}
     return [
         Side(
             label=labels[variant],

@@ -9,9 +9,7 @@ from typing import Literal, cast
 
 from tlm.config.retrieval import Bm25Selector, DsirSelector, RandomSelector, SelectorSpec, WholeCorpusSelector
 from tlm.errors import TlmError
-
-SHARED = "shared"
-"""Stands in the place of the task in the path of what serves several tasks (the PLM)."""
+from tlm.layout import SHARED
 
 Selector = Literal["bm25", "random", "dsir", "whole"]
 _NAME = re.compile(r"(?:(?P<selector>bm25|random|dsir)-k(?P<k>\d+)|whole-(?P<words>\d+)w)(?P<clean>-clean)?")

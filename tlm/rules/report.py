@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.results.overview import overview
-from tlm.workflow.answers import Questions
+from tlm.rules.answers import Questions
 
 PAPER = {"table": "Tables of the paper", "figure": "Figures of the paper"}
 BEYOND = "Beyond the paper"

@@ -4,14 +4,14 @@ Place in the flow: the Snakefile's side of `tlm.config`. Rule files stay declara
 here, where it is typed and tested. Every method takes Snakemake's wildcards.
 """
 
-from tlm.workflow.answers import as_json, code
-from tlm.workflow.audit import AuditQuestions
-from tlm.workflow.claims import ClaimQuestions
-from tlm.workflow.data import DataQuestions
-from tlm.workflow.figures import FigureQuestions
-from tlm.workflow.page import PageQuestions
-from tlm.workflow.report import ReportQuestions
-from tlm.workflow.serving import ServingQuestions
+from tlm.rules.answers import as_json, code
+from tlm.rules.audit import AuditQuestions
+from tlm.rules.claims import ClaimQuestions
+from tlm.rules.data import DataQuestions
+from tlm.rules.figures import FigureQuestions
+from tlm.rules.page import PageQuestions
+from tlm.rules.report import ReportQuestions
+from tlm.rules.serving import ServingQuestions
 
 __all__ = ["Workflow", "as_json", "code"]
 

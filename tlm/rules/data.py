@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tlm.artifacts import canonical_json
-from tlm.config import audits, runs, shared
 from tlm.config.elasticsearch import SETTINGS
-from tlm.config.runs import manifest
-from tlm.config.selections import Selection
-from tlm.workflow.answers import Questions, as_json, flags, manifests, told
+from tlm.plan import contamination, runs, shared_artifacts
+from tlm.plan.runs import manifest
+from tlm.plan.selections import Selection
+from tlm.rules.answers import Questions, as_json, flags, manifests, told
 
 
 class DataQuestions(Questions):
@@ -89,12 +89,12 @@ class DataQuestions(Questions):
     def _made_from(self, wildcards: Any) -> dict[str, str | None]:
         selection = self.selection(wildcards)
         bm25 = selection.selector == "bm25"
-        largest = shared.largest_k(self.project, selection.corpus, selection.owner) if bm25 else 0
+        largest = shared_artifacts.largest_k(self.project, selection.corpus, selection.owner) if bm25 else 0
         return dict(selection.made_from(largest))
 
     def _left_out(self, wildcards: Any) -> list[str]:
         """The audits whose passages a selection leaves out."""
-        return self.selection(wildcards).audits(audits.audited_tasks(self.project))
+        return self.selection(wildcards).audits(contamination.audited_tasks(self.project))
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
         """The retrieval, or the selection whose size is taken; the audits of what is left out."""

@@ -1,6 +1,6 @@
 """Differences between the rows of a table (results/differences/<table>.csv): what is compared, at the project's scale.
 
-Place in the flow: `tlm.config.rows` → here → workflow/rules/claims.smk, which asks through `tlm.workflow`. Every row is
+Place in the flow: `tlm.plan.tables` → here → workflow/rules/claims.smk, which asks through `tlm.rules`. Every row is
 set against the table's first, and against TF-IDF; the runs are those of the table.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tlm.config import rows
 from tlm.config.compared import ComparedRow, Differences
 from tlm.config.experiments import MLM_LOSS, CellSpec
 from tlm.config.project import Project
 from tlm.errors import TlmError
+from tlm.plan import tables
 
 
 def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec], name: str) -> Differences:
     """The comparisons of the table `name`. Raises TlmError if the scale cannot have it, or it shows no scores."""
-    table = rows.table(project, name)
+    table = tables.table(project, name)
     columns = tuple(
         column
         for column in table.columns
@@ -41,7 +41,7 @@ def compared_tables(project: Project) -> list[str]:
     """The tables of scores that the scale can have."""
     return [
         name
-        for name in rows.available(project)
+        for name in tables.available(project)
         if any(column.tasks is not None for column in project.table(name).columns)
     ]
 

@@ -1,17 +1,17 @@
 """Which audits a scale's results/contamination.csv shows: `contamination:` of config/experiments.yaml.
 
-Place in the flow: `tlm.config.runs` → here → `tlm.workflow`.
+Place in the flow: `tlm.plan.runs` → here → `tlm.rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tlm.config import runs
 from tlm.config.experiments import AuditEntry, ContaminationTable
 from tlm.config.project import Project
-from tlm.config.selections import audit_folder
 from tlm.errors import TlmError
+from tlm.plan import runs
+from tlm.plan.selections import audit_folder
 
 
 def contamination(project: Project) -> ContaminationTable:

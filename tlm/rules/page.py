@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tlm.config import runs, shared
 from tlm.config.experiments import ExamplesSpec
 from tlm.config.page import METHODS, RIDGE, MethodSpec, PageSpec
 from tlm.config.project import Project
-from tlm.config.runs import Run, manifest
-from tlm.config.selections import audit_folder, retrieval_folder
 from tlm.errors import TlmError
-from tlm.workflow.answers import Questions, as_json, told
+from tlm.plan import runs, shared_artifacts
+from tlm.plan.runs import Run, manifest
+from tlm.plan.selections import audit_folder, retrieval_folder
+from tlm.rules.answers import Questions, as_json, told
 
 _EXAMPLES = ExamplesSpec(title="What was retrieved", queries=3, passages=2)
 
@@ -55,7 +55,7 @@ class PageQuestions(Questions):
         every = [run for each in found.values() for run in each]
         first = found["tlm"][0]
         assert first.selection is not None  # `runs.resolve` refuses a TLM run that reads no passages
-        k = shared.largest_k(self._report_view(wildcards.task), first.corpus, wildcards.task)
+        k = shared_artifacts.largest_k(self._report_view(wildcards.task), first.corpus, wildcards.task)
         trained = [run for run in every if run.spec is not None]
         stages = [run.stage1 for run in trained] + [run.model for run in trained]
         return {
