@@ -38,6 +38,16 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which the tests of one file run Snakemake."""
+    from compiled import compile_once
+    from workflow_runner import copy_project
+
+    compile_once()
+    return copy_project(tmp_path_factory.mktemp("project"))
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """One headless browser for all tests of a process; they skip where there is none."""

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from conftest import ROOT
-from test_training_stages import CPU
 from toy import LABELS, write_pairs, write_task
-from training_toy import LENGTH, Toy, toy_spec
+from training_toy import CPU, LENGTH, Toy, toy_rows, toy_spec
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tlm.artifacts import write_manifest
 from tlm.config.data import TaskSpec
@@ -31,6 +32,7 @@ from tlm.training.tokenizer import load_tokenizer, vocabulary_of
 from tlm.training.tokens import tokenize_task
 from tlm.training.workspace import save_model
 
+TEXTS = [text for text, _ in toy_rows(60, 5)] + ["boat " * 400]  # the last is cut
 SPLIT = {"dev": 0.2, "test": 0.2, "by": "row"}
 
 
@@ -122,3 +124,16 @@ def without_us(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command: Sequence[str] = [sys.executable, "-c", guard + code]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, env=environment)
+
+
+def expected_logits(folder, texts, pairs=None) -> np.ndarray:
+    """Logits by the stock classes, one text at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    rows = []
+    with torch.inference_mode():
+        for place, text in enumerate(texts):
+            pair = None if pairs is None else pairs[place]
+            inputs = tokenizer(text, pair, truncation=True, max_length=LENGTH, return_tensors="pt")
+            rows.append(model(**inputs).logits[0].numpy())
+    return np.stack(rows)

@@ -37,6 +37,15 @@ def test_imports_go_one_way(path):
     assert used <= set(above), f"imports {sorted(used - set(above))}, which stand below {layer(path)}"
 
 
+def test_no_test_module_imports_another():
+    for path in sorted((ROOT / "tests").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            tests = [name for name in names if name.startswith("test_")]
+            assert not tests, f"{path.name} imports {tests}: move the helper into a module of its own"
+
+
 def test_a_rule_and_its_script_bear_the_same_name():
     rules = {}
     for file in (ROOT / "workflow/rules").glob("*.smk"):

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_config_runs import CONFIG, project
+from projects import CONFIG, project
 
 from tlm.config.base import parse
 from tlm.config.variants import VariantSpec

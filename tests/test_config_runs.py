@@ -3,24 +3,15 @@
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from projects import CONFIG, project
 
-from tlm.config.project import Project, load_project
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts, tables
 from tlm.plan.selections import Selection
 from tlm.results.reported import load_reported
-
-CONFIG = ROOT / "config"
-
-
-def project(folder: Path = CONFIG, **changes: object) -> Project:
-    config = yaml.safe_load((CONFIG / "config.yaml").read_text())
-    return load_project({**config, **changes}, folder)
 
 
 @pytest.fixture

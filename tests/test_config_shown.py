@@ -3,29 +3,20 @@
 import re
 
 import pytest
-import yaml
 from conftest import ROOT
+from projects import project, project_with_experiments
 
 from tlm.config.figures import HeadsFigure, MeasuredFigure, PerformanceFigure
-from tlm.config.project import load_project
 from tlm.errors import TlmError
 from tlm.plan import figures, measured_figures
 from tlm.results.costs import STAGES
 
-SETTINGS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 SCALES = sorted(path.stem for path in (ROOT / "config/scales").glob("*.yaml"))
-
-
-def project(scale, **experiments):
-    found = load_project({**SETTINGS, "scale": scale}, ROOT / "config")
-    if not experiments:
-        return found
-    return found.model_copy(update={"experiments": found.experiments.model_copy(update=experiments)})
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_shipped_figure_resolves_at_every_scale(scale):
-    found = project(scale)
+    found = project(scale=scale)
     figures.check_figures(found)
     for name in found.experiments.figures:
         resolved = figures.drawing(found, name)
@@ -51,13 +42,15 @@ def test_every_shipped_figure_resolves_at_every_scale(scale):
     ],
 )
 def test_figure3_shows_the_papers_task_and_models_or_the_nearest(scale, task, models):
-    resolved = figures.drawing(project(scale), "figure3")
+    resolved = figures.drawing(project(scale=scale), "figure3")
     assert resolved.task == task and [model.variant for model in resolved.models] == models
 
 
 def test_the_sentences_are_the_papers():
-    assert list(project("smoke").experiments.attention.examples) == ["chemprot", "rct", "scierc"]
-    assert [project("medium").figure(name).tasks[0] for name in ("figure3", "figureC.1", "figureC.2")] == [
+    assert list(project(scale="smoke").experiments.attention.examples) == ["chemprot", "rct", "scierc"]
+    assert [
+        project(scale="medium").figure(name).tasks[0] for name in ("figure3", "figureC.1", "figureC.2")
+    ] == [
         "chemprot",
         "rct",
         "scierc",
@@ -69,7 +62,7 @@ def labels(resolved, task):
 
 
 def test_measurements_set_the_scales_rival_beside_ours():
-    demo, medium = project("demo"), project("medium")
+    demo, medium = project(scale="demo"), project(scale="medium")
     assert labels(figures.drawing(demo, "learning"), "bbc-news") == ["BM25 (TLM)", "random", "DSIR", "PLM"]
     # Another tokenizer's loss is no measure beside ours.
     assert labels(figures.drawing(medium, "learning"), "chemprot") == ["BM25 (TLM)", "random", "DSIR"]
@@ -90,28 +83,28 @@ def test_a_rules_benchmark_file_is_found_from_what_it_makes():
     for stage in STAGES:
         folder, file = rules[stage]
         assert measured_figures.benchmark(stage, folder) == file
-    demo = project("demo")
+    demo = project(scale="demo")
     costs = figures.drawing(demo, "costs").parts
     assert {stage for part in costs for stage in part.folders} == set(STAGES)
 
 
 def test_mistakes_are_told():
-    found = project("smoke")
+    found = project(scale="smoke")
     learning = found.figure("learning")
     with pytest.raises(TlmError, match=r"figures\.learning: 'tfidf' trains no encoder"):
         wrong = learning.model_copy(update={"variants": {"tfidf": "TF-IDF"}})
-        figures.check_figures(project("smoke", figures={"learning": wrong}))
+        figures.check_figures(project_with_experiments("smoke", figures={"learning": wrong}))
     with pytest.raises(TlmError, match="no variant 'nothing'"):
         wrong = learning.model_copy(update={"variants": {"nothing": "?"}})
-        figures.check_figures(project("smoke", figures={"learning": wrong}))
+        figures.check_figures(project_with_experiments("smoke", figures={"learning": wrong}))
     figure = found.figure("figure3")
     with pytest.raises(TlmError, match="no 'nothing' in attention"):
         changed = {"figure3": figure.model_copy(update={"example": "nothing"})}
-        figures.check_figures(project("smoke", figures=changed))
+        figures.check_figures(project_with_experiments("smoke", figures=changed))
     with pytest.raises(TlmError, match="trains no encoder"):
         attention = found.experiments.attention.model_copy(update={"variants": ("tfidf",)})
-        figures.check_figures(project("smoke", attention=attention))
+        figures.check_figures(project_with_experiments("smoke", attention=attention))
     with pytest.raises(TlmError, match="'table2' is a figure's name"):
-        figures.check_figures(project("smoke", figures={"table2": figure}))
+        figures.check_figures(project_with_experiments("smoke", figures={"table2": figure}))
     with pytest.raises(TlmError, match="no figure 'figure9'"):
         found.figure("figure9")

@@ -13,8 +13,7 @@ import pytest
 import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_sources_medline import citation, section, write_medline
-from test_tasks_build import seal
+from source_files import citation, seal, section, write_medline
 
 from tlm.artifacts import verify
 from tlm.config.data import CorpusSpec, TaskSpec

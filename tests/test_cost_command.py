@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_workflow import copy_project, environment, snakemake
+from workflow_runner import copy_project, environment, snakemake
 
 from tlm.cli import main
 from tlm.cost.jobs import _reason

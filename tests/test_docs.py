@@ -22,7 +22,7 @@ import yaml
 from conftest import ROOT
 from documented import PAGES, PROGRAMS, SHELL, Command
 from jsonschema import Draft202012Validator
-from test_workflow import copy_project, snakemake
+from workflow_runner import copy_project, snakemake
 
 COMMANDS = documented.commands()
 LANGUAGES = {"sh", "text", "yaml", "python", "json", "csv"}

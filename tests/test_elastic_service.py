@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from elasticsearch_server import absent, free_port, home_for_a_server, serve_command
-from test_workflow import environment, project, snakemake  # noqa: F401
+from workflow_runner import environment, snakemake
 
 from tlm.artifacts import read_manifest
 from tlm.errors import TlmError
@@ -179,7 +179,7 @@ INDEX = "data/indexes/toy/manifest.json"
 
 
 @pytest.mark.slow
-def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(project, stand_in):  # noqa: F811
+def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(project, stand_in):
     server = {"url": stand_in.url, "start": stand_in.command}
     failed = snakemake(project, INDEX, "--config", "scale=smoke", settings(server))
     assert failed.returncode != 0 and "no such thing" in failed.stdout + failed.stderr
@@ -207,7 +207,7 @@ def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(proje
 
 
 @pytest.mark.slow
-def test_the_workflow_starts_a_real_server_for_the_jobs_that_need_it(project, tmp_path):  # noqa: F811
+def test_the_workflow_starts_a_real_server_for_the_jobs_that_need_it(project, tmp_path):
     if why := absent():
         pytest.skip(why)
     with home_for_a_server() as home:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from test_workflow import copy_project, planned, snakemake
+from workflow_runner import copy_project, planned, snakemake
 
 from tlm.config.retrieval import RetrievalSpec
 from tlm.retrieval.index import build_index

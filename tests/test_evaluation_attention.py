@@ -4,9 +4,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from test_evaluation_evaluate import LABELS, RUN, make_stages, save_mlm
-from test_evaluation_predict import save_model, save_tokenizer, sentences
-from test_evaluation_tfidf import make_task
+from evaluation_toy import (
+    LABELS,
+    RUN,
+    make_stages,
+    make_task,
+    save_mlm,
+    save_model,
+    save_tokenizer,
+    sentences,
+)
 from transformers import AutoModelForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
 
 from tlm.artifacts import verify

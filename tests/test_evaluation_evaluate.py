@@ -1,25 +1,18 @@
 import json
 import math
-import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from test_evaluation_predict import WORDS, save_model, save_tokenizer, sentences
-from test_evaluation_tfidf import make_task
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
+from evaluation_toy import LABELS, RUN, WORDS, make_stages, make_task, save_mlm, save_tokenizer, sentences
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertForMaskedLM
 
-from tlm.artifacts import verify, write_json, write_manifest
+from tlm.artifacts import verify, write_manifest
 from tlm.errors import TlmError
 from tlm.evaluation.evaluate import evaluate_run
 from tlm.evaluation.heldout import held_out_loss
-from tlm.evaluation.record import RunName
 from tlm.results.cells import open_evaluation
-from tlm.training.record import Counts, Work
-
-LABELS = ["blue", "green", "red"]
-RUN = RunName("smoke", "colours", "tlm", 3)
 
 
 @pytest.fixture
@@ -30,47 +23,6 @@ def task_dir(tmp_path):
         for split, count in (("train", 9), ("dev", 12), ("test", 15))
     }
     return make_task(tmp_path / "colours", rows, labels=LABELS)
-
-
-def save_mlm(folder, seed=0):
-    torch.manual_seed(seed)
-    shape = {"vocab_size": 16, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertForMaskedLM(
-        BertConfig(**shape, intermediate_size=24, max_position_embeddings=32, pad_token_id=0)
-    ).save_pretrained(folder)
-    return folder
-
-
-def work(rows, length, masked):
-    return Counts(4, rows, rows * length - 5, rows * length, rows * 32, rows * length**2, masked)
-
-
-def make_stages(folder, *, rho2=20, labels=LABELS):
-    """stage1 and stage2 in the form that training writes, with a random model in them."""
-    tokenizer = save_tokenizer(folder / "tokenizer")
-    spec = {
-        "model": {"pretrained": None},
-        "stage1": {"internal_length": 24, "mlm_probability": 0.15, "rho2": rho2},
-        "stage2": {"length": 20},
-    }
-    for kind, models in (("stage1", ("mlm", "classifier")), ("stage2", ("model",))):
-        stage = folder / kind
-        for name in models:
-            save_mlm(stage / name) if name == "mlm" else save_model(stage / name, "bert", labels)
-            for file in ("tokenizer.json", "tokenizer_config.json"):
-                shutil.copy(tokenizer / file, stage / name / file)
-        internal = work(10, 24, 30)
-        external = work(90, 12, 150) if kind == "stage1" else Counts()
-        record = {
-            "work": Work(internal, external).as_dict(),
-            "embedding_init": {"kind": "cooccurrence", "flops": 1000}
-            if kind == "stage1"
-            else {"kind": "random"},
-        }
-        write_json(stage / "record.json", record)
-        write_manifest(stage, kind, counts={}, parameters=spec)
-        write_json(stage / "timing.json", {"train_seconds": 2.0, "total_seconds": 3.5})
-    return folder / "stage1", folder / "stage2"
 
 
 def make_selection(folder):

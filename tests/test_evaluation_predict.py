@@ -5,16 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from evaluation_toy import save_model, save_tokenizer, sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    ModernBertConfig,
-    ModernBertForSequenceClassification,
-    PreTrainedTokenizerFast,
-)
 
 from tlm.artifacts import write_manifest
 from tlm.errors import TlmError
@@ -22,45 +15,6 @@ from tlm.evaluation.predict import batches_by_length, encode, load_classifier, p
 from tlm.training.masking import assemble
 from tlm.training.tokenizer import load_tokenizer, vocabulary_of
 from tlm.training.tokens import open_split, tokenize_task
-
-WORDS = ["red", "green", "blue", "the", "a", "sky", "grass", "rose", "##s", "is", "."]
-
-
-def save_tokenizer(folder):
-    pieces = {
-        name: index for index, name in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])
-    }
-    tokenizer = Tokenizer(models.WordPiece(vocab=pieces, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    write_manifest(folder, "tokenizer", counts={}, parameters={})
-    return folder
-
-
-def save_model(folder, architecture, labels=("blue", "green", "red"), seed=0):
-    torch.manual_seed(seed)
-    names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
-    shape = {"vocab_size": 16, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    shape |= {"intermediate_size": 24, "max_position_embeddings": 32, "pad_token_id": 0, **names}
-    if architecture == "bert":
-        model = BertForSequenceClassification(BertConfig(**shape))
-    else:
-        ids = {"bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3}
-        model = ModernBertForSequenceClassification(ModernBertConfig(**shape, **ids))
-    model.save_pretrained(folder)
-    return folder
-
-
-def sentences(count, seed=0, longest=20):
-    draw = np.random.default_rng(seed)
-    return [" ".join(draw.choice(WORDS, draw.integers(1, longest))) for _ in range(count)]
 
 
 @pytest.mark.parametrize("architecture", ["bert", "modernbert"])

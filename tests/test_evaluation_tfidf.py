@@ -1,38 +1,20 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from evaluation_toy import make_task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from tlm.artifacts import read_manifest, verify, write_manifest
+from tlm.artifacts import read_manifest, verify
 from tlm.config.baseline import TfidfSpec
 from tlm.errors import TlmError
 from tlm.evaluation.record import RunName, Task, as_predictions, read_rows, split_metrics
 from tlm.evaluation.tfidf import evaluate_tfidf, unspaced
 
 WORDS = {"red": "apple cherry rose blood", "green": "grass leaf lime frog", "blue": "sky sea ink whale"}
-
-
-def make_task(folder, rows, *, labels, metric="macro_f1", pair=False):
-    """A task artifact from split → list of (text, label) or (text, text_pair, label)."""
-    folder.mkdir(parents=True)
-    start = 0
-    for split, values in rows.items():
-        columns = {"row_id": pa.array(range(start, start + len(values)), pa.int64())}
-        columns["text"] = [value[0] for value in values]
-        if pair:
-            columns["text_pair"] = [value[1] for value in values]
-        columns["label"] = [value[-1] for value in values]
-        pq.write_table(pa.table(columns), folder / f"{split}.parquet")
-        start += len(values)
-    problem = "classification" if labels else "regression"
-    parameters = {"task": folder.name, "problem": problem, "labels": labels, "metric": metric, "pair": pair}
-    write_manifest(folder, "task", counts={}, parameters=parameters)
-    return folder
 
 
 def colours(count, seed):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from browser import PHONE
-from test_config_shown import project
+from projects import project
 
 from tlm.results.overview import findings, overview, plain, times, versions
 from tlm.results.static import table_page, write_table
@@ -81,7 +81,7 @@ def test_the_first_page_says_what_was_built_and_what_came_out(tmp_path):
         ("task", "1", "3s", "3s", "105 MB"),
     ]
 
-    said = overview(project("smoke"), tmp_path)
+    said = overview(project(scale="smoke"), tmp_path)
     assert said["scale"] == "smoke" and ("corpus", "toy") in said["facts"]
     assert "    scale: smoke" in said["settings"] and "rho1: 3" in said["scale_settings"]
 
@@ -112,13 +112,13 @@ def test_a_report_is_of_what_is_built_and_a_build_of_everything(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     everything = (["a.html", "b.html"], ["c.png"])
     monkeypatch.setattr("sys.argv", ["snakemake", "--cores", "2"])
-    assert Workflow(project("smoke")).finals(*everything) == ["a.html", "b.html", "c.png"]
+    assert Workflow(project(scale="smoke")).finals(*everything) == ["a.html", "b.html", "c.png"]
     monkeypatch.setattr("sys.argv", ["snakemake", "--report", "r.html", "--report-after-run"])
-    assert len(Workflow(project("smoke")).finals(*everything)) == 3
+    assert len(Workflow(project(scale="smoke")).finals(*everything)) == 3
     for asked in (["--report", "r.html"], ["--report=r.html"], ["--report"]):
         monkeypatch.setattr("sys.argv", ["snakemake", *asked])
         with pytest.raises(SystemExit):
-            Workflow(project("smoke")).finals(*everything)
+            Workflow(project(scale="smoke")).finals(*everything)
         assert capsys.readouterr().err.startswith("error: nothing is built that a report could show")
     (tmp_path / "b.html").touch()
-    assert Workflow(project("smoke")).finals(*everything) == ["b.html"]
+    assert Workflow(project(scale="smoke")).finals(*everything) == ["b.html"]

@@ -9,8 +9,7 @@ from pathlib import Path
 import documented
 import numpy as np
 import pytest
-from serving_toy import random_model
-from test_serving_predict import TEXTS, expected
+from serving_toy import TEXTS, expected_logits, random_model
 from training_toy import LENGTH, Toy
 
 from tlm.errors import TlmError
@@ -58,7 +57,7 @@ def test_it_serves_without_pytorch(toy, tmp_path, architecture):
     )
     assert done.returncode == 0, done.stderr
     found = [row for batch in json.loads(done.stdout) for row in batch]
-    assert np.allclose(found, expected(folder, first, second if pair else None), atol=1e-4)
+    assert np.allclose(found, expected_logits(folder, first, second if pair else None), atol=1e-4)
     data = destination.read_bytes()
     for trace in (b"site-packages", b".py", str(Path.home()).encode(), str(tmp_path).encode()):
         assert trace not in data  # the exporter notes from which line of which file a node came

@@ -18,10 +18,9 @@ import torch
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_toy import random_model, tlm
+from serving_toy import TEXTS, expected_logits, random_model, tlm
 from toy import LABELS
-from training_toy import LENGTH, Toy, toy_rows
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from training_toy import LENGTH, Toy
 
 from tlm.artifacts import read_manifest, write_manifest
 from tlm.errors import TlmError
@@ -30,8 +29,6 @@ from tlm.serving import reading
 from tlm.serving.classifier import Classifier, Outputs
 from tlm.serving.predict import Asked, predict_file, predict_lines
 from tlm.serving.reading import Reader, kind_of
-
-TEXTS = [text for text, _ in toy_rows(60, 5)] + ["boat " * 400]  # the last is cut
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +44,6 @@ def folder(toy, tmp_path_factory):
 @pytest.fixture(scope="module")
 def classifier(folder) -> Classifier:
     return Classifier.load(folder, device="cpu", threads=1)
-
-
-def expected(folder, texts, pairs=None) -> np.ndarray:
-    """Logits by the stock classes, one text at a time."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    rows = []
-    with torch.inference_mode():
-        for place, text in enumerate(texts):
-            pair = None if pairs is None else pairs[place]
-            inputs = tokenizer(text, pair, truncation=True, max_length=LENGTH, return_tensors="pt")
-            rows.append(model(**inputs).logits[0].numpy())
-    return np.stack(rows)
 
 
 def write(path, texts, **others):
@@ -115,7 +99,7 @@ def read(path) -> list[dict]:
     ],
 )
 def test_formats(folder, classifier, tmp_path, source, destination):
-    logits = expected(folder, TEXTS)
+    logits = expected_logits(folder, TEXTS)
     path = write(tmp_path / source, TEXTS)
     told = predict_file(classifier, path, tmp_path / destination, Asked(rows=16, probabilities=True))
     found = read(tmp_path / destination)
@@ -172,7 +156,7 @@ def test_pairs_and_numbers(toy, tmp_path):
     predict_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv", Asked(prefix="new_"))
     found = read(tmp_path / "out.csv")
     assert list(found[0]) == ["first", "second", "new_prediction"]
-    wanted = expected(folder, first, second)[:, 0]
+    wanted = expected_logits(folder, first, second)[:, 0]
     assert np.allclose([float(row["new_prediction"]) for row in found], wanted, atol=1e-5)
     pq.write_table(pa.table({"q": first, "a": second}), tmp_path / "other.parquet")
     asked = Asked(text=("q",), pair="a")
@@ -188,7 +172,7 @@ def test_a_file_without_a_header_and_texts_of_several_columns(folder, classifier
     asked = Asked(names=("head", "rest"), text=("head", "rest"))
     predict_file(classifier, tmp_path / "in.csv", tmp_path / "out.jsonl", asked)
     found = read(tmp_path / "out.jsonl")
-    wanted = expected(folder, [f"{row['head']} {row['rest']}" for row in found]).argmax(axis=1)
+    wanted = expected_logits(folder, [f"{row['head']} {row['rest']}" for row in found]).argmax(axis=1)
     assert [row["prediction"] for row in found] == [LABELS[place] for place in wanted]
 
 
@@ -343,7 +327,7 @@ def piped(classifier, data: bytes, form="tsv", **asked) -> str:
 
 
 def test_a_line_in_a_line_out(folder, classifier):
-    wanted = [LABELS[place] for place in expected(folder, TEXTS[:9]).argmax(axis=1)]
+    wanted = [LABELS[place] for place in expected_logits(folder, TEXTS[:9]).argmax(axis=1)]
     lines = piped(classifier, "\n".join(TEXTS[:9]).encode()).splitlines()
     assert [line.split("\t")[0] for line in lines] == wanted
     assert all(0 < float(line.split("\t")[1]) <= 1 for line in lines)
@@ -384,7 +368,7 @@ def test_pairs_in_a_pipe(toy, tmp_path):
     classifier = Classifier.load(folder, device="cpu", threads=1)
     lines = [f"{a}\t{b}" for a, b in zip(TEXTS[:5], TEXTS[5:10], strict=True)]
     found = piped(classifier, "\n".join(lines).encode(), "jsonl").splitlines()
-    wanted = expected(folder, TEXTS[:5], TEXTS[5:10]).argmax(axis=1)
+    wanted = expected_logits(folder, TEXTS[:5], TEXTS[5:10]).argmax(axis=1)
     assert [json.loads(line)["prediction"] for line in found] == [LABELS[place] for place in wanted]
     assert json.loads(found[0])["text_pair"] == TEXTS[5]
     with pytest.raises(TlmError, match="line 1: this model reads pairs"):

@@ -1,33 +1,13 @@
 """An article serves the task or the corpus, never both."""
 
 import gzip
-from pathlib import Path
 
 import pytest
+from source_files import citation, section, write_medline
 
 from tlm.errors import TlmError
 from tlm.sources.formats import Input
 from tlm.sources.medline import articles
-
-
-def section(text: str, category: str | None = None) -> str:
-    return (
-        f'<AbstractText NlmCategory="{category}">{text}</AbstractText>'
-        if category
-        else f"<AbstractText>{text}</AbstractText>"
-    )
-
-
-def citation(pmid: int, *sections: str) -> str:
-    abstract = f"<Abstract>{''.join(sections)}</Abstract>" if sections else ""
-    body = f"<PMID>{pmid}</PMID><Article><ArticleTitle>T</ArticleTitle>{abstract}</Article>"
-    return f"<PubmedArticle><MedlineCitation>{body}</MedlineCitation></PubmedArticle>"
-
-
-def write_medline(path: Path, *citations: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(f"<PubmedArticleSet>{''.join(citations)}</PubmedArticleSet>".encode()))
-    return path
 
 
 def test_articles(tmp_path):

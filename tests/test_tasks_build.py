@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import toy
 import zstandard
-from test_sources_medline import citation, section, write_medline
+from source_files import citation, seal, section, write_medline
 
-from tlm.artifacts import verify, write_manifest
+from tlm.artifacts import verify
 from tlm.config.data import TaskSpec
 from tlm.errors import TlmError
 from tlm.evaluation.record import read_task
@@ -22,12 +22,6 @@ from tlm.tasks.build import build_task
 
 ROOT = Path(__file__).resolve().parent.parent
 SPLIT = {"by": "row", "dev": 0.2, "test": 0.2}
-
-
-def seal(folder: Path) -> Path:
-    """Make a source artifact of a folder of files."""
-    write_manifest(folder, "source", counts={}, parameters={})
-    return folder
 
 
 def task(parser=None, **changes) -> TaskSpec:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate.tracking import GeneralTracker
+from model_toy import two_heads
 from safetensors.torch import load_file
 from training_toy import Toy, toy_spec
 
@@ -140,8 +141,6 @@ def test_compilation_is_reached_from_the_specification(toy: Toy, tmp_path: Path,
 
 
 def test_muon_takes_the_encoders_matrices_and_nothing_else(toy: Toy, tmp_path: Path, monkeypatch):
-    from test_training_model import two_heads
-
     monkeypatch.setattr(optimizer, "cpu_multiplies_bf16", lambda: True)
     for architecture, each in (("bert", 6), ("modernbert", 4)):
         two = two_heads(architecture)

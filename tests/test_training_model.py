@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT
-from test_training_objective import HEAD, VOCABULARY, batch
+from model_toy import VOCABULARY, batch, two_heads
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, DistilBertConfig
 
 from tlm.config.training import ModelSpec
@@ -17,34 +17,14 @@ from tlm.training.families import check_family, transform
 from tlm.training.model import (
     TaskHead,
     TensorBatch,
-    TwoHeads,
     build_mlm,
     check_lengths,
-    new_classifier,
     parameter_counts,
 )
 from tlm.training.objective import Weights
 
 CPU = torch.device("cpu")
 SCRATCH = ("bert", "modernbert")
-
-
-def two_heads(architecture: str, head: TaskHead = HEAD, dropout: float = 0.0, **options) -> TwoHeads:
-    spec = ModelSpec(
-        architecture=architecture,
-        hidden_size=32,
-        layers=3,
-        heads=2,
-        intermediate_size=48,
-        max_length=64,
-        dropout=dropout,
-    )
-    mlm = build_mlm(spec, VOCABULARY, attention="eager", seed=1)
-    with torch.no_grad():  # far from zero, so that a mistake shows
-        for name, parameter in mlm.named_parameters():
-            generator = torch.Generator().manual_seed(len(name))
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
-    return TwoHeads(mlm, new_classifier(mlm, head, seed=2), **options)
 
 
 @pytest.mark.parametrize("architecture", SCRATCH)

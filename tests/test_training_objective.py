@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from model_toy import HEAD, VOCABULARY, batch
 from torch.nn import functional
 
 from tlm.config.training import ModelSpec
 from tlm.training import objective
 from tlm.training.masking import Batch, mask
-from tlm.training.model import TaskHead, TensorBatch, TwoHeads, build_mlm, new_classifier
+from tlm.training.model import TensorBatch, TwoHeads, build_mlm, new_classifier
 from tlm.training.objective import stage1_weights, stage2_weights, task_loss
 from tlm.training.randomness import generator
-from tlm.training.tokenizer import Vocabulary
-
-VOCABULARY = Vocabulary(size=60, pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4))
-HEAD = TaskHead(("a", "b", "c"), regression=False)
 
 
 def model(pooling: str = "cls", **options) -> TwoHeads:
@@ -29,17 +26,6 @@ def model(pooling: str = "cls", **options) -> TwoHeads:
     )
     mlm = build_mlm(spec, VOCABULARY, attention="eager", seed=1)
     return TwoHeads(mlm, new_classifier(mlm, HEAD, seed=2), **options)
-
-
-def batch(seed: int, rows: int = 3) -> Batch:
-    rng = np.random.default_rng(seed)
-    lengths = np.sort(rng.integers(4, 12, rows))
-    ids = rng.integers(5, 60, (rows, lengths[-1]))
-    ids[:, 0] = VOCABULARY.cls
-    for row, length in enumerate(lengths):
-        ids[row, length - 1], ids[row, length:] = VOCABULARY.sep, VOCABULARY.pad
-    plain = Batch(ids, lengths, labels=rng.integers(0, 3, rows))
-    return mask(plain, VOCABULARY, 0.15, generator(seed))
 
 
 def by_hand(two: TwoHeads, several: list[Batch]) -> tuple[float, float]:

@@ -11,8 +11,7 @@ import pytest
 import torch
 from pretrained_toy import COMMIT, LENGTH, hub, save_roberta
 from safetensors.torch import load_file
-from test_training_stages import CPU, record
-from training_toy import Toy, toy_rows, toy_spec, write_task_artifact
+from training_toy import CPU, Toy, read_record, toy_rows, toy_spec, write_task_artifact
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tlm.artifacts import read_manifest
@@ -97,7 +96,7 @@ def test_plm_and_plm_mlm_from_a_checkpoint(checkpoint: Checkpoint, tmp_path: Pat
         checkpoint.spec, checkpoint.single, None, checkpoint.tokenizer, tmp_path / "mlm", 1, execution=CPU
     )
     run_stage2(checkpoint.spec, tmp_path / "mlm", *tasks, tmp_path / "plm-mlm", 1, execution=CPU)
-    assert record(tmp_path / "mlm")["embedding_init"] == {"kind": "pretrained"}
+    assert read_record(tmp_path / "mlm")["embedding_init"] == {"kind": "pretrained"}
     AutoModelForMaskedLM.from_pretrained(tmp_path / "mlm" / "mlm")
     for name in ("plm", "plm-mlm"):
         folder = tmp_path / name / "model"

@@ -8,18 +8,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_toy import LENGTH, Toy, toy_rows, toy_spec
+from training_toy import CPU, LENGTH, Toy, read_record, toy_rows, toy_spec
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tlm.artifacts import partial_path, verify
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
 from tlm.training import feed, loop, optimizer, stage2, watch
-from tlm.training.execution import Execution
 from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import best_of, run_stage2
-
-CPU = Execution(threads=1, cpu=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +41,7 @@ def two_stages(toy: Toy, spec: RunSpec, out: Path, task: Path | None = None, ext
     if spec.stage2 is None:
         return {}
     run_stage2(spec, out / "stage1", task or toy.task, toy.tokenizer, out / "stage2", 1, execution=CPU)
-    return record(out / "stage2")
-
-
-def record(folder: Path) -> dict:
-    return json.loads((folder / "record.json").read_text())
+    return read_record(out / "stage2")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -101,7 +94,7 @@ def test_every_mode_trains_and_loads(toy: Toy, tmp_path: Path, mode: str):
 def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
     spec = toy_spec(**{"stage1.rho1": "inf"})
     run_stage1(spec, None, toy.external, toy.tokenizer, tmp_path / "plm", 1, execution=CPU)
-    assert record(tmp_path / "plm")["held_out"] == []
+    assert read_record(tmp_path / "plm")["held_out"] == []
     run_stage1(
         spec,
         None,
@@ -112,7 +105,7 @@ def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
         mlm_eval_tokens=toy.task,
         execution=CPU,
     )
-    assert len(record(tmp_path / "watched")["held_out"]) == 2
+    assert len(read_record(tmp_path / "watched")["held_out"]) == 2
     assert same(tmp_path / "plm" / "mlm", tmp_path / "watched" / "mlm")
 
 
@@ -138,7 +131,7 @@ def test_stage1_goes_on_from_a_pretraining(toy: Toy, tmp_path: Path):
     assert same(tmp_path / "plm" / "mlm", tmp_path / "still" / "mlm")
     run_stage1(*common, tmp_path / "adapted", 1, start=tmp_path / "plm", execution=CPU)
     assert not same(tmp_path / "plm" / "mlm", tmp_path / "adapted" / "mlm")
-    assert record(tmp_path / "adapted")["embedding_init"] == {"kind": "stage1"}
+    assert read_record(tmp_path / "adapted")["embedding_init"] == {"kind": "stage1"}
     inputs = verify(tmp_path / "adapted", "stage1").inputs
     assert inputs["start"] == verify(tmp_path / "plm", "stage1").digest
     run_stage2(spec, tmp_path / "adapted", toy.task, toy.tokenizer, tmp_path / "stage2", 1, execution=CPU)
@@ -169,14 +162,14 @@ def test_it_learns(toy: Toy, tmp_path: Path):
     )
     out = two_stages(toy, spec, tmp_path)
     assert out["best"]["dev_macro_f1"] > 0.8
-    held_out = [entry["held_out_mlm"] for entry in record(tmp_path / "stage1")["held_out"]]
+    held_out = [entry["held_out_mlm"] for entry in read_record(tmp_path / "stage1")["held_out"]]
     assert held_out[-1] < held_out[0] < np.log(512)
 
 
 def test_the_record_counts_what_was_done(toy: Toy, tmp_path: Path):
     spec = toy_spec(**{"stage1.internal_length": 16})
     stage1(toy, spec, tmp_path / "s")
-    work = record(tmp_path / "s")["work"]
+    work = read_record(tmp_path / "s")["work"]
     assert work["steps"] == 12 and work["internal"]["steps"] == 4 and work["external"]["steps"] == 8
     assert work["rows"] == 12 * 8
     assert work["internal"]["nominal_tokens"] == 4 * 8 * 16
@@ -345,7 +338,7 @@ def test_dev_is_predicted_in_its_own_order(toy: Toy, tmp_path: Path):
     ]
     truth = [model.config.label2id[label] for _, label in rows]
     right = np.mean(np.array(guesses) == np.array(truth))
-    assert record(tmp_path / "stage2")["best"]["dev_accuracy"] == pytest.approx(right)
+    assert read_record(tmp_path / "stage2")["best"]["dev_accuracy"] == pytest.approx(right)
 
 
 def test_the_earliest_of_equals_is_kept():

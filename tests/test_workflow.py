@@ -12,66 +12,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import documented
 import pytest
 from browser import PHONE
-from compiled import compile_once, share_compiled
 from conftest import ROOT
+from workflow_runner import copy_project, environment, planned, snakemake
 
 from tlm.artifacts import sha256_file, verify
 
 pytestmark = pytest.mark.slow
 
-COPIED = ("Snakefile", "config", "environment.yml", "examples", "profiles", "scripts", "tlm", "workflow")
 RUN = "runs/smoke/toy/tlm/seed1"
-
-
-def copy_project(folder: Path, source: Path = ROOT) -> Path:
-    """What a build needs, copied into `folder`."""
-    for name in COPIED:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source / name, folder / name)
-    share_compiled(folder)
-    return folder
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """This interpreter's environment, with the package of `folder` first."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PYTHONPATH": str(folder), "PATH": path}
-
-
-def snakemake(folder: Path, *arguments: str, scale: str = "smoke", **options: object):
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    if not any(argument.startswith("--config") for argument in arguments):
-        command += ["--config", f"scale={scale}"]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=900, **options
-    )
-
-
-def planned(folder: Path, *arguments: str) -> Counter[str]:
-    """Rule → number of jobs of a dry run."""
-    result = snakemake(folder, "--dry-run", *arguments)
-    assert result.returncode == 0, result.stderr
-    table = re.search(r"^Job stats:\njob .*?\n-[- ]*\n(.*?)\n\n", result.stdout + result.stderr, re.M | re.S)
-    if table is None:
-        assert "Nothing to be done" in result.stdout + result.stderr
-        return Counter()
-    jobs = Counter({line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()})
-    del jobs["total"]
-    return jobs
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    compile_once()
-    return copy_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="module")

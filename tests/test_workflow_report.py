@@ -12,7 +12,7 @@ import sys
 import pytest
 from conftest import ROOT
 from page_toy import Toy, write_toy
-from test_workflow import copy_project, environment, planned, snakemake
+from workflow_runner import copy_project, environment, planned, snakemake
 
 from tlm.artifacts import canonical_json
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from test_workflow import copy_project, planned, snakemake
+from workflow_runner import copy_project, planned, snakemake
 
 from tlm.config.project import load_project
 from tlm.plan import tables

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from compiled import compile_once
-from test_workflow import copy_project, planned, snakemake
+from workflow_runner import copy_project, planned, snakemake
 
 from tlm.artifacts import read_manifest, verify
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from toy import LABELS, TOPICS, sentence
 
 from tlm.artifacts import write_manifest
 from tlm.config.training import RunSpec, TokenizerSpec
+from tlm.training.execution import Execution
 from tlm.training.tokenizer import build_tokenizer
 from tlm.training.tokens import tokenize_selection, tokenize_task
 
 LENGTH = 32
+CPU = Execution(threads=1, cpu=True)
 
 
 def write_corpus_artifact(folder: Path, texts: Sequence[str]) -> Path:
@@ -140,3 +143,8 @@ def toy_spec(**changes: Any) -> RunSpec:
             target = target[part]
         target[last] = value
     return RunSpec.model_validate(values)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record.json of a stage."""
+    return json.loads((folder / "record.json").read_text())
