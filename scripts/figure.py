@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="Drawing as JSON, or @file")
     parser.add_argument(
-        "--made-from", type=Path, nargs="+", required=True, help="cells, attention artifacts, or rule files"
+        "--made-from", type=Path, nargs="*", required=True, help="files that the figure is drawn from"
     )
     parser.add_argument("--reported", type=Path, default=Path("config/reported.yaml"))
     parser.add_argument("--pdf", type=Path, required=True)

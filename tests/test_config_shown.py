@@ -6,10 +6,10 @@ import pytest
 from conftest import ROOT
 from projects import project, project_with_experiments
 
-from tlm.config.figures import HeadsFigure, MeasuredFigure, PerformanceFigure
 from tlm.errors import TlmError
 from tlm.plan import figures, measured_figures
 from tlm.results.costs import STAGES
+from tlm.results.figures.draw import DRAW
 
 SCALES = sorted(path.stem for path in (ROOT / "config/scales").glob("*.yaml"))
 
@@ -19,16 +19,15 @@ def test_every_shipped_figure_resolves_at_every_scale(scale):
     found = project(scale=scale)
     figures.check_figures(found)
     for name in found.experiments.figures:
-        resolved = figures.drawing(found, name)
-        if isinstance(resolved.figure, HeadsFigure):
+        resolved, inputs = figures.drawing(found, name).figure, figures.inputs(found, name)
+        if resolved.kind == "heads":
             assert resolved.task in found.scale.tasks
-            folders = figures.heads_folders(found, name)
-            assert len(folders) == len(resolved.models) and all("/attention" in each for each in folders)
-        if isinstance(resolved.figure, MeasuredFigure):
-            assert {part.task for part in resolved.parts} == set(found.scale.tasks)
-            assert all(path.endswith("/manifest.json") for path in measured_figures.inputs(resolved.parts))
-        if isinstance(resolved.figure, PerformanceFigure):
-            assert len(figures.performance_cells(found, name)) == 2 * len(resolved.rows)
+            assert len(inputs) == len(resolved.models) and all("/attention/" in each for each in inputs)
+        if resolved.kind in measured_figures.KINDS:
+            assert {run.task for run in resolved.runs} == set(found.scale.tasks)
+            assert all(path.endswith("/manifest.json") for path in inputs)
+        if resolved.kind == "performance":
+            assert len(inputs) == 2 * len(resolved.rows)
     count = len(found.scale.tasks) * len(figures.models(found)) * len(found.seeds)
     assert len(set(figures.compared_folders(found))) == count
 
@@ -42,7 +41,7 @@ def test_every_shipped_figure_resolves_at_every_scale(scale):
     ],
 )
 def test_figure3_shows_the_papers_task_and_models_or_the_nearest(scale, task, models):
-    resolved = figures.drawing(project(scale=scale), "figure3")
+    resolved = figures.drawing(project(scale=scale), "figure3").figure
     assert resolved.task == task and [model.variant for model in resolved.models] == models
 
 
@@ -58,7 +57,7 @@ def test_the_sentences_are_the_papers():
 
 
 def labels(resolved, task):
-    return list(dict.fromkeys(part.label for part in resolved.parts if part.task == task))
+    return list(dict.fromkeys(part.label for part in resolved.figure.runs if part.task == task))
 
 
 def test_measurements_set_the_scales_rival_beside_ours():
@@ -67,9 +66,9 @@ def test_measurements_set_the_scales_rival_beside_ours():
     # Another tokenizer's loss is no measure beside ours.
     assert labels(figures.drawing(medium, "learning"), "chemprot") == ["BM25 (TLM)", "random", "DSIR"]
     assert labels(figures.drawing(medium, "calibration"), "chemprot") == ["TLM", "RoBERTa-Base", "TF-IDF"]
-    seeds = [part.seed for part in figures.drawing(demo, "costs").parts if part.task == "bbc-news"]
+    seeds = [part.seed for part in figures.drawing(demo, "costs").figure.runs if part.task == "bbc-news"]
     assert seeds == [1, 2, 1, 2, 1]  # TF-IDF draws nothing at random
-    assert len(figures.drawing(demo, "selection").parts) == 3 * 3
+    assert len(figures.drawing(demo, "selection").figure.runs) == 3 * 3
 
 
 def test_a_rules_benchmark_file_is_found_from_what_it_makes():
@@ -84,11 +83,17 @@ def test_a_rules_benchmark_file_is_found_from_what_it_makes():
         folder, file = rules[stage]
         assert measured_figures.benchmark(stage, folder) == file
     demo = project(scale="demo")
-    costs = figures.drawing(demo, "costs").parts
+    costs = figures.drawing(demo, "costs").figure.runs
     assert {stage for part in costs for stage in part.folders} == set(STAGES)
 
 
-def test_mistakes_are_told():
+def test_every_kind_of_figure_is_declared_resolved_drawn_and_captioned():
+    declared = {figure.kind for figure in project(scale="smoke").experiments.figures.values()}
+    captions = set(re.findall(r'kind == "(\w+)"', (ROOT / "workflow/report/figure.rst").read_text()))
+    assert declared == set(figures.KINDS) == set(DRAW) == captions
+
+
+def test_invalid_figures_raise():
     found = project(scale="smoke")
     learning = found.figure("learning")
     with pytest.raises(TlmError, match=r"figures\.learning: 'tfidf' trains no encoder"):
@@ -104,7 +109,7 @@ def test_mistakes_are_told():
     with pytest.raises(TlmError, match="trains no encoder"):
         attention = found.experiments.attention.model_copy(update={"variants": ("tfidf",)})
         figures.check_figures(project_with_experiments("smoke", attention=attention))
-    with pytest.raises(TlmError, match="'table2' is a figure's name"):
+    with pytest.raises(TlmError, match="'table2' is the name of a figure and of a table"):
         figures.check_figures(project_with_experiments("smoke", figures={"table2": figure}))
     with pytest.raises(TlmError, match="no figure 'figure9'"):
         found.figure("figure9")

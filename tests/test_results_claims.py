@@ -14,7 +14,7 @@ from tlm.artifacts import write_json, write_manifest
 from tlm.config.claims import Claim, Ledger, Side
 from tlm.config.compared import ComparedRow, Differences
 from tlm.config.experiments import Column, Score
-from tlm.config.figures import Drawing
+from tlm.config.figures import SensitivityDrawing
 from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, Hits
 from tlm.results.claims import HEADER, Material, ledger_lines, open_material, records
@@ -354,7 +354,7 @@ def test_a_figure_of_sensitivity_fills_what_differs_from_the_own_run(tmp_path):
     spec = Differences(table="table4", title="K", scale="small", rows=rows, columns=(column,))
     figure = {"kind": "sensitivity", "title": "Scores against K", "tables": {"k": "table4"}}
     with styled():
-        drawn = draw_sensitivity(Drawing(figure=figure, sweeps={"k": spec}), runs)
+        drawn = draw_sensitivity(SensitivityDrawing(**figure, sweeps={"k": spec}), runs)
         drawn.figure.savefig(tmp_path / "figure.png")
     rows = {row[1]: dict(zip(drawn.header, row, strict=True)) for row in drawn.rows}
     assert set(rows) == {"task only", "5", "20", "TF-IDF"} and rows["20"]["own_run"] == "yes"
@@ -369,7 +369,7 @@ def test_a_figure_of_sensitivity_fills_what_differs_from_the_own_run(tmp_path):
     assert [fill == "white" for fill in fills] == [True, False, False]
     with pytest.raises(TlmError, match="run small/news/k5/seed1 is missing"):
         draw_sensitivity(
-            Drawing(figure=figure, sweeps={"k": spec}),
+            SensitivityDrawing(**figure, sweeps={"k": spec}),
             {key: run for key, run in runs.items() if key[2] != "k5"},
         )
 

@@ -1,9 +1,9 @@
-"""Costs: read from the records and benchmark files of runs, and told where there are none."""
+"""Costs of runs: read from their records and benchmark files; empty where a file is missing."""
 
 import pytest
 
 from tlm.artifacts import write_json, write_manifest
-from tlm.config.figures import Part
+from tlm.config.figures import MeasuredRun
 from tlm.errors import TlmError
 from tlm.results.costs import HEADER, costs
 
@@ -35,7 +35,7 @@ def root(tmp_path):
     return tmp_path
 
 
-PART = Part(
+RUN = MeasuredRun(
     task="t",
     label="TLM",
     seed=1,
@@ -48,9 +48,9 @@ PART = Part(
 )
 
 
-def test_a_line_a_job_in_the_order_of_the_flow(root):
+def test_costs_have_one_row_a_job_in_the_order_of_the_flow(root):
     task, stage1, stage2, evaluate = (
-        dict(zip(HEADER, cost.as_row(), strict=True)) for cost in costs([PART], root)
+        dict(zip(HEADER, cost.as_row(), strict=True)) for cost in costs([RUN], root)
     )
     assert [line["stage"] for line in (task, stage1, stage2, evaluate)] == [
         "task",
@@ -65,11 +65,11 @@ def test_a_line_a_job_in_the_order_of_the_flow(root):
         100 * 2**20,
     )
     assert (stage2["paper_flops"], stage2["matmul_flops"]) == (None, 700)
-    assert stage2["seconds"] is None  # no benchmark: nothing is made up
+    assert stage2["seconds"] is None  # no benchmark file
     assert (task["seconds"], task["peak_memory_bytes"], task["matmul_flops"]) == (0.1, None, None)
 
 
-def test_a_file_that_is_no_benchmark_is_named(root):
+def test_a_broken_benchmark_file_raises(root):
     (root / "benchmarks/task/t.tsv").write_text("nonsense\n")
-    with pytest.raises(TlmError, match=r"benchmarks/task/t\.tsv: no benchmark"):
-        costs([PART], root)
+    with pytest.raises(TlmError, match=r"benchmarks/task/t\.tsv: not a benchmark file"):
+        costs([RUN], root)

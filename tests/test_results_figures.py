@@ -16,9 +16,9 @@ from tlm.artifacts import write_json
 from tlm.config.figures import (
     AttentionTable,
     Drawing,
-    HeadsFigure,
-    PerformanceFigure,
-    PipelineFigure,
+    HeadsDrawing,
+    PerformanceDrawing,
+    PipelineDrawing,
     ShownModel,
     ShownRow,
 )
@@ -26,16 +26,16 @@ from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, Example, count, stack
 from tlm.results.attention import HEADER, as_markdown, attention_rows
 from tlm.results.calibration import reliability
-from tlm.results.costs import Cost
+from tlm.results.costs import JobCost
 from tlm.results.figures import draw as draw_module
 from tlm.results.figures.calibration import as_rows, draw_calibration
 from tlm.results.figures.costs import draw_costs
+from tlm.results.figures.graph_layout import crossings, lay_out
 from tlm.results.figures.heads import classes, draw_heads, mosaic
-from tlm.results.figures.layout import crossings, lay_out
-from tlm.results.figures.learning import Measured, draw_curves, draw_learning
+from tlm.results.figures.learning import LearningCurve, draw_curves, draw_learning
 from tlm.results.figures.performance import draw_performance
 from tlm.results.figures.pipeline import draw_pipeline, read_graph, rule_graph, wrapped
-from tlm.results.figures.selection import Found, Mix, draw_selection, sources
+from tlm.results.figures.selection import SelectionPanel, SourceCounts, draw_selection, sources
 from tlm.results.figures.style import save, styled, whiskers
 from tlm.results.reported import load_reported
 
@@ -98,8 +98,11 @@ def model(variant, seed=1, *, layers=2, number=2, texts=6, spec=(1, 100), digest
 
 
 def heads_drawing(*variants):
-    return Drawing(
-        figure=HeadsFigure(kind="heads", title="Attention", example="chemprot", tasks=("chemprot",)),
+    return HeadsDrawing(
+        kind="heads",
+        title="Attention",
+        example="chemprot",
+        tasks=("chemprot",),
         models=[ShownModel(variant=name, label=name.upper()) for name in variants],
         task="chemprot",
     )
@@ -117,18 +120,16 @@ def cell(row, column, mean, sd=None):
     }
 
 
-PERFORMANCE = Drawing(
-    figure=PerformanceFigure(
-        kind="performance",
-        title="Average performance against relative FLOPs",
-        table="table2",
-        paper="table2",
-        reported=[
-            {"label": "TLM", "rows": ["tlm-small", "tlm-medium", "tlm-large"]},
-            {"label": "BERT", "rows": ["bert-base", "bert-large"]},
-            {"label": "RoBERTa", "rows": ["roberta-base", "roberta-large"]},
-        ],
-    ),
+PERFORMANCE = PerformanceDrawing(
+    kind="performance",
+    title="Average performance against relative FLOPs",
+    table="table2",
+    paper="table2",
+    reported=[
+        {"label": "TLM", "rows": ["tlm-small", "tlm-medium", "tlm-large"]},
+        {"label": "BERT", "rows": ["bert-base", "bert-large"]},
+        {"label": "RoBERTa", "rows": ["roberta-base", "roberta-large"]},
+    ],
     rows=[ShownRow(row=row, series=row.upper()) for row in ("tlm", "plm", "tfidf")],
 )
 CELLS = [
@@ -151,7 +152,7 @@ def calibrated(label, seed=1, rows=300, power=1.0):
 def learned(label, seed, start=6.5, points=6, tokens=600_000):
     at = np.linspace(tokens / 6, tokens, points) if points else np.array([])
     losses = start - at / tokens - 0.01 * seed
-    return Measured(label, seed, tuple(at), tuple(losses), (float(tokens), start - 1.05))
+    return LearningCurve(label, seed, tuple(at), tuple(losses), (float(tokens), start - 1.05))
 
 
 LEARNED = {
@@ -169,16 +170,17 @@ LEARNED = {
 
 def found(sources, seed=1):
     names = [f"aws-documentation-{n}" for n in range(sources)]
-    corpus = Mix("whole corpus", {name: 100 * (n + 1) for n, name in enumerate(names)})
+    corpus = SourceCounts("whole corpus", {name: 100 * (n + 1) for n, name in enumerate(names)})
     draw = np.random.default_rng(seed)
     mixes = [
-        Mix(each, {name: int(draw.integers(1, 90)) for name in names}) for each in ("BM25", "DSIR", "random")
+        SourceCounts(each, {name: int(draw.integers(1, 90)) for name in names})
+        for each in ("BM25", "DSIR", "random")
     ]
-    return Found((corpus, *mixes), np.array([9, 5, 4, 2, 1]), 10)
+    return SelectionPanel((corpus, *mixes), np.array([9, 5, 4, 2, 1]), 10)
 
 
 def cost(row, task, seed, stage, flops=None, seconds=3.0):
-    return Cost(
+    return JobCost(
         row, task, seed, stage, f"runs/{row}/{task}/{seed}/{stage}", flops, flops, None, seconds, seconds, 4e8
     )
 
@@ -221,7 +223,7 @@ def some_figures():
     yield "one-model", lambda: draw_heads(heads_drawing("tlm"), [model("tlm")])
     yield (
         "pipeline",
-        lambda: draw_pipeline(PipelineFigure(kind="pipeline", title="Rules", targets=["x"]), DOT, RULES),
+        lambda: draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), DOT, RULES),
     )
 
 
@@ -365,16 +367,16 @@ def test_learning_curves_hold_every_measurement():
         drawn = draw_learning("Loss", LEARNED)
     assert len(drawn.rows) == 3 * (3 * 2 * (6 + 1) + 1)
     assert [row[3] for row in drawn.rows if row[1] == "PLM"] == ["end"] * 3
-    with pytest.raises(TlmError, match="not measured equally often"):
+    with pytest.raises(TlmError, match="have different numbers of points"):
         draw_curves(drawn.figure.axes[0], [learned("BM25", 1), learned("BM25", 2, points=3)])
     with pytest.raises(TlmError, match="no training has a held-out loss"):
-        draw_curves(drawn.figure.axes[0], [Measured("BM25", 1, (), ())])
+        draw_curves(drawn.figure.axes[0], [LearningCurve("BM25", 1, (), ())])
 
 
 def test_sources_are_ordered_as_in_the_corpus_and_small_ones_share_a_line():
-    lines = sources(found(14).mixes)
+    lines = sources(found(14).counts)
     assert len(lines) == 10 and len(lines[-1]) == 5
-    shares = [found(14).mixes[0].share(name) for (name,) in lines[:-1]]
+    shares = [found(14).counts[0].share(name) for (name,) in lines[:-1]]
     assert shares == sorted(shares, reverse=True)
     with styled():
         drawn = draw_selection("Sources", {"imdb": found(14)})
@@ -449,7 +451,7 @@ def test_the_graph_does_not_depend_on_snakemakes_numbers():
     )
     renumbered = renumbered.replace("4 -> 2", "14 -> 12").replace("4 -> 3", "14 -> 13")
     assert read_graph(renumbered) == (names, edges)
-    with pytest.raises(TlmError, match="another form"):
+    with pytest.raises(TlmError, match="another format"):
         read_graph("digraph {}")
 
 
@@ -471,7 +473,7 @@ def test_the_real_graph_has_the_steps_of_the_method_in_their_order():
     ]
     assert set(itertools.pairwise(path)) <= set(edges)
     with styled():
-        drawn = draw_pipeline(PipelineFigure(kind="pipeline", title="Rules", targets=["x"]), dot, RULES)
+        drawn = draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), dot, RULES)
         outside, touching = overlaps(drawn.figure)
         left = [box.get_x() for box in drawn.figure.axes[0].patches if isinstance(box, FancyBboxPatch)]
         assert len(left) == len(set(names))
@@ -492,8 +494,8 @@ def test_text_is_wrapped_by_its_width_and_says_what_it_leaves_out():
 
 
 def test_a_rule_without_a_docstring_is_named():
-    with pytest.raises(TlmError, match="declared with a docstring in none"):
-        draw_pipeline(PipelineFigure(kind="pipeline", title="Rules", targets=["x"]), DOT, [])
+    with pytest.raises(TlmError, match="no declaration with a docstring"):
+        draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), DOT, [])
 
 
 def test_a_figure_of_cells_is_read_from_their_files(tmp_path):
@@ -502,7 +504,7 @@ def test_a_figure_of_cells_is_read_from_their_files(tmp_path):
         paths.append(tmp_path / f"{number}.json")
         write_json(paths[-1], each)
     with styled():
-        drawn = draw_module.draw(PERFORMANCE, paths, REPORTED)
+        drawn = draw_module.draw(Drawing(figure=PERFORMANCE), paths, REPORTED)
     assert len(drawn.rows) == 3 + 7
 
 

@@ -1,7 +1,8 @@
-"""Figures as data (`attention:` and `figures:` in config/experiments.yaml): what is drawn, of which runs.
+"""Figures as data (`attention:` and `figures:` in config/experiments.yaml): the kinds of figures and their settings.
 
-Place in the flow: resolved for a scale by `tlm.plan.figures`, passed to `scripts/figure.py` as JSON. A changed title
-redraws one figure; a changed sentence or sample also reads the heads again (Section 4.4.1).
+Place in the flow: `tlm.plan.figures` resolves a specification (`…Figure`) for a scale, which gives a `…Drawing`;
+`scripts/figure.py` gets that as JSON. A changed title redraws one figure; a changed sentence or sample also reads the
+heads again (Section 4.4.1).
 """
 
 from __future__ import annotations
@@ -15,60 +16,60 @@ from tlm.config.compared import Differences
 from tlm.config.variants import Swept
 
 ATTENTION_TABLE = "attention"
-"""results/attention.csv: no table of numbers may be called so."""
+"""results/attention.csv: no other table may have this name."""
 
 
 class HeadsSpec(Strict):
-    """What is read off the heads of one trained model."""
+    """How the attention heads of one trained model are measured."""
 
     texts: PositiveInt = 200
-    """Dev texts, drawn at random, over which maxima are counted; all of them where there are fewer."""
+    """Number of dev texts, drawn at random, whose attention maxima are counted; all texts if there are fewer."""
     seed: int = 1
-    """Of the draw of the texts and of the resamples: the same for every model, so that pairs can be compared."""
+    """Seed for drawing texts and resamples. All models share it, so that their numbers can be compared in pairs."""
     resamples: PositiveInt = 1000
-    """Of the bootstrap over texts that gives the intervals."""
+    """Bootstrap resamples of the texts for the intervals."""
     examples: dict[str, str] = {}
-    """Name → the sentence that a picture shows."""
+    """Name → sentence that a figure shows."""
 
 
 class AttentionSpec(HeadsSpec):
-    """`attention:`: how heads are read, and of which variants, for the pictures and results/attention.csv."""
+    """`attention:`: how heads are measured, and for which variants; for the figures and results/attention.csv."""
 
     variants: tuple[str, ...] = ("tlm",)
-    """The scale's pretrained baselines stand beside them."""
+    """The variants whose heads are measured. The scale's pretrained baselines are added."""
     checkpoints: tuple[str, ...] = ()
-    """Where those baselines are checkpoints, these as well."""
+    """Variants that are added if those baselines are checkpoints."""
 
     @property
     def heads(self) -> HeadsSpec:
-        """The part that the reading of one model depends on."""
+        """The settings that the measurement of one model depends on."""
         return HeadsSpec(**{name: getattr(self, name) for name in HeadsSpec.model_fields})
 
 
 class Series(Strict):
-    """Points of one kind, joined by a line: rows of one of the paper's tables."""
+    """Points joined by one line: rows of one of the paper's tables."""
 
     label: str
     rows: tuple[str, ...] = Field(min_length=1)
 
 
 class PerformanceFigure(Strict):
-    """Performance against relative FLOPs (Figure 1): the rows of one of our tables, and what the paper reports."""
+    """Performance against relative FLOPs (Figure 1): the rows of one of our tables, and the paper's rows."""
 
     kind: Literal["performance"]
     title: str
     table: str
     performance: str = "average"
-    """The column, of ours and of the paper's, that is the vertical axis."""
+    """The column for the vertical axis, in our table and in the paper's."""
     flops: str = "flops"
-    """The column that is the horizontal axis, relative to the most expensive row."""
+    """The column for the horizontal axis, relative to the most expensive row."""
     paper: str
     """The paper's table, in config/reported.yaml."""
     reported: tuple[Series, ...] = Field(min_length=1)
 
 
 class PipelineFigure(Strict):
-    """The rule graph behind some targets (Figure 2)."""
+    """The rule graph of some targets (Figure 2)."""
 
     kind: Literal["pipeline"]
     title: str
@@ -76,18 +77,18 @@ class PipelineFigure(Strict):
 
 
 class HeadsFigure(Strict):
-    """Attention of every head on one sentence, model beside model (Figures 3, C.1, C.2)."""
+    """Attention of every head on one sentence, one panel a model (Figures 3, C.1, C.2)."""
 
     kind: Literal["heads"]
     title: str
     example: str
-    """One of `attention.examples`."""
+    """A name in `attention.examples`."""
     tasks: tuple[str, ...] = Field(min_length=1)
-    """The first of these that the scale has, or else the scale's first task: its models are shown."""
+    """Tasks in order of preference: the figure shows the first that the scale has, else the scale's first task."""
 
 
 class SensitivityFigure(Strict):
-    """Scores against K, rho1 and rho2 with intervals, a panel a sweep and task (Tables 4 to 6; beyond the paper)."""
+    """Scores against K, rho1 and rho2 with intervals, a panel per sweep and task (Tables 4 to 6; beyond the paper)."""
 
     kind: Literal["sensitivity"]
     title: str
@@ -96,41 +97,41 @@ class SensitivityFigure(Strict):
 
 
 class LearningFigure(Strict):
-    """Held-out MLM loss against tokens of stage 1, a panel a task (beyond the paper)."""
+    """Held-out MLM loss against tokens of stage 1, one panel a task (beyond the paper)."""
 
     kind: Literal["learning"]
     title: str
     variants: dict[str, str] = Field(min_length=1)
-    """Variant → what it is called. A rival that is pretrained here stands beside them, by its end alone."""
+    """Variant → label. A baseline that this project pretrains is added, with its final loss alone."""
 
 
 class CalibrationFigure(Strict):
-    """Reliability diagrams, a panel a task of classification (beyond the paper)."""
+    """Reliability diagrams, one panel a classification task (beyond the paper)."""
 
     kind: Literal["calibration"]
     title: str
     variants: dict[str, str] = Field(min_length=1)
-    """Variant → what it is called. The scale's first pretrained rival stands beside them."""
+    """Variant → label. The scale's first pretrained baseline is added."""
     split: Literal["dev", "test"] = "test"
     bins: PositiveInt = 10
 
 
 class SelectionFigure(Strict):
-    """Sources of selected passages against the corpus, and the ranks at which they were found (beyond the paper)."""
+    """Sources of the selected passages and of the corpus, and the ranks of the passages (beyond the paper)."""
 
     kind: Literal["selection"]
     title: str
     variants: dict[str, str] = Field(min_length=1)
-    """Variant that selects → what it is called; the first is the one whose ranks are shown."""
+    """Variant that selects passages → label. The first must use BM25: its ranks are shown."""
 
 
 class CostsFigure(Strict):
-    """FLOPs, time and memory of every stage of a run (beyond the paper)."""
+    """FLOPs, time and memory of every job of a run (beyond the paper)."""
 
     kind: Literal["costs"]
     title: str
     variants: dict[str, str] = Field(min_length=1)
-    """Variant → what it is called. The scale's first pretrained rival stands beside them."""
+    """Variant → label. The scale's first pretrained baseline is added."""
 
 
 MeasuredFigure = LearningFigure | CalibrationFigure | SelectionFigure | CostsFigure
@@ -142,55 +143,105 @@ FigureSpec = Annotated[
 
 
 class ShownModel(Strict):
-    """A variant, and what it is called under its picture."""
+    """A variant, and its label under its picture."""
 
     variant: str
     label: str
 
 
 class ShownRow(Strict):
-    """A row of a table whose cells are a point, and the series that it belongs to."""
+    """A table row whose cells make one point of a figure, and the series that the point belongs to."""
 
     row: str
     series: str
 
 
-class Part(Strict):
-    """One artifact that a figure of measurements shows: whose it is, and where its files are."""
+class MeasuredRun(Strict):
+    """One run that a figure shows: its task, label and seed, and the folders with its measurements."""
 
     task: str
     label: str
     seed: int
     folders: dict[str, str]
-    """Role → folder: stage1, evaluation, selection, retrieval, corpus; of costs rule → folder."""
+    """Role → folder. Roles: stage1, evaluation, selection, retrieval, corpus; in a figure of costs, names of rules."""
+
+
+class PerformanceDrawing(PerformanceFigure):
+    """Figure 1, resolved for a scale."""
+
+    rows: tuple[ShownRow, ...] = ()
+    """The measured points."""
+
+
+class PipelineDrawing(PipelineFigure):
+    """Figure 2, resolved."""
+
+    settings: dict[str, Any] = {}
+    """The values of config.yaml in use: the rule graph depends on them."""
+
+
+class HeadsDrawing(HeadsFigure):
+    """Figure 3, C.1 or C.2, resolved for a scale."""
+
+    models: tuple[ShownModel, ...]
+    task: str
+    """The task whose models are shown."""
+
+
+class SensitivityDrawing(SensitivityFigure):
+    """A figure of sweeps, resolved for a scale."""
+
+    sweeps: dict[Swept, Differences]
+    """Sweep → the rows of its table."""
+
+
+class Runs(Strict):
+    """The field that resolved figures of measurements share."""
+
+    runs: tuple[MeasuredRun, ...] = ()
+    """In the order of the panels and series."""
+
+
+class LearningDrawing(LearningFigure, Runs):
+    """Learning curves, resolved for a scale."""
+
+
+class CalibrationDrawing(CalibrationFigure, Runs):
+    """Reliability diagrams, resolved for a scale."""
+
+
+class SelectionDrawing(SelectionFigure, Runs):
+    """Sources and ranks of selected passages, resolved for a scale."""
+
+
+class CostsDrawing(CostsFigure, Runs):
+    """Costs of runs, resolved for a scale."""
 
 
 class Drawing(Strict):
-    """What a figure's script is told: the specification, and what the scale makes of it."""
+    """The input of a figure's script: the specification, and the models, rows or runs that it shows at this scale."""
 
-    figure: FigureSpec
-    models: tuple[ShownModel, ...] = ()
-    """Of a figure of heads."""
-    task: str | None = None
-    """Of a figure of heads: whose models they are."""
-    rows: tuple[ShownRow, ...] = ()
-    """Of a figure of performance: the measured points."""
-    parts: tuple[Part, ...] = ()
-    """Of a figure of measurements: what is measured, in the order of its panels and series."""
-    sweeps: dict[Swept, Differences] = {}
-    """Of a figure of sensitivity: the rows of each sweep's table."""
-    settings: dict[str, Any] = {}
-    """Of a figure of the pipeline: config.yaml as it is in force, since the graph depends on it."""
+    figure: Annotated[
+        PerformanceDrawing
+        | PipelineDrawing
+        | HeadsDrawing
+        | SensitivityDrawing
+        | LearningDrawing
+        | CalibrationDrawing
+        | SelectionDrawing
+        | CostsDrawing,
+        Field(discriminator="kind"),
+    ]
 
 
 class AttentionTable(Strict):
-    """What the script of results/attention.csv is told."""
+    """The input of the script that writes results/attention.csv."""
 
     models: tuple[ShownModel, ...]
 
     @field_validator("models")
     @classmethod
-    def _some(cls, models: tuple[ShownModel, ...]) -> tuple[ShownModel, ...]:
+    def _not_empty(cls, models: tuple[ShownModel, ...]) -> tuple[ShownModel, ...]:
         if not models:
-            raise ValueError("no model to read heads of")
+            raise ValueError("the table needs at least one model whose heads are read")
         return models

@@ -1,85 +1,110 @@
-"""What the figures of measurements show at the project's scale: learning curves, calibration, selections, costs.
+"""The runs that figures of measurements show at the project's scale: learning, calibration, selection, costs.
 
-Place in the flow: `tlm.config.figures` (what is declared) and `tlm.plan.runs` (what a run is) → here →
-`tlm.plan.figures`, which workflow/rules/figures.smk asks. Beyond the paper.
+Place in the flow: `tlm.config.figures` (specifications) and `tlm.plan.runs` (runs) → here → `tlm.plan.figures`. Beyond
+the paper.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
-from tlm.config.figures import CalibrationFigure, CostsFigure, LearningFigure, MeasuredFigure, Part
+from tlm.config.figures import (
+    CalibrationDrawing,
+    CalibrationFigure,
+    CostsDrawing,
+    CostsFigure,
+    LearningDrawing,
+    LearningFigure,
+    MeasuredRun,
+    SelectionDrawing,
+    SelectionFigure,
+)
 from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.layout import SHARED
-from tlm.plan.runs import Run, manifest, resolve
+from tlm.plan.runs import Run, manifest
+from tlm.plan.runs import resolve as resolve_run
 from tlm.plan.shared_artifacts import largest_k
 
-
-def parts(project: Project, figure: MeasuredFigure) -> tuple[Part, ...]:
-    """What the figure is drawn from, in the order of the scale's tasks, the figure's variants, and seeds."""
-    tasks = [task for task in project.scale.tasks if not _unclear(project, task, figure)]
-    found = []
-    for task in tasks:
-        for variant, label in _variants(project, figure).items():
-            for seed in _seeds(project, variant, figure):
-                run = resolve(project, task, variant, seed)
-                if folders := {
-                    role: folder for role, folder in _folders(project, run, figure).items() if folder
-                }:
-                    found.append(Part(task=task, label=label, seed=seed, folders=folders))
-    return tuple(found)
+MeasuredFigure = LearningFigure | CalibrationFigure | SelectionFigure | CostsFigure
+MeasuredDrawing = LearningDrawing | CalibrationDrawing | SelectionDrawing | CostsDrawing
 
 
-def inputs(drawn: tuple[Part, ...]) -> list[str]:
-    """The manifests that those parts stand for; each once."""
-    return list(dict.fromkeys(manifest(folder) for part in drawn for folder in part.folders.values()))
+@dataclass(frozen=True)
+class Measurement:
+    """Which runs the figures of one kind show, and which of their folders hold the measurements."""
+
+    drawing: type[Any]
+    folders: Callable[[Project, Run], dict[str, str | None]]
+    """Role → folder; a run without any folder is left out."""
+    variants: Callable[[Project, dict[str, str]], dict[str, str]] = lambda project, declared: declared
+    """Declared variants with labels → all variants that are shown."""
+    needs_encoder: bool = True
+    """Whether TF-IDF has no such measurement."""
+    every_seed: bool = True
+    problems: tuple[str, ...] = ("classification", "regression")
+    """Tasks of other problems are left out."""
+
+
+def resolve(project: Project, figure: MeasuredFigure) -> MeasuredDrawing:
+    """The figure with the runs that it shows, in the order of the scale's tasks, the figure's variants, and seeds."""
+    kind, runs = KINDS[figure.kind], []
+    for task in project.scale.tasks:
+        if project.data.tasks[task].problem not in kind.problems:
+            continue
+        for variant, label in kind.variants(project, figure.variants).items():
+            # TF-IDF draws nothing at random.
+            once = project.variant(variant).method == "tfidf" or not kind.every_seed
+            for seed in project.seeds[:1] if once else project.seeds:
+                folders = kind.folders(project, resolve_run(project, task, variant, seed))
+                if given := {role: folder for role, folder in folders.items() if folder}:
+                    runs.append(MeasuredRun(task=task, label=label, seed=seed, folders=given))
+    return kind.drawing(**dict(figure), runs=tuple(runs))
+
+
+def inputs(project: Project, figure: MeasuredDrawing) -> list[str]:
+    """The manifests of all folders of a resolved figure; each once."""
+    return list(dict.fromkeys(manifest(folder) for run in figure.runs for folder in run.folders.values()))
 
 
 def check(project: Project, name: str, figure: MeasuredFigure) -> None:
-    """Raises TlmError if a variant of the figure does not exist, or has nothing that it could show."""
+    """Raises TlmError if a variant of the figure does not exist, or has no such measurements."""
     for variant in figure.variants:
-        method = project.variant(variant).method
-        if method == "tfidf" and not isinstance(figure, CalibrationFigure | CostsFigure):
+        if project.variant(variant).method == "tfidf" and KINDS[figure.kind].needs_encoder:
             raise TlmError(
-                f"config/experiments.yaml: figures.{name}: {variant!r} trains no encoder, selects no passage"
+                f"config/experiments.yaml: figures.{name}: {variant!r} trains no encoder and selects no passages"
             )
 
 
-def _variants(project: Project, figure: MeasuredFigure) -> dict[str, str]:
-    """Those declared, and the scale's first pretrained rival, before what is no encoder."""
+def _with_pretrained(project: Project, declared: dict[str, str]) -> dict[str, str]:
+    """With the scale's first baseline if this project pretrains it.
+
+    A checkpoint has another tokenizer, so that its loss cannot be compared, and its tokens are not counted here.
+    """
     rival = project.scale.baselines[0]
     spec = project.variant(rival)
-    label = {rival: spec.label or rival}
-    if isinstance(figure, LearningFigure):
-        # Losses of another tokenizer are no measure beside ours, and nobody counts a checkpoint's tokens here.
-        return {**figure.variants, **(label if spec.method == "plm" else {})}
-    if isinstance(figure, CalibrationFigure | CostsFigure):
-        encoders = {
-            name: said for name, said in figure.variants.items() if project.variant(name).method != "tfidf"
-        }
-        return {**encoders, **label, **figure.variants}
-    return figure.variants
+    return {**declared, **({rival: spec.label or rival} if spec.method == "plm" else {})}
 
 
-def _seeds(project: Project, variant: str, figure: MeasuredFigure) -> list[int]:
-    """All seeds; one where nothing is drawn at random, and of selections, which serve all seeds."""
-    once = project.variant(variant).method == "tfidf" or figure.kind == "selection"
-    return project.seeds[:1] if once else project.seeds
+def _with_baseline(project: Project, declared: dict[str, str]) -> dict[str, str]:
+    """With the scale's first baseline: first encoders, then the baseline, then TF-IDF."""
+    rival = project.scale.baselines[0]
+    encoders = {name: label for name, label in declared.items() if project.variant(name).method != "tfidf"}
+    return {**encoders, rival: project.variant(rival).label or rival, **declared}
 
 
-def _unclear(project: Project, task: str, figure: MeasuredFigure) -> bool:
-    """Whether a task has no confidence that could be right or wrong."""
-    return isinstance(figure, CalibrationFigure) and project.data.tasks[task].problem == "regression"
+def _learning(project: Project, run: Run) -> dict[str, str | None]:
+    return {"stage1": run.stage1, "evaluation": run.evaluation}
 
 
-def _folders(project: Project, run: Run, figure: MeasuredFigure) -> dict[str, str | None]:
-    if isinstance(figure, CostsFigure):
-        return jobs(project, run)
-    if isinstance(figure, CalibrationFigure):
-        return {"evaluation": run.evaluation}
-    if isinstance(figure, LearningFigure):
-        return {"stage1": run.stage1, "evaluation": run.evaluation}
+def _calibration(project: Project, run: Run) -> dict[str, str | None]:
+    return {"evaluation": run.evaluation}
+
+
+def _selection(project: Project, run: Run) -> dict[str, str | None]:
     if run.selection is None:
         return {}
     needed = run.selection.made_from(largest_k(project, run.selection.corpus, run.task))
@@ -91,7 +116,7 @@ def _folders(project: Project, run: Run, figure: MeasuredFigure) -> dict[str, st
 
 
 def jobs(project: Project, run: Run) -> dict[str, str | None]:
-    """Rule → folder of what it makes, for everything that one run needs, in the order of the flow."""
+    """Rule → the folder that it makes, for every job that one run needs, in the order of the flow."""
     if run.spec is None:
         return {"task": f"data/tasks/{run.task}", "tfidf": run.evaluation}
     selection = (run.pretraining or run).selection
@@ -113,8 +138,18 @@ def jobs(project: Project, run: Run) -> dict[str, str | None]:
     }
 
 
+KINDS = {
+    "learning": Measurement(LearningDrawing, _learning, _with_pretrained),
+    "calibration": Measurement(
+        CalibrationDrawing, _calibration, _with_baseline, needs_encoder=False, problems=("classification",)
+    ),
+    "selection": Measurement(SelectionDrawing, _selection, every_seed=False),
+    "costs": Measurement(CostsDrawing, jobs, _with_baseline, needs_encoder=False),
+}
+
+
 def benchmark(rule: str, folder: str) -> str:
-    """The benchmark file of the rule that makes `folder`: both are named after its wildcards."""
+    """The benchmark file of the rule that makes `folder`: both paths are built from its wildcards."""
     place, *names = PurePosixPath(folder).parts
     names = names[1:] if place == "data" else names[:-1]
     if rule == "external_tokens":

@@ -1,23 +1,18 @@
-"""What runs cost, stage by stage: FLOPs from the evaluations, time and memory from the rules' benchmark files.
+"""The cost of runs, job by job: FLOPs from the evaluations, time and memory from the rules' benchmark files.
 
-Place in the flow: evaluations and benchmarks/ → here → results/costs.csv and its picture. Beyond the paper.
-
-A benchmark file is what Snakemake measured of a job on the machine that ran it, start-up included. It is no artifact:
-no digest covers it, and one that is not there (artifacts that were made elsewhere and copied here) leaves its numbers
-empty, which the picture says.
+Place in the flow: evaluations and benchmarks/ → here → results/costs.csv and its figure. Beyond the paper.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlm.config.figures import Part
-from tlm.errors import TlmError
+from tlm.config.figures import MeasuredRun
 from tlm.plan.measured_figures import benchmark
+from tlm.results.benchmarks import read_benchmark
 from tlm.results.cells import open_evaluation
 
 STAGES = (
@@ -48,19 +43,18 @@ HEADER = (
     "cpu_seconds",
     "peak_memory_bytes",
 )
-_MIB = 2**20  # Snakemake's unit of memory
 
 
 @dataclass(frozen=True)
-class Cost:
-    """One job of one run. None where nobody counts or has measured it."""
+class JobCost:
+    """The cost of one job of one run; None for a number that was not counted or measured."""
 
     row: str
     task: str
     seed: int
     stage: str
     job: str
-    """The folder that it makes: runs that share a job name the same one."""
+    """The folder that the job makes: runs that share a job have the same folder."""
     paper_flops: float | None
     matmul_flops: float | None
     tokens: float | None
@@ -73,45 +67,25 @@ class Cost:
         return tuple(vars(self).values())
 
 
-def costs(parts: Sequence[Part], root: Path = Path()) -> list[Cost]:
-    """Every job of every run in `parts`, whose folders are rule → artifact. Raises TlmError for a broken record."""
+def costs(runs: Sequence[MeasuredRun], root: Path = Path()) -> list[JobCost]:
+    """Every job of every run; folders of a run are rule → artifact. Raises TlmError for a broken record."""
     found = []
-    for part in parts:
-        last = "tfidf" if "tfidf" in part.folders else "evaluate"
-        flops = open_evaluation(root / part.folders[last]).flops
+    for run in runs:
+        last = "tfidf" if "tfidf" in run.folders else "evaluate"
+        flops = open_evaluation(root / run.folders[last]).flops
         for stage in STAGES:
-            if stage in part.folders:
-                folder = part.folders[stage]
-                counted = _counted(flops, stage)
-                taken = measured(root / benchmark(stage, folder))
-                found.append(Cost(part.label, part.task, part.seed, stage, folder, *counted, *taken))
+            if stage in run.folders:
+                folder = run.folders[stage]
+                counts = _flops_and_tokens(flops, stage)
+                taken = read_benchmark(root / benchmark(stage, folder))
+                measured = (taken.seconds, taken.cpu_seconds, taken.memory)
+                found.append(JobCost(run.label, run.task, run.seed, stage, folder, *counts, *measured))
     return found
 
 
-def _counted(flops: Any, stage: str) -> tuple[float | None, float | None, float | None]:
-    """FLOPs by the paper's formula, FLOPs of matrix products, and tokens, of a stage that has some."""
+def _flops_and_tokens(flops: Any, stage: str) -> tuple[float | None, float | None, float | None]:
+    """FLOPs by the paper's formula, FLOPs of matrix products, and tokens; None for jobs other than stages 1 and 2."""
     record = flops.get(stage) if stage in ("stage1", "stage2") else None
     if not record:
         return None, None, None
     return record.get("paper"), record["matmul"]["total"], record["tokens"]["real"]
-
-
-def measured(path: Path) -> tuple[float | None, float | None, float | None]:
-    """Wall seconds, CPU seconds and peak memory in bytes of a benchmark file; None where it is missing or says NA."""
-    if not path.is_file():
-        return None, None, None
-    with path.open(newline="", encoding="utf-8") as lines:
-        records = list(csv.DictReader(lines, delimiter="\t"))
-    try:
-        last = records[-1]
-        seconds, cpu, memory = (_number(last[name]) for name in ("s", "cpu_time", "max_rss"))
-    except (IndexError, KeyError, ValueError):
-        raise TlmError(
-            f"{path}: no benchmark of Snakemake's; delete it, and the job's next run writes it"
-        ) from None
-    return seconds, cpu, None if memory is None else memory * _MIB
-
-
-def _number(text: str) -> float | None:
-    """A job that ends before the first look at it has no memory: NA, or `-` in older files."""
-    return None if text in ("NA", "-", "") else float(text)

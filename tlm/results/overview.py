@@ -22,7 +22,7 @@ import yaml
 from tlm import __version__
 from tlm.config.project import Project
 from tlm.progress import duration
-from tlm.results.costs import measured
+from tlm.results.benchmarks import read_benchmark
 
 _TFIDF = "TF-IDF + logistic regression"
 _PACKAGES = ("snakemake", "numpy", "pyarrow", "scikit-learn")
@@ -103,12 +103,12 @@ def versions(scale: str, root: Path) -> list[tuple[str, str]]:
 
 
 def times(root: Path) -> list[tuple[str, str, str, str, str]]:
-    """Rule, jobs, their time together, the longest of them, and the most memory of one; from benchmarks/."""
+    """For each rule: its name, number of jobs, total time, longest job, and largest memory of a job."""
     lines = []
     for rule in sorted({path.relative_to(root).parts[1] for path in root.glob("benchmarks/*/*.tsv")}):
-        jobs = [measured(path) for path in sorted(root.glob(f"benchmarks/{rule}/*.tsv"))]
-        seconds = [job[0] for job in jobs if job[0] is not None]
-        memory = [job[2] for job in jobs if job[2] is not None]
+        jobs = [read_benchmark(path) for path in sorted(root.glob(f"benchmarks/{rule}/*.tsv"))]
+        seconds = [job.seconds for job in jobs if job.seconds is not None]
+        memory = [job.memory for job in jobs if job.memory is not None]
         if seconds:
             most = f"{max(memory) / 1e6:,.0f} MB" if memory else ""
             lines.append((sum(seconds), rule, len(seconds), max(seconds), most))

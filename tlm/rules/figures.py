@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from tlm.errors import TlmError
-from tlm.plan import figures, measured_figures
+from tlm.plan import figures
 from tlm.plan.runs import manifest
 from tlm.rules.answers import as_json, flags, manifests, watched
 from tlm.rules.training import TrainingQuestions
@@ -50,20 +49,11 @@ class FigureQuestions(TrainingQuestions):
         return "|".join(map(re.escape, self.project.experiments.figures)) or "(?!)"
 
     def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:
-        """What a figure is drawn from: heads, cells, evaluations, or the rules themselves."""
-        kind = self.project.figure(wildcards.figure).kind
-        if drawn := figures.drawing(self.project, wildcards.figure).parts:
-            return watched(measured_figures.inputs(drawn))
-        if kind == "heads":
-            return watched(list(map(manifest, figures.heads_folders(self.project, wildcards.figure))))
-        if kind == "sensitivity":
-            return {
-                "made_from": list(map(manifest, figures.sensitivity_folders(self.project, wildcards.figure)))
-            }
-        if kind == "performance":
-            return watched(figures.performance_cells(self.project, wildcards.figure))
-        return {"made_from": ["Snakefile", *map(str, sorted(Path("workflow/rules").glob("*.smk")))]}
+        """The files that a figure is drawn from: cells, attention and other artifacts, or the rule files."""
+        files = figures.inputs(self.project, wildcards.figure)
+        kind = figures.KINDS[self.project.figure(wildcards.figure).kind]
+        return watched(files) if kind.built else {"made_from": files}
 
     def figure_spec(self, wildcards: Any) -> str:
-        """What a figure's script is told."""
+        """The specification for the script of a figure."""
         return as_json(figures.drawing(self.project, wildcards.figure))

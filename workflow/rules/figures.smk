@@ -82,6 +82,7 @@ rule figure:
             "config/compared.py",
             "config/figures.py",
             "plan/measured_figures.py",
+            "results/benchmarks.py",
             "evaluation/heads.py",
             "results/calibration.py",
             "results/cells.py",

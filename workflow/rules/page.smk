@@ -11,6 +11,7 @@ rule task_report:
             "artifacts.py",
             "config/page.py",
             "evaluation/record.py",
+            "results/benchmarks.py",
             "results/calibration.py",
             "results/examples.py",
             "results/figures/calibration.py",

@@ -1,19 +1,25 @@
-"""Reliability diagrams: how often a model is right against how sure it is, and how often it is how sure.
+"""Reliability diagrams: accuracy against confidence, and below it the number of texts at each confidence.
 
-Place in the flow: predictions → `tlm.results.calibration` → here; also the report of a task. Beyond the paper.
+Place in the flow: predictions → `tlm.results.calibration` → here. The report of a task draws its diagram here too.
+Beyond the paper.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from tlm.results.calibration import Reliability
+from tlm.config.figures import CalibrationDrawing
+from tlm.errors import TlmError
+from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
 
 HEADER = (
@@ -32,12 +38,41 @@ HEADER = (
     "ece_high",
     "ece_if_calibrated",
 )
+_DIAGONAL = "perfectly calibrated"
+
+
+def read_and_draw_calibration(figure: CalibrationDrawing) -> Drawn:
+    """The figure: the first seed in the picture, every seed in the table. Raises TlmError for lacking predictions."""
+    first = min(run.seed for run in figure.runs)
+    panels: dict[str, list[Reliability]] = {}
+    rows: list[tuple[Any, ...]] = []
+    for run in figure.runs:
+        found = read_reliability(run.label, Path(run.folders["evaluation"]), figure.split, figure.bins)
+        rows += as_rows(run.task, run.seed, found)
+        if run.seed == first:
+            panels.setdefault(run.task, []).append(found)
+    return draw_calibration(f"{figure.title} (seed {first})", panels, rows)
+
+
+def read_reliability(label: str, evaluation: Path, split: str, bins: int) -> Reliability:
+    """Calibration of one evaluated run on `split`. Raises TlmError if it has no such split or no probabilities."""
+    table = pq.read_table(evaluation / "predictions.parquet")
+    table = table.filter(pc.equal(table["split"], split))
+    if not table.num_rows:
+        raise TlmError(f"{evaluation}: no predictions for split {split}; choose another split for the figure")
+    if "probabilities" not in table.column_names:
+        raise TlmError(f"{evaluation}: no probabilities; only classification tasks have calibration")
+    probabilities = np.array(table["probabilities"].to_pylist())
+    confidence, correct = confidences(
+        probabilities, np.array(table["label"].to_pylist()), np.array(table["prediction"].to_pylist())
+    )
+    return reliability(label, confidence, correct, bins=bins)
 
 
 def draw_calibration(
     title: str, panels: Mapping[str, Sequence[Reliability]], rows: Sequence[Sequence[Any]] = ()
 ) -> Drawn:
-    """A panel a task: `panels` is task → its models, in the same order everywhere. `rows` are the numbers beside it."""
+    """One panel a task. `panels`: task → its models, in the same order for all tasks. `rows`: the CSV's rows."""
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
     models = max(len(models) for models in panels.values())
@@ -53,7 +88,7 @@ def draw_calibration(
     handles = parts[0].axes[0].get_legend_handles_labels()[0][: len(first) + 1]
     canvas.legend(
         handles=handles,
-        labels=["as sure as right", *(model.label for model in first)],
+        labels=[_DIAGONAL, *(model.label for model in first)],
         loc="outside lower center",
         ncols=4 if across > 1 else 2,
         frameon=False,
@@ -64,7 +99,7 @@ def draw_calibration(
 
 def draw_reliability(upper: Axes, lower: Axes, models: Sequence[Reliability]) -> None:
     """One diagram: accuracy against confidence with 95 % intervals above, the share of texts per bin below."""
-    upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (1, 1)), label="as sure as right")
+    upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (1, 1)), label=_DIAGONAL)
     count = max(10, *(round(1 / (each.high - each.low)) for model in models for each in model.bins))
     for number, model in enumerate(models):
         look = SERIES[number % len(SERIES)]
@@ -89,22 +124,22 @@ def draw_reliability(upper: Axes, lower: Axes, models: Sequence[Reliability]) ->
             share[round(each.low * count)] = each.rows / model.rows
         lower.stairs(share, edges, color=look["color"], linestyle=look["linestyle"], linewidth=1.1)
     low = min(each.low for model in models for each in model.bins)
-    upper.set(xlim=(low - 0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share that is right")
+    upper.set(xlim=(low - 0.02, 1.02), ylim=(-0.02, 1.02), ylabel="accuracy")
     lower.set(ylabel="texts", ylim=(0, None))
-    lower.set_xlabel("\n".join(["confidence", *map(told, models)]))
+    lower.set_xlabel("\n".join(["confidence", *map(_error_text, models)]))
     lower.yaxis.set_major_locator(MaxNLocator(2))
     for axes in (upper, lower):
         axes.tick_params(labelsize=SMALL)
 
 
-def told(model: Reliability) -> str:
+def _error_text(model: Reliability) -> str:
     """The expected calibration error of a model, in percent, with its interval."""
     low, high = model.interval.low, model.interval.high
     return f"{model.label}: ECE {100 * model.ece:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def as_rows(task: str, seed: int, model: Reliability) -> list[tuple[Any, ...]]:
-    """A line a bin."""
+    """One row a bin."""
     ends = (model.ece, model.interval.low, model.interval.high, model.by_chance)
     return [
         (

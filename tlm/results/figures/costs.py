@@ -1,7 +1,7 @@
-"""Costs of one run stage by stage: FLOPs, wall-clock time and peak memory side by side.
+"""Costs of one run job by job: FLOPs, wall-clock time and peak memory side by side.
 
-Place in the flow: `tlm.results.costs` → figure. Beyond the paper. Marks instead of bars, since the axes are
-logarithmic: a bar would start at nothing.
+Place in the flow: `tlm.results.costs` → figure. Beyond the paper. Marks instead of bars, because the axes are
+logarithmic and have no zero where a bar could start.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from tlm.results.costs import HEADER, STAGES, Cost
+from tlm.results.costs import HEADER, STAGES, JobCost
 from tlm.results.figures.style import SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
 
-_PANELS: tuple[tuple[str, Callable[[Cost], float | None]], ...] = (
+_PANELS: tuple[tuple[str, Callable[[JobCost], float | None]], ...] = (
     ("FLOPs (matrix products)", lambda cost: cost.matmul_flops),
     ("seconds (wall clock)", lambda cost: cost.seconds),
     ("peak memory (MB)", lambda cost: None if cost.memory is None else cost.memory / 1e6),
 )
 _NAMES = {"stage1": "stage 1", "stage2": "stage 2", "tfidf": "TF-IDF"}
-_APART = 0.18  # lines between the marks of two rows
+_APART = 0.18  # vertical distance of two rows' marks, in lines
 
 
-def draw_costs(title: str, costs: Sequence[Cost]) -> Drawn:
-    """Three panels; each mark is the mean over tasks and seeds, a line from the least to the most."""
+def draw_costs(title: str, costs: Sequence[JobCost]) -> Drawn:
+    """Three panels; a mark is the mean over tasks and seeds, its line spans the least to the most."""
     stages = [stage for stage in STAGES if any(cost.stage == stage for cost in costs)]
     rows = list(dict.fromkeys(cost.row for cost in costs))
     canvas = new_figure(TEXT_WIDTH, 1.15 + 0.24 * len(stages))
-    told = "mean over tasks and seeds, from the least to the most"
+    note = "mean over tasks and seeds; line: least to most"
     unmeasured = len({cost.job for cost in costs if cost.seconds is None})
     if unmeasured:
-        told += f"; no benchmark of {unmeasured} of {len({cost.job for cost in costs})} jobs"
-    canvas.suptitle(f"{title}\n({told})")
+        note += f"; no benchmark of {unmeasured} of {len({cost.job for cost in costs})} jobs"
+    canvas.suptitle(f"{title}\n({note})")
     grid = canvas.subplots(1, len(_PANELS), sharey=True)
     for axes, (name, of) in zip(grid, _PANELS, strict=True):
         _draw_panel(axes, costs, rows, stages, of)
@@ -58,10 +58,10 @@ def draw_costs(title: str, costs: Sequence[Cost]) -> Drawn:
 
 def _draw_panel(
     axes: Axes,
-    costs: Sequence[Cost],
+    costs: Sequence[JobCost],
     rows: Sequence[str],
     stages: Sequence[str],
-    of: Callable[[Cost], float | None],
+    of: Callable[[JobCost], float | None],
 ) -> None:
     axes.set_xscale("log")
     for number, row in enumerate(rows):

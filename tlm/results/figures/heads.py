@@ -1,8 +1,8 @@
 """Figures 3, C.1 and C.2: every head's attention on one sentence, model beside model.
 
-Place in the flow: attention artifacts → figure. A panel is a model, a row a layer, a column a head, each of them
-a picture of queries (down) by keys (across). Frames and masks are of this sentence, as in the paper; beneath
-stands what the sample of dev texts says of the same heads, with intervals.
+Place in the flow: attention artifacts → figure. A panel is a model, a row a layer, a column a head; each head is a
+picture of queries (down) by keys (across). Frames and masks are computed from this sentence, as in the paper; below
+each panel are the same counts over a sample of dev texts, with intervals.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from tlm.config.figures import Drawing, HeadsFigure
+from tlm.config.figures import HeadsDrawing
 from tlm.errors import TlmError
 from tlm.evaluation.heads import (
     Attention,
@@ -47,28 +47,26 @@ HEADER = (
     "vertical_in_texts",
 )
 COLOURS = "Blues"
-# Weights of a long sentence are small: their square root shows them, and 0 and 1 stay what they are.
+# Weights of a long sentence are small: their square root makes them visible, and keeps 0 and 1.
 SCALE = PowerNorm(0.5, vmin=0, vmax=1)
-_GAP = 0.16  # between heads, in heads
-_LEGIBLE = 4.5  # points: tokens that would be smaller are left out
-_WIDER = 1.3  # times the width of a page, if tokens are named
-_MARGIN = 1.0  # inches beside or under a panel that tokens take
+_GAP = 0.16  # between heads, in widths of a head
+_LEGIBLE = 4.5  # points: smaller tokens are not printed
+_WIDER = 1.3  # times the width of a page, if tokens are printed
+_MARGIN = 1.0  # inches for the tokens beside or under a panel
 _DOT: dict[str, Any] = {"markerfacecolor": "#fca311", "markeredgecolor": INK, "markersize": 4}
 _POINTS: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False}
 
 
-def draw_heads(drawing: Drawing, artifacts: Sequence[Attention]) -> Drawn:
-    """The figure; `artifacts` in the order of `drawing.models`.
+def draw_heads(figure: HeadsDrawing, artifacts: Sequence[Attention]) -> Drawn:
+    """The figure; `artifacts` in the order of `figure.models`.
 
-    Raises TlmError if they are of another task than the figure shows, too few or many, or know no such example.
+    Raises TlmError if their number or task is not the figure's, or if one lacks the example.
     """
-    figure = drawing.figure
-    assert isinstance(figure, HeadsFigure)
-    labels = [model.label for model in drawing.models]
-    if len(artifacts) != len(labels) or any(model.task != drawing.task for model in artifacts):
-        told = ", ".join(str(model.folder) for model in artifacts)
+    labels = [model.label for model in figure.models]
+    if len(artifacts) != len(labels) or any(model.task != figure.task for model in artifacts):
+        given = ", ".join(str(model.folder) for model in artifacts)
         raise TlmError(
-            f"figure {figure.title!r}: needs one model each of {labels} on {drawing.task}, got {told}"
+            f"figure {figure.title!r}: needs one model each of {labels} on {figure.task}, got {given}"
         )
     examples = [_example(model, figure.example) for model in artifacts]
     across = min(len(artifacts), 3)
@@ -94,12 +92,12 @@ def draw_heads(drawing: Drawing, artifacts: Sequence[Attention]) -> Drawn:
 
 def _example(model: Attention, name: str) -> Example:
     if name not in model.examples:
-        raise TlmError(f"{model.folder}: holds no example {name!r}; read its heads again")
+        raise TlmError(f"{model.folder}: has no example {name!r}; measure its heads again")
     return model.examples[name]
 
 
 def mosaic(example: Example) -> np.ndarray:
-    """All heads in one picture, (layers · step, heads · step) with gaps of NaN: one image is drawn fast."""
+    """All heads in one picture, (layers · step, heads · step), with gaps of NaN: drawing one image is fast."""
     layers, heads, tokens, _ = example.weights.shape
     gap = max(1, round(_GAP * tokens))
     step = tokens + gap
@@ -111,7 +109,7 @@ def mosaic(example: Example) -> np.ndarray:
 
 
 def _draw_panel(axes: Axes, example: Example, token_size: float | None) -> None:
-    """One model. `token_size` in points, or None where tokens would not be legible."""
+    """One model. `token_size` in points; None if tokens would not be legible."""
     layers, heads, tokens, _ = example.weights.shape
     step = tokens + max(1, round(_GAP * tokens))
     picture = mosaic(example)
@@ -144,7 +142,7 @@ def _draw_panel(axes: Axes, example: Example, token_size: float | None) -> None:
 
 
 def _name_heads(axes: Axes, layers: int, heads: int, tokens: int, step: int) -> None:
-    """H1, H2 … above the first layer and L1, L2 … left of the first head."""
+    """H1, H2 … above the first layer; L1, L2 … left of the first head."""
     middle = (tokens - 1) / 2
     style: dict[str, Any] = {"fontsize": SMALL if heads <= 8 else SMALL - 2, **_POINTS}
     for head in range(heads):
@@ -161,7 +159,7 @@ def _name_heads(axes: Axes, layers: int, heads: int, tokens: int, step: int) -> 
 
 
 def _name_tokens(axes: Axes, example: Example, step: int, size: float) -> None:
-    """Keys under the last layer, queries beside the last head, and a dot on the maxima that are counted."""
+    """Keys under the last layer, queries right of the last head, and a dot on each counted maximum."""
     layers, heads, tokens, _ = example.weights.shape
     names = list(example.tokens)
     axes.set_xticks(
@@ -192,14 +190,14 @@ def _name_tokens(axes: Axes, example: Example, step: int, size: float) -> None:
 
 
 def _token_size(example: Example, across: int) -> float:
-    """Points that a token may be high so that its neighbours do not touch, with `across` models side by side."""
+    """The largest font size in points at which tokens do not touch, with `across` models side by side."""
     _, heads, tokens, _ = example.weights.shape
     side = _WIDER * (TEXT_WIDTH / across if across > 1 else TEXT_WIDTH / 2) - _MARGIN
     return min(SMALL, 72 * side / (heads * tokens * (1 + _GAP)) / 1.2)
 
 
 def classes(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
-    """Which heads are positional and which vertical, both (layers, heads) bool."""
+    """Which heads are positional and which are vertical, both (layers, heads) bool."""
     return (
         is_positional(shares(hits.positional, hits.queries)),
         is_vertical(shares(hits.vertical, hits.queries)),
@@ -207,7 +205,7 @@ def classes(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counts(model: Attention, example: Example) -> str:
-    """What the sentence says of the heads, and what the sample says of them, with intervals."""
+    """Numbers of positional and vertical heads in this sentence, and over the dev texts with intervals."""
     here = classes(example.hits)
     lines = [f"{here[0].size} heads: this sentence | {len(model.hits.queries)} dev texts"]
     for number, (name, rule) in enumerate((("positional", is_positional), ("vertical", is_vertical))):
@@ -234,14 +232,12 @@ def _draw_key(canvas: Figure, grid: list[Axes], named: bool) -> None:
         Patch(facecolor=GREY, edgecolor="white", hatch="///", alpha=0.8, label="vertical head"),
     ]
     if named:
-        handles.append(
-            Line2D([], [], marker="o", linestyle="", label="maximum of a query that counts", **_DOT)
-        )
+        handles.append(Line2D([], [], marker="o", linestyle="", label="counted maximum of a query", **_DOT))
     canvas.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 
 def _rows(label: str, model: Attention, example: Example) -> list[tuple[Any, ...]]:
-    """A line a head: its shares in the sentence and in the sample."""
+    """One row a head: its shares in the sentence and in the dev texts."""
     here, all_ = example.hits, model.hits
     columns = [
         shares(part, hits.queries) for hits in (here, all_) for part in (hits.positional, hits.vertical)

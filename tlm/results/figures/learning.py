@@ -1,13 +1,16 @@
-"""Learning curves: the held-out loss of masked language modelling against the tokens that stage 1 has read.
+"""Learning curves: held-out loss of masked language modelling against the tokens that stage 1 has read.
 
-Place in the flow: records of stage 1 and evaluations → here; also the report of a task. Beyond the paper.
+Place in the flow: records of stage 1 and evaluations → here. The report of a task draws its curves here too. Beyond the
+paper.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,29 +18,56 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tlm.config.figures import MeasuredRun
 from tlm.errors import TlmError
+from tlm.results.cells import open_evaluation
 from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
 
 HEADER = ("task", "model", "seed", "measured", "tokens", "mlm_loss")
-_FINISHED = "large: finished, on more texts"
-_SPREAD = 8  # budgets this many times apart go on a logarithmic axis
+_FINISHED = "large: finished model, on more texts"
+_SPREAD = 8  # the axis is logarithmic if one training reads this many times the tokens of another
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The losses of one training: (points,) tokens and nats while it went on, and after its end."""
+class LearningCurve:
+    """The losses of one training in nats, each at a number of tokens: (points,) during training, and of the result."""
 
     label: str
     seed: int
     tokens: tuple[float, ...]
     losses: tuple[float, ...]
     end: tuple[float, float] | None = None
-    """Tokens and loss of the finished model as the evaluation measures it: on more texts, in fp32. A pretraining knows
-    no task and has this alone."""
+    """Tokens and loss of the finished model as the evaluation measures it: on more texts, in fp32. The pretraining of a
+    PLM sees no task, so that it has this point alone."""
 
 
-def draw_learning(title: str, panels: Mapping[str, Sequence[Measured]]) -> Drawn:
-    """A panel a task: `panels` is task → trainings, those of one label being the seeds of one series."""
+def read_curves(runs: Sequence[MeasuredRun]) -> dict[str, list[LearningCurve]]:
+    """Task → the curves of its runs. Raises TlmError if a record of stage 1 is missing or broken."""
+    panels: dict[str, list[LearningCurve]] = {}
+    for run in runs:
+        panels.setdefault(run.task, []).append(_read_curve(run))
+    return panels
+
+
+def _read_curve(run: MeasuredRun) -> LearningCurve:
+    path = Path(run.folders["stage1"]) / "record.json"
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))["held_out"]
+    except (OSError, ValueError, KeyError):
+        raise TlmError(f"{path}: no record of stage 1; delete {path.parent} and train it again") from None
+    evaluation = open_evaluation(Path(run.folders["evaluation"]))
+    loss, stage1 = evaluation.metrics["dev"]["mlm_loss"], evaluation.flops["stage1"]
+    return LearningCurve(
+        label=run.label,
+        seed=run.seed,
+        tokens=tuple(each["tokens"] for each in history),
+        losses=tuple(each["held_out_mlm"] for each in history),
+        end=None if loss is None or not stage1 else (stage1["tokens"]["real"], loss),
+    )
+
+
+def draw_learning(title: str, panels: Mapping[str, Sequence[LearningCurve]]) -> Drawn:
+    """One panel a task. `panels`: task → curves; curves with the same label are the seeds of one series."""
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
     width = TEXT_WIDTH if across > 1 else TEXT_WIDTH / 2
@@ -78,17 +108,19 @@ def draw_learning(title: str, panels: Mapping[str, Sequence[Measured]]) -> Drawn
     return Drawn(canvas, HEADER, rows)
 
 
-def draw_curves(axes: Axes, trainings: Sequence[Measured]) -> None:
-    """The curves of one task: mean over seeds with their range, and the finished models as larger marks.
+def draw_curves(axes: Axes, trainings: Sequence[LearningCurve]) -> None:
+    """The curves of one task: mean over seeds with their range; larger marks for finished models.
 
-    Raises TlmError if there is nothing to draw, or the seeds of a label were not measured equally often.
+    Raises TlmError if no training has a loss, or if the seeds of a label have different numbers of points.
     """
     ends: list[float] = []
     for number, label in enumerate(dict.fromkeys(each.label for each in trainings)):
         look = SERIES[number % len(SERIES)]
         own = [each for each in trainings if each.label == label]
         if len({len(each.tokens) for each in own}) != 1:
-            raise TlmError(f"learning curves: the seeds of {label} were not measured equally often")
+            raise TlmError(
+                f"learning curves: the seeds of {label} have different numbers of points; train them with one setting"
+            )
         if own[0].tokens:
             tokens = np.array([each.tokens for each in own]).mean(axis=0)
             losses = np.array([each.losses for each in own])
@@ -116,7 +148,7 @@ def draw_curves(axes: Axes, trainings: Sequence[Measured]) -> None:
                 yerr=spread if np.ptp(finished[:, 1]) else None,
                 label=label + only if only else None,
                 markersize=8,
-                markerfacecolor="none",  # two that meet are both seen
+                markerfacecolor="none",  # where two marks meet, both are visible
                 markeredgewidth=1.5,
                 capsize=3,
                 zorder=5,
@@ -125,7 +157,7 @@ def draw_curves(axes: Axes, trainings: Sequence[Measured]) -> None:
             ends.append(float(at))
     if not ends:
         raise TlmError(
-            "learning curves: no training has a held-out loss; build another figure, or set evaluations"
+            "learning curves: no training has a held-out loss; train stage 1 again, or draw another figure"
         )
     if max(ends) > _SPREAD * min(ends):
         axes.set_xscale("log")
@@ -145,8 +177,8 @@ def count(value: float) -> str:
     return f"{value:g}"
 
 
-def _rows(task: str, training: Measured) -> list[tuple[Any, ...]]:
-    """A line a measurement."""
+def _rows(task: str, training: LearningCurve) -> list[tuple[Any, ...]]:
+    """One row a measurement."""
     key = (task, training.label, training.seed)
     rows = [
         (*key, "during", tokens, loss) for tokens, loss in zip(training.tokens, training.losses, strict=True)

@@ -1,8 +1,8 @@
 """Figure 1: average performance against relative FLOPs, logarithmic.
 
-Place in the flow: cells of a table → figure. What we measured and what the paper reports stand on axes of their own:
-the tasks differ, and on one pair of axes heights would be compared that cannot be. On each, FLOPs are relative to the
-most expensive row, which in the paper is RoBERTa-Large.
+Place in the flow: cells of a table → figure. Two pairs of axes, one for our scores and one for the paper's, because
+scores on different tasks are not comparable. On each, FLOPs are relative to the most expensive row, which in the paper
+is RoBERTa-Large.
 """
 
 from __future__ import annotations
@@ -16,32 +16,30 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from tlm.config.figures import Drawing, PerformanceFigure
+from tlm.config.figures import PerformanceDrawing
 from tlm.errors import TlmError
 from tlm.results.figures.style import SERIES, TEXT_WIDTH, Drawn, new_figure
 from tlm.results.reported import Reported, reported_line
 
 Cell = Mapping[str, Any]
-_LEVEL = " (level)"  # after the name of a row without FLOPs
+_LEVEL = " (level)"  # follows the name of a row without FLOPs
 HEADER = ("source", "series", "row", "performance", "performance_sd", "flops", "relative_flops")
 
 
 @dataclass(frozen=True)
-class Point:
-    """A row of a table: its height with standard deviation, and its FLOPs (None where nobody counted any)."""
+class PerformancePoint:
+    """A row of a table: its performance with standard deviation, and its FLOPs (None if they were not counted)."""
 
     series: str
     row: str
-    label: str  # what the row is called
+    label: str  # of the row
     performance: float
     sd: float | None
     flops: float | None
 
 
-def draw_performance(drawing: Drawing, cells: Sequence[Cell], reported: Reported) -> Drawn:
+def draw_performance(figure: PerformanceDrawing, cells: Sequence[Cell], reported: Reported) -> Drawn:
     """The figure. Raises TlmError naming the row that has no performance, or if no row of a panel has FLOPs."""
-    figure = drawing.figure
-    assert isinstance(figure, PerformanceFigure)
     given = {(cell["row"], cell["column"]): cell for cell in cells}
     measured = [
         _point(
@@ -51,7 +49,7 @@ def draw_performance(drawing: Drawing, cells: Sequence[Cell], reported: Reported
             row.series,
             {column: cell for (of, column), cell in given.items() if of == row.row},
         )
-        for row in drawing.rows
+        for row in figure.rows
     ]
     printed = [
         _point(figure, series.label, row, line.label, line.cells)
@@ -62,7 +60,7 @@ def draw_performance(drawing: Drawing, cells: Sequence[Cell], reported: Reported
     canvas = new_figure(TEXT_WIDTH, 3.2)
     canvas.suptitle(figure.title)
     left, right = canvas.subplots(1, 2)
-    first = given[drawing.rows[0].row, figure.performance]
+    first = given[figure.rows[0].row, figure.performance]
     panels = (
         (
             left,
@@ -85,37 +83,41 @@ def draw_performance(drawing: Drawing, cells: Sequence[Cell], reported: Reported
     return Drawn(canvas, HEADER, records)
 
 
-def _point(figure: PerformanceFigure, series: str, row: str, label: str, cells: Mapping[str, Cell]) -> Point:
+def _point(
+    figure: PerformanceDrawing, series: str, row: str, label: str, cells: Mapping[str, Cell]
+) -> PerformancePoint:
     height = cells.get(figure.performance)
     if height is None or height["mean"] is None:
         raise TlmError(f"figure {figure.title!r}: row {row} has no {figure.performance}; build its cell")
     flops = cells.get(figure.flops)
-    return Point(
+    return PerformancePoint(
         series, row, label, height["mean"], height.get("sd"), None if flops is None else flops["mean"]
     )
 
 
-def _most_expensive(points: Sequence[Point]) -> Point:
+def _most_expensive(points: Sequence[PerformancePoint]) -> PerformancePoint:
     costly = [point for point in points if point.flops]
     if not costly:
-        raise TlmError("figure: no row has FLOPs, there is nothing to draw performance against")
+        raise TlmError(
+            "figure of performance: no row has FLOPs for the horizontal axis; build its cells again"
+        )
     return max(costly, key=lambda point: point.flops or 0)
 
 
 def _height_label(cell: Cell) -> str:
-    """What the heights are a mean of: the cell says which tasks."""
+    """The label of the vertical axis; the cell lists the tasks of its mean."""
     tasks = len({part["task"] for part in cell["made_from"]})
     return f"average of {tasks} task{'s' if tasks != 1 else ''} (%)"
 
 
-def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
+def _draw_panel(axes: Axes, points: Sequence[PerformancePoint], reference: PerformancePoint) -> None:
     axes.set_xscale("log")
     for number, series in enumerate(dict.fromkeys(point.series for point in points)):
         look = SERIES[number % len(SERIES)]
         own = [point for point in points if point.series == series]
         costly = sorted((point for point in own if point.flops), key=lambda point: point.flops or 0)
         for point in own:
-            if not point.flops:  # nothing to place it by: a level to compare with
+            if not point.flops:  # no place on the horizontal axis: a horizontal line to compare with
                 axes.axhline(point.performance, label=series + _LEVEL, **{**look, "marker": ""})
         if costly:
             axes.errorbar(
@@ -130,7 +132,7 @@ def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
                 **look,
             )
     axes.set_xlabel(f"FLOPs of stage 1, relative to {reference.label}")
-    # Whole decades, of which at least one is seen: ticks at 0.1 and 1 where points lie between.
+    # Whole decades, at least one: ticks at 0.1 and 1 even if all points lie between.
     least = min((point.flops or 0) / (reference.flops or 1) for point in points if point.flops)
     axes.set_xlim(10 ** math.floor(math.log10(least) - 0.15), 10**0.4)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -140,7 +142,7 @@ def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
     names = list(dict.fromkeys(point.series for point in points))
     order = sorted(range(len(labels)), key=lambda place: names.index(labels[place].removesuffix(_LEVEL)))
     axes.legend(
-        # The line and its marker: bars of a sample would reach into the next one's.
+        # The line and its marker: error bars would overlap the next entry.
         [_sample(handles[place]) for place in order],
         [labels[place] for place in order],
         loc="upper center",
@@ -152,5 +154,5 @@ def _draw_panel(axes: Axes, points: Sequence[Point], reference: Point) -> None:
 
 
 def _sample(handle: Any) -> Any:
-    """What the key shows of a series: of points with error bars, the line and its marker."""
+    """The legend entry of a series: without error bars."""
     return handle[0] if isinstance(handle, ErrorbarContainer) else handle

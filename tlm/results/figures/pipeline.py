@@ -1,7 +1,7 @@
 """Figure 2: the pipeline, drawn from the rule graph that Snakemake itself computes.
 
-Place in the flow: Snakefile and rules → figure. Where the paper's Figure 2 sketches retrieval and joint training,
-this one shows every step that is run, and cannot fall behind the rules.
+Place in the flow: Snakefile and rules → figure. The paper's Figure 2 sketches retrieval and joint training; this one
+shows every rule, and always matches the rules.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Curve
 from matplotlib.textpath import TextPath
 
-from tlm.config.figures import PipelineFigure
+from tlm.config.figures import PipelineDrawing
 from tlm.errors import TlmError
-from tlm.results.figures.layout import Edge, Layout, lay_out
+from tlm.results.figures.graph_layout import Edge, GraphLayout, lay_out
 from tlm.results.figures.style import INK, SMALL, TEXT_WIDTH, Drawn, new_figure
 
 HEADER = ("rule", "feeds")
@@ -32,13 +32,13 @@ _EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.M)
 _RULE = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.M | re.S)
 _LINES = 3  # of text in a box
 _HEIGHT = 0.71  # of a box, in layers
-_WIDTH = 0.92  # of a box, in places
+_WIDTH = 0.92  # of a box, in columns
 _INSIDE = 0.035  # from the edge of a box to its text
 
 
 @dataclass(frozen=True)
 class Step:
-    """A rule: its name, the file of workflow/rules/ that declares it, and what it says it does."""
+    """A rule: its name, the file of workflow/rules/ that declares it, and its docstring."""
 
     name: str
     stage: str
@@ -46,9 +46,9 @@ class Step:
 
 
 def rule_graph(targets: Sequence[str], settings: str, folder: Path = Path()) -> str:
-    """Snakemake's rule graph of `targets`, in the DOT language, for config.yaml's `settings` as JSON.
+    """Snakemake's rule graph of `targets`, in the DOT language, with config.yaml's `settings` as JSON.
 
-    Safe inside a running workflow: it takes no lock and starts no job. Raises TlmError with Snakemake's reason.
+    Safe inside a running workflow: it takes no lock and runs no job. Raises TlmError with Snakemake's reason.
     """
     with tempfile.TemporaryDirectory() as temporary:
         config = Path(temporary) / "config.json"
@@ -68,13 +68,13 @@ def read_graph(dot: str) -> tuple[list[str], list[Edge]]:
     edges = sorted({(names[start], names[end]) for start, end in _EDGE.findall(dot)})
     if not names:
         raise TlmError(
-            "snakemake --rulegraph gave no rule; its output has another form than this version reads"
+            "snakemake --rulegraph printed no rule; this version of Snakemake writes another format than expected"
         )
     return sorted(set(names.values())), edges
 
 
 def read_steps(files: Sequence[Path]) -> dict[str, Step]:
-    """Rule → what its file says of it."""
+    """Rule → its name, file and docstring."""
     steps = {}
     for path in files:
         for name, docstring in _RULE.findall(path.read_text(encoding="utf-8")):
@@ -82,12 +82,14 @@ def read_steps(files: Sequence[Path]) -> dict[str, Step]:
     return steps
 
 
-def draw_pipeline(figure: PipelineFigure, dot: str, files: Sequence[Path]) -> Drawn:
-    """The figure, one box a rule. Raises TlmError for a rule that none of `files` declares."""
+def draw_pipeline(figure: PipelineDrawing, dot: str, files: Sequence[Path]) -> Drawn:
+    """The figure, one box a rule. Raises TlmError for a rule that `files` do not declare with a docstring."""
     nodes, edges = read_graph(dot)
     steps = read_steps(files)
     if unknown := [name for name in nodes if name not in steps]:
-        raise TlmError(f"rule {unknown[0]!r} is declared with a docstring in none of workflow/rules/*.smk")
+        raise TlmError(
+            f"rule {unknown[0]!r}: no declaration with a docstring in workflow/rules/*.smk; add one"
+        )
     layout = lay_out(nodes, edges)
     ends = [x + side for x, _ in layout.at.values() for side in (-0.5, 0.5)]
     ends += [x for route in layout.routes.values() for x, _ in route]
@@ -108,7 +110,7 @@ def draw_pipeline(figure: PipelineFigure, dot: str, files: Sequence[Path]) -> Dr
 
 
 def _draw_step(axes: Axes, step: Step, at: tuple[float, int], colour: str, room: float) -> None:
-    """A box with lines of `room` points: the rule's name, in italics the file that declares it, and what it does."""
+    """A box with lines `room` points wide: the rule's name, its file in italics, and its docstring."""
     x, y = at
     left, top = x - _WIDTH / 2, y - _HEIGHT / 2
     box = FancyBboxPatch(
@@ -125,7 +127,7 @@ def _draw_step(axes: Axes, step: Step, at: tuple[float, int], colour: str, room:
 
 
 def wrapped(text: str, room: float) -> list[str]:
-    """At most three lines, each no wider than `room` points as printed; "…" for words that are left out."""
+    """`text` in at most three lines, each at most `room` points wide; "…" replaces further words."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".lstrip()
@@ -140,8 +142,8 @@ def wrapped(text: str, room: float) -> list[str]:
     return lines
 
 
-def _draw_edge(axes: Axes, layout: Layout, edge: Edge) -> None:
-    """A smooth line, upright where it leaves, passes a layer and arrives."""
+def _draw_edge(axes: Axes, layout: GraphLayout, edge: Edge) -> None:
+    """A smooth line, vertical at its start and end and where it passes a layer."""
     points = layout.routes[edge]
     vertices = [(points[0][0], points[0][1] + _HEIGHT / 2)]
     codes = [Curve.MOVETO]
@@ -152,7 +154,7 @@ def _draw_edge(axes: Axes, layout: Layout, edge: Edge) -> None:
         middle = (start[1] + end[1]) / 2
         vertices += [(start[0], middle), (x, middle), end]
         codes += [Curve.CURVE4] * 3
-        if not last:  # straight past the boxes of a layer that the edge skips
+        if not last:  # straight past the boxes of a skipped layer
             vertices.append((x, y + _HEIGHT / 2))
             codes.append(Curve.LINETO)
     arrow = FancyArrowPatch(

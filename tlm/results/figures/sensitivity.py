@@ -1,10 +1,9 @@
-"""Scores against K, rho1 and rho2 with intervals: Tables 4 to 6 as curves, and what can be told apart.
+"""Scores against K, rho1 and rho2 with intervals: Tables 4 to 6 as curves.
 
-Place in the flow: evaluations → figure. A column is a sweep, a row a task, as the tables have them. Bars are 95 %
-intervals over items, crosses the training seeds. Bars of two points may overlap although the points differ, since both
-were scored on the same items: so a point is filled where its paired difference from the scale's own run excludes 0,
-over items and seeds.
-Beyond the paper.
+Place in the flow: evaluations → figure. A column is a sweep, a row a task. Bars are 95 % intervals over items, crosses
+the training seeds. Both points of a pair are scored on the same items, so that they can differ although their bars
+overlap. Therefore a point is filled if the interval of its paired difference from the scale's own run, over items and
+seeds, excludes 0. Beyond the paper.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from tlm.config.compared import ComparedRow, Differences
 from tlm.config.experiments import Column
-from tlm.config.figures import Drawing, SensitivityFigure
+from tlm.config.figures import SensitivityDrawing
 from tlm.errors import TlmError
 from tlm.results.figures.style import GREY, INK, SERIES, TEXT_WIDTH, Drawn, new_figure
 from tlm.results.predictions import EvaluatedRun, Key, estimates
@@ -51,8 +50,8 @@ _LOOK = SERIES[0]
 
 
 @dataclass(frozen=True)
-class Point:
-    """A value of a sweep on a task: the score, and its difference from the scale's own run, if that is shown."""
+class SweepPoint:
+    """One value of a sweep on one task: the score, and its difference from the scale's own run, if the sweep has it."""
 
     row: str
     label: str
@@ -62,19 +61,17 @@ class Point:
     items: int
 
 
-def draw_sensitivity(drawing: Drawing, runs: Mapping[Key, EvaluatedRun]) -> Drawn:
+def draw_sensitivity(figure: SensitivityDrawing, runs: Mapping[Key, EvaluatedRun]) -> Drawn:
     """The figure. Raises TlmError naming a run that is missing."""
-    figure = drawing.figure
-    assert isinstance(figure, SensitivityFigure)
-    columns = {name: _shown(spec) for name, spec in drawing.sweeps.items()}
+    columns = {name: _shown(spec) for name, spec in figure.sweeps.items()}
     down = max(len(shown) for shown in columns.values())
     canvas = new_figure(TEXT_WIDTH, 1.15 + 1.75 * down)
-    scales = ", ".join(dict.fromkeys(spec.scale for spec in drawing.sweeps.values()))
+    scales = ", ".join(dict.fromkeys(spec.scale for spec in figure.sweeps.values()))
     canvas.suptitle(f"{figure.title}, scale {scales}")
     same = len({tuple(column.id for column in shown) for shown in columns.values()}) == 1
     grid = canvas.subplots(down, len(columns), squeeze=False, sharey="row" if same else False)
     records: list[tuple[Any, ...]] = []
-    for across, (name, spec) in enumerate(drawing.sweeps.items()):
+    for across, (name, spec) in enumerate(figure.sweeps.items()):
         for place, axes in enumerate(grid[:, across]):
             if place >= len(columns[name]):
                 axes.axis("off")
@@ -95,18 +92,20 @@ def draw_sensitivity(drawing: Drawing, runs: Mapping[Key, EvaluatedRun]) -> Draw
 
 
 def _shown(spec: Differences) -> list[Column]:
-    """A column a task."""
+    """The columns of single tasks."""
     return [column for column in spec.columns if column.kind == "score"]
 
 
-def _points(name: str, spec: Differences, column: Column, runs: Mapping[Key, EvaluatedRun]) -> list[Point]:
-    """The rows of the table on a task, in its order."""
+def _points(
+    name: str, spec: Differences, column: Column, runs: Mapping[Key, EvaluatedRun]
+) -> list[SweepPoint]:
+    """One point for each row of the table on a task, in the table's order."""
     (score,) = column.scores
     systems = [[_run(runs, row, score.task, seed) for seed in row.seeds] for row in spec.rows]
     found, items = estimates(systems, score.split, score.metric)
     own = next((place for place, row in enumerate(spec.rows) if row.runs[score.task] == "tlm"), None)
     return [
-        Point(
+        SweepPoint(
             row=row.id,
             label=_WORDS.get(row.id) or row.id.removeprefix(name).removeprefix("-"),
             score=estimate,
@@ -125,7 +124,7 @@ def _run(runs: Mapping[Key, EvaluatedRun], row: ComparedRow, task: str, seed: in
     return runs[key]
 
 
-def _draw_panel(axes: Axes, points: list[Point]) -> None:
+def _draw_panel(axes: Axes, points: list[SweepPoint]) -> None:
     swept = [point for point in points if point.row != "tfidf"]
     places = range(len(swept))
     axes.plot(places, [point.score.value for point in swept], color=_LOOK["color"], linewidth=1.1, zorder=2)
@@ -151,7 +150,7 @@ def _draw_panel(axes: Axes, points: list[Point]) -> None:
     axes.margins(y=0.1)
 
 
-def _differs(point: Point) -> bool:
+def _differs(point: SweepPoint) -> bool:
     return point.difference is not None and 0 not in point.difference.widest
 
 
@@ -159,8 +158,10 @@ def _key() -> list[Line2D]:
     colour = _LOOK["color"]
     plain: dict[str, Any] = {"color": colour, "linestyle": "none"}
     return [
-        Line2D([], [], marker="D", markersize=6, markeredgecolor=INK, label="the scale's own run", **plain),
-        Line2D([], [], marker="o", markersize=5, label="differs from it", **plain),
+        Line2D(
+            [], [], marker="D", markersize=6, markeredgecolor=INK, label="the scale's own run (TLM)", **plain
+        ),
+        Line2D([], [], marker="o", markersize=5, label="differs from that run", **plain),
         Line2D(
             [],
             [],
@@ -169,7 +170,7 @@ def _key() -> list[Line2D]:
             markeredgecolor=colour,
             color="white",
             linestyle="none",
-            label="cannot be told from it",
+            label="difference inconclusive",
         ),
         Line2D([], [], color=colour, linewidth=1.3, label="95 % interval over items"),
         Line2D([], [], marker="x", color=GREY, markersize=3.5, linestyle="none", label="one training seed"),
@@ -177,7 +178,7 @@ def _key() -> list[Line2D]:
     ]
 
 
-def _record(name: str, column: Column, point: Point) -> tuple[Any, ...]:
+def _record(name: str, column: Column, point: SweepPoint) -> tuple[Any, ...]:
     interval = point.score.interval
     ends: tuple[float | None, ...] = (None, None, None, None, None)
     if point.difference is not None and not point.is_own:

@@ -1,8 +1,7 @@
 """One style for all figures: legible in grey and on paper, and the same bytes every time.
 
-Place in the flow: every module of this package draws inside `styled()` on a figure of `new_figure()` and hands it
-to `save`. A series is told by marker and dash before it is told by colour. Nothing depends on a person's
-`matplotlibrc`, and no file holds a date.
+Place in the flow: every module of this package draws inside `styled()` on a figure of `new_figure()`; `save` writes it.
+Series differ in marker and dash, not in colour alone. A user's `matplotlibrc` has no effect, and no file has a date.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Drawn:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw and save in here."""
+    """The style as a context manager: draw and save inside it."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(
@@ -78,7 +77,7 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of that size in inches, laid out so that nothing overlaps."""
+    """An empty figure of that size in inches; its layout avoids overlaps."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -87,7 +86,7 @@ def new_figure(width: float, height: float) -> Figure:
 def whiskers(centres: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
     """Lengths of error bars below and above, (2, n), for ends at `low` and `high`.
 
-    Never negative, which Matplotlib refuses: the mean of equal numbers may lie beyond them by a rounding error.
+    Never negative, because Matplotlib rejects that: the mean of equal numbers may differ from them by a rounding error.
     """
     middle = np.asarray(centres, float)
     return np.maximum(0.0, np.stack([middle - np.asarray(low), np.asarray(high) - middle]))
@@ -101,12 +100,12 @@ def save(drawn: Drawn, pdf: Path, png: Path, table: Path) -> None:
     ):
         with atomic_file(path) as temporary:
             drawn.figure.savefig(temporary, format=form, metadata=metadata)
-        drawn.figure.set_layout_engine("none")  # laid out once: both show the same picture
+        drawn.figure.set_layout_engine("none")  # lay out once, so that both files show the same picture
     write_text(table, as_csv(drawn.header, drawn.rows))
 
 
 def as_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Lines of CSV: floats to six digits, None as nothing."""
+    """Lines of CSV: floats to six digits, None as an empty field."""
     return csv_text(
         header, ([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
     )

@@ -6,7 +6,6 @@ that an artifact already says.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import tlm
 from tlm.artifacts import read_manifest
 from tlm.config.data import Split
+from tlm.results.benchmarks import read_benchmark
 from tlm.results.page.report import Contamination, Corpus, Cost, Curve, Data, Lengths
 from tlm.results.page.runs import MethodRuns, ScoredRun
 from tlm.training.tokens import open_split
@@ -78,7 +78,7 @@ def corpus(
         without_result=retrieval.counts["queries_without_result"],
         selected=taken["passages"],
         selected_size=taken["bytes"],
-        seconds={step: seconds for step, path in benchmarks.items() if (seconds := benchmarked(path))},
+        seconds={step: taken for step, path in benchmarks.items() if (taken := read_benchmark(path).seconds)},
     )
 
 
@@ -95,15 +95,6 @@ def contamination(audit_dir: Path) -> tuple[Contamination, ...]:
         for split in SPLITS
         if split in counts
     )
-
-
-def benchmarked(path: Path) -> float | None:
-    """Seconds of a job as Snakemake measured them; None where it left no measurement, as after `dvc pull`."""
-    if not path.is_file():
-        return None
-    with path.open(newline="", encoding="utf-8") as file:
-        found = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
-    return fmean(found) if found else None
 
 
 def cost(method: MethodRuns) -> Cost:

@@ -16,7 +16,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from tlm.results.figures.calibration import draw_reliability
-from tlm.results.figures.learning import Measured, draw_curves
+from tlm.results.figures.learning import LearningCurve, draw_curves
 from tlm.results.figures.style import GREY, INK, SERIES, SMALL, new_figure, styled, whiskers
 from tlm.results.page import words
 from tlm.results.page.report import Curve, Report
@@ -150,7 +150,9 @@ def learning(curves: Sequence[Curve], labels: Mapping[str, str], *, x: str, y: s
     """Values of every method against tokens: mean over the seeds with their range."""
     unit = 100 if percent else 1
     measured = [
-        Measured(labels[each.method], each.seed, each.tokens, tuple(unit * value for value in each.values))
+        LearningCurve(
+            labels[each.method], each.seed, each.tokens, tuple(unit * value for value in each.values)
+        )
         for each in curves
     ]
     with styled():
@@ -168,7 +170,7 @@ def learning(curves: Sequence[Curve], labels: Mapping[str, str], *, x: str, y: s
     return Picture(source, f"{y} against {x}: {told}.")
 
 
-def _ends(measured: Sequence[Measured]) -> list[tuple[str, float, float]]:
+def _ends(measured: Sequence[LearningCurve]) -> list[tuple[str, float, float]]:
     """Label, first and last value, mean over its seeds."""
     found = []
     for label in dict.fromkeys(each.label for each in measured):

@@ -1,6 +1,6 @@
 """Places for the nodes of a small directed graph: layers, few crossings, short edges (Sugiyama et al. 1981).
 
-Place in the flow: Figure 2. Written out because drawing the rule graph must need no system package; the graph
+Place in the flow: used by Figure 2. We lay out the graph ourselves so that no system package (Graphviz) is needed; it
 has some twenty nodes, so that plain sweeps are enough. Deterministic: ties are broken by name.
 """
 
@@ -22,8 +22,8 @@ _PULL = (1.0, 2.0, 8.0)  # of an edge between two nodes, a node and a bend, two 
 
 
 @dataclass(frozen=True)
-class Layout:
-    """`at[node]` is (x, layer), x in widths of a node; `routes[edge]` the points that an edge passes."""
+class GraphLayout:
+    """`at[node]` is (x, layer), x in widths of a node; `routes[edge]` lists the points of an edge."""
 
     at: dict[str, tuple[float, int]]
     routes: dict[Edge, list[tuple[float, int]]]
@@ -34,10 +34,10 @@ class Layout:
         return 1 + max(layer for _, layer in self.at.values())
 
 
-def lay_out(nodes: Collection[str], edges: Collection[Edge], bend: float = 0.35) -> Layout:
+def lay_out(nodes: Collection[str], edges: Collection[Edge], bend: float = 0.35) -> GraphLayout:
     """Layered layout; every edge leads from a lower to a higher layer.
 
-    An edge that skips layers passes through a free place in each, `bend` node widths wide. Raises TlmError if
+    An edge that skips layers gets a free place in each, `bend` node widths wide. Raises TlmError if
     the graph has a cycle.
     """
     depth = _depths(nodes, edges)
@@ -51,7 +51,7 @@ def lay_out(nodes: Collection[str], edges: Collection[Edge], bend: float = 0.35)
     rows = _ordered(layer, short)
     width = {name: 1.0 if name in depth else bend for name in layer}
     x = _positions(rows, short, width)
-    return Layout(
+    return GraphLayout(
         at={name: (x[name], depth[name]) for name in sorted(nodes)},
         routes={edge: [(x[name], layer[name]) for name in chain] for edge, chain in chains.items()},
     )
@@ -70,7 +70,7 @@ def crossings(rows: Sequence[Sequence[str]], edges: Iterable[Edge]) -> int:
 
 
 def _depths(nodes: Collection[str], edges: Collection[Edge]) -> dict[str, int]:
-    """Layer of each node: as late as its consumers allow, so that what is used once stands beside its use."""
+    """Layer of each node: as late as its consumers allow, so that a node is near its use."""
     after: dict[str, list[str]] = {name: [] for name in sorted(nodes)}
     for start, end in sorted(edges):
         after[start].append(end)
@@ -79,7 +79,7 @@ def _depths(nodes: Collection[str], edges: Collection[Edge]) -> dict[str, int]:
 
     def visit(name: str) -> int:
         if name in open_:
-            raise TlmError(f"the graph has a cycle through {name!r}; a rule graph has none")
+            raise TlmError(f"the graph has a cycle through {name!r}; a rule graph must have none")
         if name not in height:
             open_.add(name)
             height[name] = 1 + max((visit(each) for each in after[name]), default=-1)
@@ -91,7 +91,7 @@ def _depths(nodes: Collection[str], edges: Collection[Edge]) -> dict[str, int]:
 
 
 def _ordered(layer: dict[str, int], edges: Sequence[Edge]) -> list[list[str]]:
-    """The nodes of each layer from left to right: the best of several sweeps by mean place of neighbours."""
+    """The nodes of each layer from left to right: the best of several sweeps that sort by mean place of neighbours."""
     rows: list[list[str]] = [[] for _ in range(1 + max(layer.values()))]
     for name in sorted(layer):
         rows[layer[name]].append(name)
@@ -121,10 +121,10 @@ def _ordered(layer: dict[str, int], edges: Sequence[Edge]) -> list[list[str]]:
 def _positions(
     rows: Sequence[Sequence[str]], edges: Sequence[Edge], width: dict[str, float]
 ) -> dict[str, float]:
-    """x of every node: as near to the mean of its neighbours as order and widths allow.
+    """x of every node: as near to the mean of its neighbours as the order and widths allow.
 
-    Within a layer that is a least-squares problem with ordered unknowns: isotonic regression solves it exactly.
-    Parts of a long edge pull harder than others (Gansner et al. 1993), so that it runs straight.
+    Within a layer this is a least-squares problem with ordered unknowns: isotonic regression solves it exactly.
+    The parts of a long edge have larger weights (Gansner et al. 1993), so that it is straight.
     """
     pulls: dict[str, list[tuple[str, float]]] = {name: [] for row in rows for name in row}
     for start, end in edges:
