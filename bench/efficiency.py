@@ -147,8 +147,7 @@ def measure(
             training,
             tokenizer,
             folder,
-            threads,
-            mlm_eval_tokens=held_out,
+            held_out_tokens=held_out,
             until=target,
             execution=Execution(threads=threads, cpu=True),
         )

@@ -27,8 +27,7 @@ def main() -> None:
         args.external_tokens,
         args.tokenizer,
         args.output,
-        args.threads,
-        mlm_eval_tokens=args.held_out_tokens,
+        held_out_tokens=args.held_out_tokens,
         start=args.start,
         execution=Execution.of(args),
     )

@@ -25,7 +25,6 @@ def main() -> None:
         args.task_tokens,
         args.tokenizer,
         args.output,
-        args.threads,
         execution=Execution.of(args),
     )
 

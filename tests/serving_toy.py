@@ -65,8 +65,8 @@ class Exported:
             run = folder / f"seed{seed}"
             spec = toy_spec(seed=seed)
             tokens = folder / "tokens"
-            run_stage1(spec, tokens, self.toy.external, self.toy.tokenizer, run / "stage1", 1, execution=CPU)
-            run_stage2(spec, run / "stage1", tokens, self.toy.tokenizer, run / "stage2", 1, execution=CPU)
+            run_stage1(spec, tokens, self.toy.external, self.toy.tokenizer, run / "stage1", execution=CPU)
+            run_stage2(spec, run / "stage1", tokens, self.toy.tokenizer, run / "stage2", execution=CPU)
             evaluate_run(
                 run=RunName("smoke", "toy", "tlm", seed),
                 task_dir=self.task,

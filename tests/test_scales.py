@@ -158,8 +158,8 @@ def toy(tmp_path_factory) -> Toy:
 def test_every_shipped_scale_has_a_twin_that_runs(scale, number, toy, tmp_path):
     spec = twins(scale)[number]
     stage1, stage2 = tmp_path / "stage1", tmp_path / "stage2"
-    run_stage1(spec, toy.task, toy.external, toy.tokenizer, stage1, 1, execution=CPU)
-    run_stage2(spec, stage1, toy.task, toy.tokenizer, stage2, 1, execution=CPU)
+    run_stage1(spec, toy.task, toy.external, toy.tokenizer, stage1, execution=CPU)
+    run_stage2(spec, stage1, toy.task, toy.tokenizer, stage2, execution=CPU)
     assert AutoModelForSequenceClassification.from_pretrained(stage2 / "model").config.num_labels == 3
 
 

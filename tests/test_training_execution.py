@@ -28,7 +28,7 @@ def toy(tmp_path_factory) -> Toy:
 
 def stage1(toy: Toy, out: Path, how: Execution | None = None, **changes) -> dict:
     how = how or Execution(cpu=True)
-    run_stage1(toy_spec(**changes), toy.task, toy.external, toy.tokenizer, out, 1, execution=how)
+    run_stage1(toy_spec(**changes), toy.task, toy.external, toy.tokenizer, out, execution=how)
     return json.loads((out / "record.json").read_text())
 
 
@@ -71,9 +71,7 @@ def test_a_tracker_sees_both_stages_and_changes_nothing(toy: Toy, tmp_path: Path
             stage1(toy, tmp_path / "stage1", how)
         else:
             spec = toy_spec()
-            run_stage2(
-                spec, tmp_path / "stage1", toy.task, toy.tokenizer, tmp_path / "stage2", 1, execution=how
-            )
+            run_stage2(spec, tmp_path / "stage1", toy.task, toy.tokenizer, tmp_path / "stage2", execution=how)
         logged = [json.loads(line) for line in (tmp_path / f"stage{stage}" / "log.jsonl").open()]
         assert [step for step, _ in notebook.lines] == [line["step"] for line in logged]
         for (_, seen), line in zip(notebook.lines, logged, strict=True):
@@ -167,10 +165,10 @@ def test_a_gpu_that_is_full_is_explained(toy: Toy, tmp_path: Path, monkeypatch):
 def test_a_run_that_has_learnt_enough_ends_early(toy: Toy, tmp_path: Path):
     spec = toy_spec(**{"stage1.evaluations": 4})
     common = (spec, toy.task, toy.external, toy.tokenizer)
-    run_stage1(*common, tmp_path / "whole", 1, execution=Execution(cpu=True))
+    run_stage1(*common, tmp_path / "whole", execution=Execution(cpu=True))
     history = json.loads((tmp_path / "whole" / "record.json").read_text())["held_out"]
     until = history[1]["held_out_mlm"]
-    run_stage1(*common, tmp_path / "cut", 1, until=until, execution=Execution(cpu=True))
+    run_stage1(*common, tmp_path / "cut", until=until, execution=Execution(cpu=True))
     record = json.loads((tmp_path / "cut" / "record.json").read_text())
     first = next(i for i, entry in enumerate(history) if entry["held_out_mlm"] <= until)
     assert record["held_out"] == history[: first + 1]

@@ -91,11 +91,11 @@ def test_both_heads_compute_what_the_native_classes_do(checkpoint: Checkpoint):
 def test_plm_and_plm_mlm_from_a_checkpoint(checkpoint: Checkpoint, tmp_path: Path):
     """Table 8: finetuned at once, and after masked language modelling on the task's own texts."""
     tasks = (checkpoint.single, checkpoint.tokenizer)
-    run_stage2(checkpoint.spec, None, *tasks, tmp_path / "plm", 1, execution=CPU)
+    run_stage2(checkpoint.spec, None, *tasks, tmp_path / "plm", execution=CPU)
     run_stage1(
-        checkpoint.spec, checkpoint.single, None, checkpoint.tokenizer, tmp_path / "mlm", 1, execution=CPU
+        checkpoint.spec, checkpoint.single, None, checkpoint.tokenizer, tmp_path / "mlm", execution=CPU
     )
-    run_stage2(checkpoint.spec, tmp_path / "mlm", *tasks, tmp_path / "plm-mlm", 1, execution=CPU)
+    run_stage2(checkpoint.spec, tmp_path / "mlm", *tasks, tmp_path / "plm-mlm", execution=CPU)
     assert read_record(tmp_path / "mlm")["embedding_init"] == {"kind": "pretrained"}
     AutoModelForMaskedLM.from_pretrained(tmp_path / "mlm" / "mlm")
     for name in ("plm", "plm-mlm"):
@@ -175,7 +175,7 @@ def test_a_hub_name_is_downloaded_at_its_revision(checkpoint: Checkpoint, tmp_pa
         assert done.returncode != 0
         assert "error: model 'somebody/absent' cannot be loaded" in done.stderr.splitlines()[-1]
     run_stage2(
-        checkpoint.spec, None, checkpoint.single, checkpoint.tokenizer, tmp_path / "local", 1, execution=CPU
+        checkpoint.spec, None, checkpoint.single, checkpoint.tokenizer, tmp_path / "local", execution=CPU
     )
     here, there = (load_file(tmp_path / n / "model/model.safetensors") for n in ("local", "stage2"))
     assert all(torch.equal(here[name], there[name]) for name in here)

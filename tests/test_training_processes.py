@@ -49,9 +49,9 @@ def alone(stage: int, toy: Toy, spec: RunSpec, out: Path) -> None:
     """The same in this process, which has loaded what a script would have to load first."""
     here = Execution(threads=1, cpu=True)
     if stage == 1:
-        run_stage1(spec, toy.task, toy.external, toy.tokenizer, out / "stage1", 1, execution=here)
+        run_stage1(spec, toy.task, toy.external, toy.tokenizer, out / "stage1", execution=here)
     else:
-        run_stage2(spec, out / "stage1", toy.task, toy.tokenizer, out / "stage2", 1, execution=here)
+        run_stage2(spec, out / "stage1", toy.task, toy.tokenizer, out / "stage2", execution=here)
 
 
 def logged_step(partial: Path) -> int:

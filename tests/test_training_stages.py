@@ -32,7 +32,7 @@ def any_processor(monkeypatch):
 
 def stage1(toy: Toy, spec: RunSpec, out: Path, task: Path | None = None, external: bool = True):
     return run_stage1(
-        spec, task or toy.task, toy.external if external else None, toy.tokenizer, out, 1, execution=CPU
+        spec, task or toy.task, toy.external if external else None, toy.tokenizer, out, execution=CPU
     )
 
 
@@ -40,7 +40,7 @@ def two_stages(toy: Toy, spec: RunSpec, out: Path, task: Path | None = None, ext
     stage1(toy, spec, out / "stage1", task, external)
     if spec.stage2 is None:
         return {}
-    run_stage2(spec, out / "stage1", task or toy.task, toy.tokenizer, out / "stage2", 1, execution=CPU)
+    run_stage2(spec, out / "stage1", task or toy.task, toy.tokenizer, out / "stage2", execution=CPU)
     return read_record(out / "stage2")
 
 
@@ -93,7 +93,7 @@ def test_every_mode_trains_and_loads(toy: Toy, tmp_path: Path, mode: str):
 
 def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
     spec = toy_spec(**{"stage1.rho1": "inf"})
-    run_stage1(spec, None, toy.external, toy.tokenizer, tmp_path / "plm", 1, execution=CPU)
+    run_stage1(spec, None, toy.external, toy.tokenizer, tmp_path / "plm", execution=CPU)
     assert read_record(tmp_path / "plm")["held_out"] == []
     run_stage1(
         spec,
@@ -101,8 +101,7 @@ def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
         toy.external,
         toy.tokenizer,
         tmp_path / "watched",
-        1,
-        mlm_eval_tokens=toy.task,
+        held_out_tokens=toy.task,
         execution=CPU,
     )
     assert len(read_record(tmp_path / "watched")["held_out"]) == 2
@@ -112,29 +111,29 @@ def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
 def test_finetuning_a_checkpoint_without_stage1(toy: Toy, tmp_path: Path):
     stage1(toy, toy_spec(), tmp_path / "stage1")
     spec = toy_spec(**{"model.pretrained": str(tmp_path / "stage1" / "mlm")})
-    run_stage2(spec, None, toy.task, toy.tokenizer, tmp_path / "stage2", 1, execution=CPU)
-    run_stage2(toy_spec(), tmp_path / "stage1", toy.task, toy.tokenizer, tmp_path / "same", 1, execution=CPU)
+    run_stage2(spec, None, toy.task, toy.tokenizer, tmp_path / "stage2", execution=CPU)
+    run_stage2(toy_spec(), tmp_path / "stage1", toy.task, toy.tokenizer, tmp_path / "same", execution=CPU)
     assert same(tmp_path / "stage2" / "model", tmp_path / "same" / "model")
     with pytest.raises(TlmError, match="nothing to start from"):
-        run_stage2(toy_spec(), None, toy.task, toy.tokenizer, tmp_path / "x", 1, execution=CPU)
+        run_stage2(toy_spec(), None, toy.task, toy.tokenizer, tmp_path / "x", execution=CPU)
 
 
 def test_stage1_goes_on_from_a_pretraining(toy: Toy, tmp_path: Path):
     """PLM + MLM (Table 8): the language model of one stage 1, then the task's own texts in another."""
     pretraining = toy_spec(**{"stage1.rho1": "inf"})
-    run_stage1(pretraining, None, toy.external, toy.tokenizer, tmp_path / "plm", 1, execution=CPU)
+    run_stage1(pretraining, None, toy.external, toy.tokenizer, tmp_path / "plm", execution=CPU)
     spec = toy_spec(**{"stage1.rho1": 0, "model.embedding_init": "cooccurrence"})
     common = (spec, toy.task, None, toy.tokenizer)
     # With a learning rate of next to nothing, what comes out is what went in.
     still = toy_spec(**{"stage1.rho1": 0, "stage1.optimizer.learning_rate": 1e-30})
-    run_stage1(still, *common[1:], tmp_path / "still", 1, start=tmp_path / "plm", execution=CPU)
+    run_stage1(still, *common[1:], tmp_path / "still", start=tmp_path / "plm", execution=CPU)
     assert same(tmp_path / "plm" / "mlm", tmp_path / "still" / "mlm")
-    run_stage1(*common, tmp_path / "adapted", 1, start=tmp_path / "plm", execution=CPU)
+    run_stage1(*common, tmp_path / "adapted", start=tmp_path / "plm", execution=CPU)
     assert not same(tmp_path / "plm" / "mlm", tmp_path / "adapted" / "mlm")
     assert read_record(tmp_path / "adapted")["embedding_init"] == {"kind": "stage1"}
     inputs = verify(tmp_path / "adapted", "stage1").inputs
     assert inputs["start"] == verify(tmp_path / "plm", "stage1").digest
-    run_stage2(spec, tmp_path / "adapted", toy.task, toy.tokenizer, tmp_path / "stage2", 1, execution=CPU)
+    run_stage2(spec, tmp_path / "adapted", toy.task, toy.tokenizer, tmp_path / "stage2", execution=CPU)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "modernbert"])
@@ -220,16 +219,13 @@ def test_a_run_killed_at_any_step_resumes_to_the_bit(toy: Toy, tmp_path: Path, m
                     toy.task,
                     toy.tokenizer,
                     tmp_path / "cut/stage2",
-                    1,
                     execution=CPU,
                 )
         assert not (tmp_path / "cut" / stage).exists()
         assert (partial_path(tmp_path / "cut" / stage) / "checkpoints").exists() == (at > 5)
         if stage == "stage1":
             stage1(toy, spec, tmp_path / "cut" / "stage1")
-    run_stage2(
-        spec, tmp_path / "cut/stage1", toy.task, toy.tokenizer, tmp_path / "cut/stage2", 1, execution=CPU
-    )
+    run_stage2(spec, tmp_path / "cut/stage1", toy.task, toy.tokenizer, tmp_path / "cut/stage2", execution=CPU)
     for name in ("stage1/mlm", "stage1/classifier", "stage2/model"):
         assert same(tmp_path / "whole" / name, tmp_path / "cut" / name)
     for stage in ("stage1", "stage2"):
@@ -356,11 +352,11 @@ def test_refusals(toy: Toy, tmp_path: Path):
         (other.tokenizer / "manifest.json").write_text(json.dumps(manifest))
         stage1(other, toy_spec(), tmp_path / "s")
     with pytest.raises(TlmError, match="no stage 2"):
-        run_stage2(toy_spec(stage2=None), None, toy.task, toy.tokenizer, tmp_path / "s", 1, execution=CPU)
+        run_stage2(toy_spec(stage2=None), None, toy.task, toy.tokenizer, tmp_path / "s", execution=CPU)
     task = toy.tokens("no-dev", {"train": toy_rows(9, 1)})
     stage1(toy, toy_spec(), tmp_path / "stage1")
     with pytest.raises(TlmError, match="dev split is empty"):
-        run_stage2(toy_spec(), tmp_path / "stage1", task, toy.tokenizer, tmp_path / "s", 1, execution=CPU)
+        run_stage2(toy_spec(), tmp_path / "stage1", task, toy.tokenizer, tmp_path / "s", execution=CPU)
     with pytest.raises(TlmError, match="longer than the model's max_length"):
         stage1(toy, toy_spec(**{"model.max_length": 16}), tmp_path / "s")
     assert not (tmp_path / "s").exists()

@@ -1,13 +1,12 @@
 """Stage 1 (Section 3.1): masked language modelling on external and task data, and the task itself.
 
-Place in the flow: tokens of a task and of its selection → stage 1 → stage 2. With rho1 = "inf" it pretrains a
-language model on external data alone (the PLM rows, ext-only), with rho1 = 0 it learns from the task alone.
+Place in the flow: tokens of a task and of its selection → stage 1 → stage 2. With rho1 = "inf" stage 1 pretrains a
+language model on external data alone (the PLM rows, ext-only); with rho1 = 0 it learns from the task alone.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,74 +23,56 @@ from tlm.training.execution import Execution
 from tlm.training.families import output_bias
 from tlm.training.loop import train
 from tlm.training.masking import Batch, Source, assemble, mask
-from tlm.training.model import (
-    TaskHead,
-    TensorBatch,
-    TwoHeads,
-    attention_for,
-    build_mlm,
-    check_lengths,
-    load_mlm,
-    new_classifier,
-    parameter_counts,
-)
+from tlm.training.model import TaskHead, TensorBatch, TwoHeads
 from tlm.training.objective import Weights, stage1_weights
 from tlm.training.plan import Plan, Progressed, Step
-from tlm.training.precision import resolve
-from tlm.training.randomness import generator, torch_seed
-from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
+from tlm.training.randomness import generator
+from tlm.training.stage_setup import StageSetup
+from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store, open_split
-from tlm.training.workspace import environment, fingerprint, finish, read_tokens, save_model, workspace
+from tlm.training.workspace import save_model, workspace
 
 _EVALUATION_ROWS = 32  # rows of a held-out batch
 
 
 @dataclass(frozen=True)
-class Data:
-    """What stage 1 reads: its sources, the task's head, the held-out texts, and the digests of them all."""
+class Stage1Data:
+    """The data that stage 1 reads, the task's head, and the dev texts of the held-out MLM loss."""
 
     internal: Source | None
     external: Source | None
     head: TaskHead | None
     held_out: Store | None
-    digests: dict[str, str]
 
 
 def open_data(
-    spec: RunSpec,
-    task_tokens: Path | None,
-    external_tokens: Path | None,
-    tokenizer: Path,
-    mlm_eval_tokens: Path | None,
-    vocabulary: Vocabulary,
-) -> Data:
-    """Open what the spec needs, check that all were made with `tokenizer`, and never touch a test split."""
-    stage = spec.stage1
-    made_by = read_manifest(tokenizer, "tokenizer")
-    digests = {"tokenizer": made_by.digest}
+    setup: StageSetup, task_tokens: Path | None, external_tokens: Path | None, held_out_tokens: Path | None
+) -> Stage1Data:
+    """Open the data that the spec needs; a test split is never among them.
+
+    Raises TlmError for tokens of another tokenizer.
+    """
+    stage = setup.spec.stage1
     internal = external = head = held_out = None
     if stage.rho1 != INFINITE and task_tokens is not None:
-        manifest = read_tokens(task_tokens, made_by, str(tokenizer))
-        digests["task"], head = manifest.digest, TaskHead.of(manifest.parameters)
-        internal = _source(
-            spec, open_split(task_tokens, "train"), "internal", stage.internal_length, vocabulary
-        )
+        head = TaskHead.of(setup.read_tokens("task", task_tokens).parameters)
+        internal = _source(setup, open_split(task_tokens, "train"), "internal", stage.internal_length)
     if stage.rho1 != 0 and external_tokens is not None:
-        digests["external"] = read_tokens(external_tokens, made_by, str(tokenizer)).digest
-        external = _source(spec, Store.open(external_tokens), "external", stage.external_length, vocabulary)
-    if (watched := mlm_eval_tokens or task_tokens) is not None:
-        digests["held_out"] = read_tokens(watched, made_by, str(tokenizer)).digest
-        held_out = open_split(watched, "dev")
-    return Data(internal, external, head, held_out, digests)
+        setup.read_tokens("external", external_tokens)
+        external = _source(setup, Store.open(external_tokens), "external", stage.external_length)
+    if (directory := held_out_tokens or task_tokens) is not None:
+        setup.read_tokens("held_out", directory)
+        held_out = open_split(directory, "dev")
+    return Stage1Data(internal, external, head, held_out)
 
 
-def _source(spec: RunSpec, store: Store, name: str, length: int, vocabulary: Vocabulary) -> Source:
+def _source(setup: StageSetup, store: Store, name: str, length: int) -> Source:
     stream = Stream(
-        input_lengths(store, length, vocabulary.between),
-        seed=spec.seed,
+        input_lengths(store, length, setup.vocabulary.between),
+        seed=setup.spec.seed,
         name=name,
-        batch_size=spec.stage1.batch_size,
-        batch_tokens=spec.stage1.batch_tokens,
+        batch_size=setup.spec.stage1.batch_size,
+        batch_tokens=setup.spec.stage1.batch_tokens,
     )
     return Source(store, stream, length)
 
@@ -102,46 +83,40 @@ def run_stage1(
     external_tokens: Path | None,
     tokenizer: Path,
     destination: Path,
-    threads: int,
     *,
-    mlm_eval_tokens: Path | None = None,
+    held_out_tokens: Path | None = None,
     start: Path | None = None,
     until: float = -math.inf,
     execution: Execution | None = None,
 ) -> Manifest:
     """Train stage 1 and save `mlm/` and, with a task, `classifier/` as a `stage1` artifact.
 
-    `task_tokens` may be None for rho1 = "inf", `external_tokens` for rho1 = 0. The held-out MLM loss is
-    measured on the dev texts of `mlm_eval_tokens` (a task's tokens; by default `task_tokens`); the run ends
-    early once that loss is not above `until`. `start` is another `stage1` artifact to go on from (PLM + MLM,
-    Table 8). An interrupted run continues from its last checkpoint. Raises TlmError for inputs that do not
-    fit each other or the spec.
+    `task_tokens` may be None for rho1 = "inf", `external_tokens` for rho1 = 0. The held-out MLM loss is measured on the
+    dev texts of `held_out_tokens` (a task's tokens; by default `task_tokens`); training ends early when that loss is at
+    most `until`. `start` is another `stage1` artifact whose model is trained further (PLM + MLM, Table 8). An
+    interrupted run continues from its last checkpoint. Raises TlmError for inputs that do not fit each other or the
+    spec.
     """
-    started = time.perf_counter()
     stage = spec.stage1
-    execution = execution or Execution(threads=threads)
-    accelerator = execution.accelerator(destination, idle_heads=True)
-    loaded = load_tokenizer(tokenizer)
-    vocabulary = vocabulary_of(loaded)
-    data = open_data(spec, task_tokens, external_tokens, tokenizer, mlm_eval_tokens, vocabulary)
+    setup = StageSetup.prepare("stage 1", spec, tokenizer, destination, execution or Execution())
+    accelerator, vocabulary = setup.accelerator, setup.vocabulary
+    data = open_data(setup, task_tokens, external_tokens, held_out_tokens)
     if start is not None:
-        data.digests["start"] = read_manifest(start, "stage1").digest
+        setup.input_digests["start"] = read_manifest(start, "stage1").digest
     schedule = Schedule(
         data.internal.stream if data.internal else None,
         data.external.stream if data.external else None,
         rho1=stage.rho1,
         accumulation=stage.accumulation,
     )
-    precision = resolve(spec.precision, accelerator.device.type)
-    accelerator.print(f"stage 1: {precision} on {accelerator.device.type}, {execution.threads} threads")
-    attention = attention_for(accelerator.device.type, spec.attention, precision)
-    model = _build(spec, data, vocabulary, attention, start, bf16=precision == "bf16")
+    lengths = [source.length for source in (data.internal, data.external) if source]
+    model = setup.build_model(start, data.head, lengths, with_mlm=True)
     held_out = _held_out_batches(data.held_out, spec, vocabulary)
 
     def step(number: int) -> Step:
         micros = schedule.step(number)
         source = data.internal if micros[0].internal else data.external
-        assert source is not None  # refused by Schedule
+        assert source is not None  # Schedule refuses rho1 without its data
         batches = [source.masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros]
         return Step(micros[0].internal, batches)
 
@@ -149,7 +124,7 @@ def run_stage1(
         return {"held_out_mlm": held_out_mlm(model, held_out, accelerator)}
 
     stage_plan = Plan(
-        name="stage 1",
+        name=setup.name,
         seed=spec.seed,
         tokens=plan(stage.budget, schedule.tokens).tolist(),
         step=step,
@@ -163,40 +138,20 @@ def run_stage1(
         enough=lambda measured: measured["held_out_mlm"] <= until,
         initialise=lambda: _start_embeddings(spec, model, data, vocabulary, start),
     )
-    identity = fingerprint(spec, "stage 1", data.digests, precision, attention)
-    with workspace(destination, accelerator, identity) as working:
-        outcome = train(stage_plan, model, accelerator, working, identity, compiled=spec.compile)
+    fingerprint = setup.fingerprint()
+    with workspace(destination, accelerator, fingerprint) as working:
+        outcome = train(stage_plan, model, accelerator, working, fingerprint, compiled=spec.compile)
         if accelerator.is_main_process:
             for name, part in (("mlm", model.mlm), ("classifier", model.classifier)):
                 if part is not None:
-                    save_model(part, loaded, working / name)
-            record = {
-                "work": outcome.work.as_dict(),
-                "parameters": parameter_counts(model),
-                "embedding_init": outcome.start,
-                "held_out": outcome.history,
-                "environment": environment(precision, attention, accelerator, execution),
-            }
-            finish(working, "stage1", spec, data.digests, outcome, record, time.perf_counter() - started)
+                    save_model(part, setup.tokenizer, working / name)
+            record = {"embedding_init": outcome.start, "held_out": outcome.history}
+            setup.finish(working, model, outcome, record)
     return read_manifest(destination, "stage1")
 
 
-def _build(
-    spec: RunSpec, data: Data, vocabulary: Vocabulary, attention: str, start: Path | None, *, bf16: bool
-) -> TwoHeads:
-    if start is not None:
-        mlm = load_mlm(start / "mlm", attention=attention)
-    else:
-        mlm = build_mlm(spec.model, vocabulary, attention=attention, seed=torch_seed(spec.seed, "weights"))
-    check_lengths(mlm.config, [source.length for source in (data.internal, data.external) if source])
-    classifier = None
-    if data.head is not None:
-        classifier = new_classifier(mlm, data.head, seed=torch_seed(spec.seed, "stage 1 head"))
-    return TwoHeads(mlm, classifier, bf16=bf16, native=spec.attention != "auto")
-
-
 def _start_embeddings(
-    spec: RunSpec, model: TwoHeads, data: Data, vocabulary: Vocabulary, start: Path | None
+    spec: RunSpec, model: TwoHeads, data: Stage1Data, vocabulary: Vocabulary, start: Path | None
 ) -> dict[str, Any]:
     """Give the token embeddings their start, and say what it cost."""
     if start is not None:

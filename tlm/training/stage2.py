@@ -1,14 +1,13 @@
 """Stage 2 (Section 3.1): the task loss alone, from stage 1's encoder with a new head.
 
-Place in the flow: stage 1 (or a Hub checkpoint, for the PLM baselines) → stage 2 → evaluation. The dev
-split is scored some times during the run and the best weights are kept, the earliest of equals. The test
-split is never opened: evaluation reads it once, with the checkpoint that this stage has chosen.
+Place in the flow: stage 1 (or a Hub checkpoint, for the PLM baselines) → stage 2 → evaluation. Training scores the dev
+split several times and keeps the best weights, the earliest of equals. It never opens the test split: evaluation reads
+that once, with the checkpoint that this stage has chosen.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,24 +25,13 @@ from tlm.training.batches import Stream, input_lengths
 from tlm.training.execution import Execution
 from tlm.training.loop import train
 from tlm.training.masking import Source, assemble
-from tlm.training.model import (
-    TaskHead,
-    TensorBatch,
-    TwoHeads,
-    attention_for,
-    build_mlm,
-    check_lengths,
-    load_mlm,
-    new_classifier,
-    parameter_counts,
-)
+from tlm.training.model import TaskHead, TensorBatch, TwoHeads
 from tlm.training.objective import stage2_weights
 from tlm.training.plan import Plan, Progressed, Step
-from tlm.training.precision import resolve
-from tlm.training.randomness import torch_seed
-from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
+from tlm.training.stage_setup import StageSetup
+from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store, open_split
-from tlm.training.workspace import environment, fingerprint, finish, read_tokens, save_model, workspace
+from tlm.training.workspace import save_model, workspace
 
 PRIMARY = "dev_primary"
 _EVALUATION_ROWS = 64  # rows of a dev batch
@@ -55,7 +43,6 @@ def run_stage2(
     task_tokens: Path,
     tokenizer: Path,
     destination: Path,
-    threads: int,
     *,
     execution: Execution | None = None,
 ) -> Manifest:
@@ -64,43 +51,24 @@ def run_stage2(
     `stage1_dir` is a `stage1` artifact, or None to start from the Hub checkpoint that `spec.model` names.
     An interrupted run continues. Raises TlmError for inputs that do not fit, or a task without train or dev.
     """
-    started = time.perf_counter()
     if (stage := spec.stage2) is None:
         raise TlmError("this run has no stage 2 (stage2: null); evaluate its stage 1 classifier instead")
-    execution = execution or Execution(threads=threads)
-    accelerator = execution.accelerator(destination, idle_heads=False)
-    loaded = load_tokenizer(tokenizer)
-    vocabulary = vocabulary_of(loaded)
-    made_by = read_manifest(tokenizer, "tokenizer")
-    task = read_tokens(task_tokens, made_by, str(tokenizer))
+    setup = StageSetup.prepare("stage 2", spec, tokenizer, destination, execution or Execution())
+    accelerator, vocabulary = setup.accelerator, setup.vocabulary
+    task = setup.read_tokens("task", task_tokens)
     head, metric = TaskHead.of(task.parameters), str(task.parameters["metric"])
-    digests = {"tokenizer": made_by.digest, "task": task.digest}
     if stage1_dir is not None:
-        digests["stage1"] = read_manifest(stage1_dir, "stage1").digest
+        setup.input_digests["stage1"] = read_manifest(stage1_dir, "stage1").digest
     elif spec.model.pretrained is None:
         raise TlmError("stage 2 has nothing to start from: give a stage 1 artifact or set model.pretrained")
-    precision = resolve(spec.precision, accelerator.device.type)
-    accelerator.print(f"stage 2: {precision} on {accelerator.device.type}, {execution.threads} threads")
-    attention = attention_for(accelerator.device.type, spec.attention, precision)
-    if stage1_dir is not None:
-        mlm = load_mlm(stage1_dir / "mlm", attention=attention)
-    else:
-        mlm = build_mlm(spec.model, vocabulary, attention=attention, seed=torch_seed(spec.seed, "weights"))
-    check_lengths(mlm.config, [stage.length])
-    classifier = new_classifier(mlm, head, seed=torch_seed(spec.seed, "stage 2 head"))
-    model = TwoHeads(
-        None,
-        classifier,
-        bf16=precision == "bf16",
-        label_smoothing=stage.label_smoothing,
-        native=spec.attention != "auto",
+    model = setup.build_model(
+        stage1_dir, head, [stage.length], with_mlm=False, label_smoothing=stage.label_smoothing
     )
-
     train_store = open_split(task_tokens, "train")
     stream = Stream(
         input_lengths(train_store, stage.length, vocabulary.between),
         seed=spec.seed,
-        name="stage 2",
+        name=setup.name,
         batch_size=stage.batch_size,
     )
     source = Source(train_store, stream, stage.length)
@@ -108,9 +76,9 @@ def run_stage2(
     if not len(dev):
         raise TlmError(f"{task_tokens}: the dev split is empty; stage 2 chooses its checkpoint by it")
     steps = stage.steps or math.ceil((stage.epochs or 0) * len(train_store) / stage.batch_size)
-    identity = fingerprint(spec, "stage 2", digests, precision, attention)
+    fingerprint = setup.fingerprint()
 
-    with workspace(destination, accelerator, identity) as working:
+    with workspace(destination, accelerator, fingerprint) as working:
 
         def evaluate(done: Progressed) -> dict[str, float]:
             logits = predict(model, dev, stage.length, vocabulary, accelerator)
@@ -120,7 +88,7 @@ def run_stage2(
             return values
 
         plan = Plan(
-            name="stage 2",
+            name=setup.name,
             seed=spec.seed,
             tokens=np.cumsum([stream.lengths[stream.batch(n)].sum() for n in range(steps)]).tolist(),
             step=lambda number: Step(True, [source.plain(number, vocabulary)]),
@@ -132,21 +100,14 @@ def run_stage2(
             checkpoint_every=stage.checkpoint_every,
             evaluate=evaluate,
         )
-        outcome = train(plan, model, accelerator, working, identity, compiled=spec.compile)
+        outcome = train(plan, model, accelerator, working, fingerprint, compiled=spec.compile)
         if accelerator.is_main_process:
             chosen = best_of(outcome.history)
             assert chosen is not None  # the last step is always evaluated
             checkpoint.load_weights(_best_file(working, chosen["step"]), model)
-            save_model(classifier, loaded, working / "model")
-            record = {
-                "work": outcome.work.as_dict(),
-                "parameters": parameter_counts(model),
-                "metric": metric,
-                "best": chosen,
-                "dev": outcome.history,
-                "environment": environment(precision, attention, accelerator, execution),
-            }
-            finish(working, "stage2", spec, digests, outcome, record, time.perf_counter() - started)
+            save_model(model.classifier, setup.tokenizer, working / "model")
+            record = {"metric": metric, "best": chosen, "dev": outcome.history}
+            setup.finish(working, model, outcome, record)
     return read_manifest(destination, "stage2")
 
 
