@@ -1,9 +1,12 @@
-# One command each; all of them set up .venv first where it is missing or its pins have changed.
-#   make table2   the main results (results/table2.csv and .md)
-#   make test     the test suite
-#   make docs     the documentation as a site (site/index.html)
-#   make setup    only the set-up
-#   make restore  after `dvc pull` or `dvc checkout`: verify every artifact, let Snakemake know them (docs/dvc.md)
+# One command each. Every command except clean-venv first installs .venv, if it is missing or its pins have changed.
+#   make table2     build the main results and print them (results/table2.csv and .md)
+#   make test       run all tests; the end of the output lists the skipped ones and why
+#   make test-fast  run the tests that need no workflow run, training, server, browser or real data
+#   make lint       ruff, snakefmt, mypy and snakemake --lint
+#   make docs       build the documentation as a site (site/index.html)
+#   make setup      only install .venv
+#   make restore    after `dvc pull` or `dvc checkout`: verify every artifact and register it with Snakemake (docs/dvc.md)
+#   make clean-venv delete .venv
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,13 +17,17 @@ CORES ?= all
 # Rules call `python`: the environment's, as if it were activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: table2 test setup restore lint docs clean-venv
+.PHONY: table2 test test-fast setup restore lint docs clean-venv
 
 table2: $(STAMP)
 	$(BIN)/snakemake results/table2.csv --cores $(CORES)
+	@cat results/table2.md
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
 
 setup: $(STAMP)
 
@@ -37,11 +44,19 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
+# uv ignores pip's settings. Where pip has its own index or folder of wheels, pip installs, so that these count.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 setup" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@if ! command -v uv >/dev/null; then \
+	  echo "Installing with pip. This takes minutes; with uv on the PATH it is faster."; installer="$(BIN)/python -m pip"; \
+	elif $(BIN)/python -m pip config list | grep -E 'index-url|find-links' >/dev/null; then \
+	  echo "Installing with pip, because pip has its own index or wheels and uv would ignore them."; installer="$(BIN)/python -m pip"; \
+	else \
+	  echo "Installing with uv."; installer="uv pip"; \
+	fi; \
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) PIP_DISABLE_PIP_VERSION_CHECK=1 $$installer install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
 clean-venv:

@@ -79,6 +79,24 @@ def elastic(elasticsearch_server: Server, monkeypatch: pytest.MonkeyPatch) -> It
             elasticsearch_server.request("DELETE", f"/{name}")
 
 
+# `make test-fast` leaves these tests out. By file: they run the workflow, a server, several processes or a training.
+SLOW_FILES = (
+    "test_workflow",
+    "test_dvc_",
+    "elastic",
+    "test_cost_command",
+    "test_scales",
+    "test_serving_",
+    "test_site",
+    "test_training_execution",
+    "test_training_memory",
+    "test_training_pretrained",
+    "test_training_processes",
+    "test_training_stages",
+)
+# By fixture: they need a browser, a server or real data, or run the workflow in a copy of the project.
+SLOW_FIXTURES = {"chromium", "elasticsearch_server", "shared", "project"}
+
 # Files of minutes, the longest first: what is left for the end is short, and no worker waits for another.
 LONGEST = (
     "test_workflow.py",
@@ -95,7 +113,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first."""
+    """Mark the slow tests; put the longest files first."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if any(name in item.path.name for name in SLOW_FILES) or SLOW_FIXTURES.intersection(fixtures):
+            item.add_marker(pytest.mark.slow)
 
     def place(item: pytest.Item) -> int:
         return next((at for at, name in enumerate(LONGEST) if name in item.path.name), len(LONGEST))
