@@ -187,7 +187,6 @@ def test_known_faults_of_real_splits_are_found(shared):
         assert standing_whole(audited, stored(shared / f"tasks/{task}/train.jsonl.zst")) == known
 
 
-@pytest.mark.slow
 def test_known_faults_of_a_real_corpus_are_found_in_bounded_time(shared):
     tests = {task: stored(shared / f"tasks/{task}/test.jsonl.zst") for task in ("sciie", "citation_intent")}
     audited = Audited(pa.concat_arrays(list(tests.values())))

@@ -109,7 +109,6 @@ def test_the_papers_tasks_build_from_real_files(shared, tmp_path, task):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["imdb", "sst-2"])
 def test_the_larger_tasks_build_from_real_files(shared, tmp_path, task, capsys):
     data = with_local_tasks(SHIPPED, {task: str(shared / "tasks" / FOLDERS[task])})

@@ -11,8 +11,6 @@ from workflow_runner import copy_project, environment, snakemake
 from tlm.cli import main
 from tlm.cost.jobs import _reason
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:

@@ -190,7 +190,6 @@ def project(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", plans(), ids=lambda settings: " ".join(settings) or "demo")
 def test_documented_targets_plan(project, settings):
     config = ["--config", *settings] if settings else ["--config", "scale=demo"]

@@ -27,7 +27,6 @@ from tlm.errors import TlmError
 from tlm.store.restore import outs, restore
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="DVC needs a git checkout"),
 ]
 

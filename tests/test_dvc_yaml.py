@@ -24,7 +24,6 @@ from tlm.store.records import KEPT, record, require, unknown
 from tlm.store.stages import KINDS, group, out_of, place
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="DVC needs a git checkout"),
 ]
 KIND = {kind.name: kind for kind in KINDS}

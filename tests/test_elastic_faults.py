@@ -255,7 +255,6 @@ def test_a_server_that_is_not_elasticsearch_and_none_at_all(corpus, tmp_path):
     assert not (tmp_path / "index").exists()
 
 
-@pytest.mark.slow
 def test_passwords_and_certificates(corpus, tmp_path, monkeypatch, capsys):
     if why := absent():
         pytest.skip(why)

@@ -268,7 +268,6 @@ def test_shortened_queries_report_their_loss(built, tmp_path):
     assert 0 < made.counts["overlap_with_whole_text"]["mean"] < 1
 
 
-@pytest.mark.shared
 def test_both_engines_agree_on_real_text(built, shared):
     """Real queries over real passages: at least 99 in 100 of the top 50 are common to both engines.
 

@@ -178,7 +178,6 @@ def settings(server: dict[str, str]) -> str:
 INDEX = "data/indexes/toy/manifest.json"
 
 
-@pytest.mark.slow
 def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(project, stand_in):
     server = {"url": stand_in.url, "start": stand_in.command}
     failed = snakemake(project, INDEX, "--config", "scale=smoke", settings(server))
@@ -206,7 +205,6 @@ def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(proje
     assert not (project / "data/indexes/toy").exists()
 
 
-@pytest.mark.slow
 def test_the_workflow_starts_a_real_server_for_the_jobs_that_need_it(project, tmp_path):
     if why := absent():
         pytest.skip(why)

@@ -13,8 +13,6 @@ from tlm.config.retrieval import RetrievalSpec
 from tlm.retrieval.index import build_index
 from tlm.retrieval.stage import retrieve
 
-pytestmark = pytest.mark.slow
-
 INDEX = "data/indexes/toy/manifest.json"
 RETRIEVAL = "data/retrieval/toy/toy/top20/manifest.json"
 

@@ -142,7 +142,6 @@ def test_k_is_doubled_at_the_large_scale():
         assert REPORTED.hyperparameters["large"][task].k == 2 * REPORTED.hyperparameters["medium"][task].k
 
 
-@pytest.mark.shared
 def test_transcription_against_the_text_of_the_paper(shared):
     """Every printed row stands in the paper's text with all its digits in this order."""
     text = (shared / "paper" / "tlm-paper.txt").read_text(encoding="utf-8")

@@ -128,7 +128,6 @@ def test_lucenes_byte():
     assert lucene_length(lengths).tolist() == [lucene_byte(int(length)) for length in lengths]
 
 
-@pytest.mark.shared
 def test_agreement_with_bm25s(tmp_path, shared):
     import bm25s
 

@@ -182,7 +182,6 @@ def test_medline_sentences(tmp_path):
     assert set(together["train"].label) == {"BACKGROUND", "RESULTS"}
 
 
-@pytest.mark.shared
 def test_known_duplicates_of_acl_arc_are_noticed(tmp_path, shared):
     folder = tmp_path / "s"
     folder.mkdir()

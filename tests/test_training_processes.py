@@ -22,7 +22,6 @@ from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import run_stage2
 
 ROOT = Path(__file__).resolve().parent.parent
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

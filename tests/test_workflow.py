@@ -22,8 +22,6 @@ from workflow_runner import copy_project, environment, planned, snakemake
 
 from tlm.artifacts import sha256_file, verify
 
-pytestmark = pytest.mark.slow
-
 RUN = "runs/smoke/toy/tlm/seed1"
 
 

@@ -16,8 +16,6 @@ from workflow_runner import copy_project, environment, planned, snakemake
 
 from tlm.artifacts import canonical_json
 
-pytestmark = pytest.mark.slow
-
 TARGET = "results/tasks/mine/report.html"
 DECLARED = """
 task: {files: examples/toy-task.csv}

@@ -18,8 +18,6 @@ from workflow_runner import copy_project, planned, snakemake
 from tlm.config.project import load_project
 from tlm.plan import tables
 
-pytestmark = pytest.mark.slow
-
 
 def project_of(scale: str, **changes: object):
     return load_project(

@@ -9,7 +9,6 @@ from workflow_runner import copy_project, planned, snakemake
 
 from tlm.artifacts import read_manifest, verify
 
-pytestmark = pytest.mark.slow
 RUN = "runs/smoke-bert/toy-pairs/tlm/seed1"
 
 
