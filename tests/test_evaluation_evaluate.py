@@ -12,7 +12,7 @@ from tlm.artifacts import verify, write_manifest
 from tlm.errors import TlmError
 from tlm.evaluation.evaluate import evaluate_run
 from tlm.evaluation.heldout import held_out_loss
-from tlm.results.cells import open_evaluation
+from tlm.evaluation.record import RunName, open_evaluation
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_artifact(task_dir, tmp_path):
     assert manifest.parameters["length"] == 20
     assert set(manifest.inputs) == {"task", "stage1", "stage2", "data"}
     found = open_evaluation(out)
-    assert (found.scale, found.task, found.variant, found.seed) == ("smoke", "colours", "tlm", 3)
+    assert found.run == RunName("smoke", "colours", "tlm", 3)
     assert found.timing["train_seconds"] == 7.0
     # predictions are those of the saved model, text by text
     model = AutoModelForSequenceClassification.from_pretrained(stage2 / "model")

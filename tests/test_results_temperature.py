@@ -94,6 +94,8 @@ def test_it_is_fitted_on_dev_and_told_what_it_cannot_read(tmp_path):
     names = np.array(["c", "a", "b"])  # their order is that of the probabilities
     table = {
         "split": ["dev"] * rows + ["test"] * rows,
+        "row_id": range(2 * rows),
+        "prediction": ["a"] * 2 * rows,
         "label": [*names[labels], *["a"] * rows],
         "probabilities": np.concatenate([said, said]).astype(np.float32).tolist(),
     }

@@ -1,7 +1,7 @@
 """The evaluation artifact of a run: metrics, predictions and costs, the same for every kind of model.
 
-Place in the flow: written by `tlm.evaluation.evaluate` (encoders) and `tlm.evaluation.tfidf`; read by
-`tlm.results.cells`, which needs nothing else of a run.
+Place in the flow: written by `tlm.evaluation.evaluate` (encoders) and `tlm.evaluation.tfidf`; `open_evaluation` opens
+it for tables, claims, figures, task reports and exported models. Opening loads no machine-learning library.
 
 | file | content |
 |---|---|
@@ -13,28 +13,28 @@ Place in the flow: written by `tlm.evaluation.evaluate` (encoders) and `tlm.eval
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.metrics import precision_recall_fscore_support
 
-from tlm.artifacts import Manifest, read_manifest, staged_directory, write_json, write_manifest
+from tlm.artifacts import MANIFEST, Manifest, read_manifest, staged_directory, write_json, write_manifest
 from tlm.errors import TlmError
-from tlm.metrics import score
 
 KIND = "evaluation"
 EVALUATED = ("dev", "test")
-TIMING = "timing.json"
+METRICS, PREDICTIONS, FLOPS, TIMING = "metrics.json", "predictions.parquet", "flops.json", "timing.json"
 
 
 @dataclass(frozen=True)
 class RunName:
-    """`scale / task / variant / seed`: what the evaluation is of, kept in its manifest."""
+    """`scale / task / variant / seed`: the evaluated run, as named in the manifest."""
 
     scale: str
     task: str
@@ -122,6 +122,10 @@ def as_predictions(task: Task, outputs: np.ndarray) -> Predictions:
 
 def split_metrics(task: Task, labels: list[Any], predictions: list[Any]) -> dict[str, Any]:
     """Rows, the task's own metric as `primary`, all metrics, and precision, recall and F1 of each class."""
+    from sklearn.metrics import precision_recall_fscore_support  # slow to import; readers do without
+
+    from tlm.metrics import score
+
     values = score(task.metric, labels, predictions, task.labels)
     result: dict[str, Any] = {"n": len(labels), "primary": values.pop("primary"), "metrics": values}
     if not task.regression:
@@ -165,9 +169,9 @@ def write_evaluation(
         metrics[split] = split_metrics(task, rows.labels, predictions.labels)
     metrics["dev"]["mlm_loss"] = mlm_loss
     with staged_directory(destination) as folder:
-        write_json(folder / "metrics.json", metrics)
-        write_json(folder / "flops.json", dict(flops))
-        pq.write_table(_predictions_table(splits), folder / "predictions.parquet")
+        write_json(folder / METRICS, metrics)
+        write_json(folder / FLOPS, dict(flops))
+        pq.write_table(_predictions_table(splits), folder / PREDICTIONS)
         write_json(folder / TIMING, dict(timing))
         return write_manifest(
             folder,
@@ -200,3 +204,80 @@ def _predictions_table(splits: Mapping[str, tuple[Rows, Predictions]]) -> pa.Tab
             columns["probabilities"] = pa.array(predictions.probabilities.tolist(), pa.list_(pa.float32()))
         parts.append(pa.table(columns))
     return pa.concat_tables(parts)
+
+
+@dataclass(frozen=True)
+class SplitPredictions:
+    """Stored predictions of one split, one value per row; `probabilities` (rows, classes) are None for regression."""
+
+    row_ids: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
+    probabilities: np.ndarray | None
+
+
+def read_predictions(path: Path, split: str) -> SplitPredictions:
+    """One split of a `predictions.parquet`. Raises TlmError if the file is missing or has no rows of `split`."""
+    try:
+        table = pq.read_table(path, filters=[("split", "=", split)])
+    except FileNotFoundError:
+        raise TlmError(f"{path}: missing; delete {path.parent} and evaluate again") from None
+    if not table.num_rows:
+        raise TlmError(f"{path}: the task has no {split} split; use another split")
+    probabilities = None
+    if "probabilities" in table.column_names:
+        flat = table["probabilities"].combine_chunks().flatten().to_numpy()
+        probabilities = flat.reshape(table.num_rows, -1).astype(np.float64)
+    return SplitPredictions(
+        row_ids=table["row_id"].to_numpy(),
+        labels=np.array(table["label"].to_pylist()),
+        predictions=np.array(table["prediction"].to_pylist()),
+        probabilities=probabilities,
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation artifact, opened. Each of its files is read on first use."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def run(self) -> RunName:
+        """The evaluated run."""
+        run = self.manifest.parameters
+        return RunName(run["scale"], run["task"], run["variant"], int(run["seed"]))
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """`metrics.json`. Raises TlmError if it cannot be read."""
+        return _read_json(self.folder / METRICS)
+
+    @cached_property
+    def flops(self) -> dict[str, Any]:
+        """`flops.json`. Raises TlmError if it cannot be read."""
+        return _read_json(self.folder / FLOPS)
+
+    @cached_property
+    def timing(self) -> dict[str, Any]:
+        """`timing.json`. Raises TlmError if it cannot be read."""
+        return _read_json(self.folder / TIMING)
+
+    def predictions(self, split: str) -> SplitPredictions:
+        """The predictions of `split`. Raises TlmError as `read_predictions` does."""
+        return read_predictions(self.folder / PREDICTIONS, split)
+
+
+def open_evaluation(path: Path) -> Evaluation:
+    """Open an evaluation by its folder or its manifest. Raises TlmError for any other artifact."""
+    folder = path.parent if path.name == MANIFEST else path
+    return Evaluation(folder, read_manifest(folder, KIND))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"not JSON ({error})"
+        raise TlmError(f"{path}: {reason}; delete {path.parent} and evaluate again") from None

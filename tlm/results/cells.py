@@ -13,14 +13,13 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tlm.artifacts import MANIFEST, read_manifest
 from tlm.config.experiments import MLM_LOSS, PRIMARY, CellSpec, Column, Score
 from tlm.errors import TlmError
+from tlm.evaluation.record import Evaluation, open_evaluation
 
 UNITS = {
     "parameters": "parameters",
@@ -31,39 +30,6 @@ UNITS = {
     "data": "bytes",
     "seconds": "s",
 }
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluated run, opened: where it is, what it is of, and its three records."""
-
-    folder: Path
-    digest: str
-    scale: str
-    task: str
-    variant: str
-    seed: int
-    metrics: Mapping[str, Any]
-    flops: Mapping[str, Any]
-    timing: Mapping[str, Any]
-
-
-def open_evaluation(path: Path) -> Evaluation:
-    """Open an evaluation by its folder or its manifest. Raises TlmError if it is none."""
-    folder = path.parent if path.name == MANIFEST else path
-    manifest = read_manifest(folder, "evaluation")
-    run = manifest.parameters
-    return Evaluation(
-        folder=folder,
-        digest=manifest.digest,
-        scale=run["scale"],
-        task=run["task"],
-        variant=run["variant"],
-        seed=run["seed"],
-        metrics=_read(folder / "metrics.json"),
-        flops=_read(folder / "flops.json"),
-        timing=_read(folder / "timing.json"),
-    )
 
 
 def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
@@ -103,14 +69,14 @@ def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
         "source": "measured",
         "scale": spec.scale,
         "variants": spec.variants,
-        "metrics": {one.task: _metric(spec.column, one) for one in found.values()},
+        "metrics": {one.run.task: _metric(spec.column, one) for one in found.values()},
         "split": spec.column.split,
         "made_from": [
             {
                 "task": task,
                 "seed": seed,
                 "path": Path(os.path.relpath(one.folder)).as_posix(),
-                "digest": one.digest,
+                "digest": one.manifest.digest,
             }
             for (task, seed), one in found.items()
         ],
@@ -139,11 +105,11 @@ def _match(spec: CellSpec, opened: Sequence[Evaluation]) -> dict[tuple[str, int]
     wanted = [(task, seed) for task in spec.column.tasks for seed in spec.seeds]
     given: dict[tuple[str, int], Evaluation] = {}
     for one in opened:
-        key = (one.task, one.seed)
-        if key not in wanted or (one.scale, one.variant) != (spec.scale, spec.variants[one.task]):
+        run = one.run
+        key = (run.task, run.seed)
+        if key not in wanted or (run.scale, run.variant) != (spec.scale, spec.variants[run.task]):
             raise TlmError(
-                f"{one.folder}: is {one.scale}/{one.task}/{one.variant}/seed{one.seed}, which is not part of "
-                f"cell {spec.table}/{spec.row}/{spec.column.id}"
+                f"{one.folder}: is {run}, which is not part of cell {spec.table}/{spec.row}/{spec.column.id}"
             )
         if key in given:
             raise TlmError(f"{one.folder}: the same run as {given[key].folder}; give each run once")
@@ -165,7 +131,7 @@ def _reader(column: Column) -> Callable[[Evaluation], float | None]:
     if column.fact is not None:
         fact = column.fact
         return lambda one: _fact(one, fact)
-    return lambda one: _mean([_score(one, score) for score in column.scores if score.task == one.task])
+    return lambda one: _mean([_score(one, score) for score in column.scores if score.task == one.run.task])
 
 
 def _mean(numbers: Sequence[float | None]) -> float | None:
@@ -177,7 +143,7 @@ def _score(one: Evaluation, score: Score) -> float | None:
     record = one.metrics.get(score.split)
     if record is None:
         raise TlmError(
-            f"{one.folder}: task {one.task} has no {score.split} split; let the table show another"
+            f"{one.folder}: task {one.run.task} has no {score.split} split; let the table show another"
         )
     if score.metric == MLM_LOSS:
         return record["mlm_loss"]
@@ -192,7 +158,7 @@ def _score(one: Evaluation, score: Score) -> float | None:
 
 def _metric(column: Column, one: Evaluation) -> str | None:
     """The metrics that the column shows of a run's task, by name; None for a fact."""
-    names = [score.metric for score in column.scores if score.task == one.task]
+    names = [score.metric for score in column.scores if score.task == one.run.task]
     return ", ".join(one.metrics["metric"] if name == PRIMARY else name for name in names) or None
 
 
@@ -214,12 +180,3 @@ _PATHS = {
     "matmul_flops": ("stage1", "matmul", "total"),
     "stage2_matmul_flops": ("stage2", "matmul", "total"),
 }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TlmError(f"{path}: missing; delete {path.parent} and evaluate again") from None
-    except ValueError as error:
-        raise TlmError(f"{path}: not JSON ({error}); delete {path.parent} and evaluate again") from None

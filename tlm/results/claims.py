@@ -8,7 +8,6 @@ is their mean; for a claim of tasks with few training texts against those with m
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -245,7 +244,7 @@ def _flops(side: Side, material: Material) -> float:
     for task, variant in side.runs.items():
         for seed in side.seeds:
             run = _run(material, (side.scale, task, variant, seed))
-            stage1 = json.loads((run.folder / "flops.json").read_text(encoding="utf-8"))["stage1"]
+            stage1 = run.evaluation.flops["stage1"]
             if stage1 is None:
                 raise TlmError(f"{run.folder}: counts no FLOPs of stage 1, which the claim compares")
             found.append(stage1["paper"])

@@ -10,14 +10,12 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from tlm.artifacts import MANIFEST, read_manifest
 from tlm.config.experiments import PRIMARY
 from tlm.errors import TlmError
+from tlm.evaluation.record import Evaluation, open_evaluation
 from tlm.statistics import Estimate, combine, scores
 
 EFFECT = ("effect", "low", "high", "low_seeds", "high_seeds", "by_seed", "seed_sd")
@@ -31,42 +29,34 @@ Key = tuple[str, str, str, int]
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """One evaluation, of which predictions are read when they are asked for."""
+    """One evaluation, with what its manifest says of the run."""
 
-    folder: Path
+    evaluation: Evaluation
     key: Key
     metric: str
     classes: tuple[str, ...]
     task_digest: str
 
+    @property
+    def folder(self) -> Path:
+        """Where the evaluation lies."""
+        return self.evaluation.folder
+
     def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row ids, labels and predictions of a split, each (rows,). Raises TlmError if the run has none of it."""
-        path = self.folder / "predictions.parquet"
-        try:
-            table = pq.read_table(
-                path, columns=["row_id", "label", "prediction"], filters=[("split", "=", split)]
-            )
-        except FileNotFoundError:
-            raise TlmError(f"{path}: missing; delete {self.folder} and evaluate again") from None
-        if not table.num_rows:
-            raise TlmError(f"{path}: task {self.key[1]} has no {split} split; compare another")
-        return tuple(_array(table[name]) for name in ("row_id", "label", "prediction"))  # type: ignore[return-value]
-
-
-def _array(column: Any) -> np.ndarray:
-    values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_numpy") else np.asarray(column)
-    return values.astype(str) if values.dtype == object else values
+        stored = self.evaluation.predictions(split)
+        return stored.row_ids, stored.labels, stored.predictions
 
 
 def open_runs(paths: Iterable[Path]) -> dict[Key, EvaluatedRun]:
     """Evaluations by what they are of; `paths` are folders or manifests. Raises TlmError if one is none."""
     found = {}
     for path in paths:
-        folder = path.parent if path.name == MANIFEST else path
-        manifest = read_manifest(folder, "evaluation")
-        run = manifest.parameters
-        key = (run["scale"], run["task"], run["variant"], run["seed"])
-        found[key] = EvaluatedRun(folder, key, run["metric"], tuple(run["labels"]), manifest.inputs["task"])
+        evaluation = open_evaluation(path)
+        run, manifest = evaluation.run, evaluation.manifest
+        key = (run.scale, run.task, run.variant, run.seed)
+        metric, labels = manifest.parameters["metric"], tuple(manifest.parameters["labels"])
+        found[key] = EvaluatedRun(evaluation, key, metric, labels, manifest.inputs["task"])
     return found
 
 

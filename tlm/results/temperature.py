@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from tlm.errors import TlmError
+from tlm.evaluation.record import read_predictions
 
 FEWEST = 50  # dev texts: of fewer, T is left at 1
 LOW, HIGH = 0.05, 20.0
@@ -37,14 +37,11 @@ def fitted(predictions: Path, labels: Sequence[str]) -> float:
 
     `labels` in the order of the probabilities. Raises TlmError if there are no probabilities, as of a regression.
     """
-    table = pq.read_table(predictions, filters=[("split", "=", "dev")])
-    if "probabilities" not in table.column_names:
+    stored = read_predictions(predictions, "dev")
+    if stored.probabilities is None:
         raise TlmError(f"{predictions}: holds no probabilities: a regression has no temperature")
-    flat = table["probabilities"].combine_chunks().flatten().to_numpy()
     place = {label: number for number, label in enumerate(labels)}
-    return temperature(
-        flat.reshape(table.num_rows, -1), np.array([place[label] for label in table["label"].to_pylist()])
-    )
+    return temperature(stored.probabilities, np.array([place[label] for label in stored.labels]))
 
 
 def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:

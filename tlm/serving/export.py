@@ -26,6 +26,7 @@ from tlm.artifacts import (
     write_text,
 )
 from tlm.errors import TlmError
+from tlm.evaluation.record import PREDICTIONS, Evaluation, open_evaluation
 from tlm.results.temperature import fitted
 from tlm.serving.card import Facts, Seed, card
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns
@@ -35,18 +36,21 @@ from tlm.serving.measured import measured
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained seed: the artifact that holds its model, its evaluation, and what that found."""
+    """A trained seed: the artifact that holds its model, and its evaluation."""
 
     stage: Path
-    evaluation: Path
     made: Manifest
-    evaluated: Manifest
-    metrics: dict[str, Any]
+    evaluation: Evaluation
 
     @property
     def seed(self) -> int:
         """The training seed."""
-        return int(self.evaluated.parameters["seed"])
+        return self.evaluation.run.seed
+
+    @property
+    def evaluated(self) -> Manifest:
+        """The manifest of the evaluation."""
+        return self.evaluation.manifest
 
     @property
     def model(self) -> Path:
@@ -75,11 +79,12 @@ def export_model(
     seeds = [_candidate(*folders) for folders in zip(stages, evaluations, strict=True)]
     for each in seeds:
         if each.evaluated.inputs["task"] != task.digest:
-            raise TlmError(f"{each.evaluation}: evaluated on other data than {task_dir}; evaluate it again")
-    chosen = max(seeds, key=lambda each: each.metrics["dev"]["primary"])
-    predictions = chosen.evaluation / "predictions.parquet"
+            raise TlmError(
+                f"{each.evaluation.folder}: evaluated on other data than {task_dir}; evaluate it again"
+            )
+    chosen = max(seeds, key=lambda each: each.evaluation.metrics["dev"]["primary"])
     regression = task.parameters["problem"] == "regression"
-    t = 1.0 if regression else fitted(predictions, task.parameters["labels"])
+    t = 1.0 if regression else fitted(chosen.evaluation.folder / PREDICTIONS, task.parameters["labels"])
     length = int(chosen.evaluated.parameters["length"])
     selection = None if selection_dir is None else read_manifest(selection_dir, "selection")
     corpus = None if corpus_dir is None else read_manifest(corpus_dir, "corpus")
@@ -87,7 +92,7 @@ def export_model(
     digests = {f"seed{each.seed}": each.made.digest for each in seeds}
     digests |= {f"seed{each.seed}/evaluation": each.evaluated.digest for each in seeds}
     digests |= {role: found.digest for role, found in (("selection", selection), ("corpus", corpus)) if found}
-    flops = _json(chosen.evaluation / "flops.json")
+    flops = chosen.evaluation.flops
     facts = Facts(
         name=name,
         task=task,
@@ -99,11 +104,12 @@ def export_model(
         corpus=corpus,
         flops=flops,
         seeds=tuple(
-            Seed(each.seed, each.metrics["dev"]["primary"], each.metrics.get("test", {}).get("primary"))
+            Seed(each.seed, found["dev"]["primary"], found.get("test", {}).get("primary"))
             for each in seeds
+            for found in [each.evaluation.metrics]
         ),
         chosen=chosen.seed,
-        measured=measured(chosen.metrics, predictions, task, t),
+        measured=measured(chosen.evaluation, task, t),
         evaluated=chosen.evaluated,
     )
     with staged_directory(destination) as folder:
@@ -136,10 +142,10 @@ def _candidate(stage: Path, evaluation: Path) -> Candidate:
     made = read_manifest(stage)
     if made.kind not in ("stage1", "stage2"):
         raise TlmError(f"{stage}: holds a {made.kind!r} artifact where a trained model is needed")
-    evaluated = read_manifest(evaluation, "evaluation")
-    if evaluated.inputs.get(made.kind) != made.digest:
+    opened = open_evaluation(evaluation)
+    if opened.manifest.inputs.get(made.kind) != made.digest:
         raise TlmError(f"{evaluation}: is of another model than {stage}; evaluate it again")
-    return Candidate(stage, evaluation, made, evaluated, _json(evaluation / "metrics.json"))
+    return Candidate(stage, made, opened)
 
 
 def _columns(task: Manifest) -> Columns:

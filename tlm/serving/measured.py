@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tlm.artifacts import Manifest
+from tlm.evaluation.record import Evaluation
 from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.temperature import served
 from tlm.statistics import Interval, scores
@@ -43,26 +38,24 @@ class Measured:
     """None for regression."""
 
 
-def measured(metrics: Mapping[str, Any], predictions: Path, task: Manifest, t: float) -> Measured:
+def measured(evaluation: Evaluation, task: Manifest, t: float) -> Measured:
     """The scores of an evaluation on test, or on dev where test labels are secret, with bootstrap intervals.
 
     `t` is the temperature of the exported model.
     """
-    split = "test" if "test" in metrics else "dev"
-    table = pq.read_table(predictions)
-    table = table.filter(pc.equal(table["split"], split))
-    labels, guesses = table["label"].to_numpy(), table["prediction"].to_numpy()
+    split = "test" if "test" in evaluation.metrics else "dev"
+    record, stored = evaluation.metrics[split], evaluation.predictions(split)
+    labels, guesses = stored.labels, stored.predictions
     classes = task.parameters["labels"]
     found = {}
-    for name, value in metrics[split]["metrics"].items():
+    for name, value in record["metrics"].items():
         (estimate,) = scores(name, labels, [guesses], classes)
         found[name] = (float(value), estimate.interval)
     calibrated = None
-    if "probabilities" in table.column_names:
-        stored = np.array(table["probabilities"].to_pylist())
+    if stored.probabilities is not None:
         before, after = (
             reliability("the model", *confidences(given, labels, guesses))
-            for given in (stored, served(stored, t))
+            for given in (stored.probabilities, served(stored.probabilities, t))
         )
         calibrated = Calibrated(t, before, after)
-    return Measured(split, len(labels), found, metrics[split].get("classes", {}), calibrated)
+    return Measured(split, len(labels), found, record.get("classes", {}), calibrated)

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tlm.config.figures import CalibrationDrawing
 from tlm.errors import TlmError
+from tlm.evaluation.record import open_evaluation
 from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
 
@@ -56,16 +55,10 @@ def read_and_draw_calibration(figure: CalibrationDrawing) -> Drawn:
 
 def read_reliability(label: str, evaluation: Path, split: str, bins: int) -> Reliability:
     """Calibration of one evaluated run on `split`. Raises TlmError if it has no such split or no probabilities."""
-    table = pq.read_table(evaluation / "predictions.parquet")
-    table = table.filter(pc.equal(table["split"], split))
-    if not table.num_rows:
-        raise TlmError(f"{evaluation}: no predictions for split {split}; choose another split for the figure")
-    if "probabilities" not in table.column_names:
-        raise TlmError(f"{evaluation}: no probabilities; only classification tasks have calibration")
-    probabilities = np.array(table["probabilities"].to_pylist())
-    confidence, correct = confidences(
-        probabilities, np.array(table["label"].to_pylist()), np.array(table["prediction"].to_pylist())
-    )
+    stored = open_evaluation(evaluation).predictions(split)
+    if stored.probabilities is None:
+        raise TlmError(f"{evaluation}: no probabilities; calibration needs a classification task")
+    confidence, correct = confidences(stored.probabilities, stored.labels, stored.predictions)
     return reliability(label, confidence, correct, bins=bins)
 
 

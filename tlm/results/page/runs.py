@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.page import MethodSpec
 from tlm.errors import TlmError
-from tlm.evaluation.record import KIND, TIMING
+from tlm.evaluation.record import TIMING, open_evaluation
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def open_methods(
 
 def scored_split(evaluations: Sequence[Path]) -> str:
     """`test`, or `dev` where the task keeps its test labels secret."""
-    counts = [read_manifest(folder, KIND).counts for folder in evaluations]
+    counts = [open_evaluation(folder).manifest.counts for folder in evaluations]
     return "test" if all("test" in each for each in counts) else "dev"
 
 
@@ -112,28 +111,24 @@ def best_on_dev(runs: Sequence[ScoredRun]) -> ScoredRun:
 
 
 def _open(folder: Path, stages: Mapping[str, Stage], split: str) -> ScoredRun:
-    manifest = read_manifest(folder, KIND)
-    table = pq.read_table(folder / "predictions.parquet", filters=[("split", "=", split)])
-    probabilities = None
-    if "probabilities" in table.column_names:
-        flat = table["probabilities"].combine_chunks().flatten().to_numpy()
-        probabilities = flat.reshape(table.num_rows, -1).astype(np.float64)
+    evaluation = open_evaluation(folder)
+    manifest, stored = evaluation.manifest, evaluation.predictions(split)
     return ScoredRun(
         folder=folder,
         manifest=manifest,
-        seed=int(manifest.parameters["seed"]),
-        metrics=_read(folder / "metrics.json"),
-        flops=_read(folder / "flops.json"),
-        seconds=float(_read(folder / TIMING)["train_seconds"]),
+        seed=evaluation.run.seed,
+        metrics=evaluation.metrics,
+        flops=evaluation.flops,
+        seconds=float(evaluation.timing["train_seconds"]),
         stages={
             role: stages[digest]
             for role, digest in manifest.inputs.items()
             if role in ("stage1", "stage2") and digest in stages
         },
-        row_ids=table["row_id"].to_numpy(),
-        labels=np.array(table["label"].to_pylist()),
-        predictions=np.array(table["prediction"].to_pylist()),
-        probabilities=probabilities,
+        row_ids=stored.row_ids,
+        labels=stored.labels,
+        predictions=stored.predictions,
+        probabilities=stored.probabilities,
     )
 
 
