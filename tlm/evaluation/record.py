@@ -18,14 +18,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from tlm.artifacts import MANIFEST, Manifest, read_manifest, staged_directory, write_json, write_manifest
 from tlm.errors import TlmError
+
+if (
+    TYPE_CHECKING
+):  # numpy and pyarrow load on use, so that a cell is built in the time that Python takes to start
+    import numpy as np
+    import pyarrow as pa
 
 KIND = "evaluation"
 EVALUATED = ("dev", "test")
@@ -94,6 +96,8 @@ def read_task(directory: Path) -> Task:
 
 def read_rows(directory: Path, split: str) -> Rows:
     """One split of a task. Raises TlmError if its file is missing or empty."""
+    import pyarrow.parquet as pq
+
     path = directory / f"{split}.parquet"
     if not path.is_file():
         raise TlmError(f"{path}: no such split; delete {directory} and build the task again")
@@ -110,6 +114,8 @@ def read_rows(directory: Path, split: str) -> Rows:
 
 def as_predictions(task: Task, outputs: np.ndarray) -> Predictions:
     """Labels and probabilities from a model's outputs (rows, labels); numbers from (rows, 1)."""
+    import numpy as np
+
     if task.regression:
         return Predictions(labels=[float(value) for value in outputs[:, 0]], probabilities=None)
     shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
@@ -160,6 +166,8 @@ def write_evaluation(
 
     Raises TlmError if the run is of another task than `task`.
     """
+    import pyarrow.parquet as pq
+
     if run.task != task.name:
         raise TlmError(
             f"run {run}: evaluated on the data of task {task.name!r}; pass the folder of its own task"
@@ -192,6 +200,8 @@ def write_evaluation(
 
 
 def _predictions_table(splits: Mapping[str, tuple[Rows, Predictions]]) -> pa.Table:
+    import pyarrow as pa
+
     parts = []
     for split, (rows, predictions) in splits.items():
         columns: dict[str, Any] = {
@@ -216,14 +226,17 @@ class SplitPredictions:
     probabilities: np.ndarray | None
 
 
-def read_predictions(path: Path, split: str) -> SplitPredictions:
+def read_predictions(path: Path, split: str, task: str = "the task") -> SplitPredictions:
     """One split of a `predictions.parquet`. Raises TlmError if the file is missing or has no rows of `split`."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path, filters=[("split", "=", split)])
     except FileNotFoundError:
         raise TlmError(f"{path}: missing; delete {path.parent} and evaluate again") from None
     if not table.num_rows:
-        raise TlmError(f"{path}: the task has no {split} split; use another split")
+        raise TlmError(f"{path}: {task} has no {split} split; use another split")
     probabilities = None
     if "probabilities" in table.column_names:
         flat = table["probabilities"].combine_chunks().flatten().to_numpy()
@@ -266,7 +279,7 @@ class Evaluation:
 
     def predictions(self, split: str) -> SplitPredictions:
         """The predictions of `split`. Raises TlmError as `read_predictions` does."""
-        return read_predictions(self.folder / PREDICTIONS, split)
+        return read_predictions(self.folder / PREDICTIONS, split, f"task {self.run.task}")
 
 
 def open_evaluation(path: Path) -> Evaluation:
