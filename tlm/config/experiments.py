@@ -13,10 +13,10 @@ from typing import Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from tlm.config.base import Strict
+from tlm.config.facts import Fact
 from tlm.config.variants import Swept
 
 Split = Literal["dev", "test"]
-Fact = Literal["parameters", "flops", "matmul_flops", "stage2_matmul_flops", "tokens", "data", "seconds"]
 
 PRIMARY = "primary"
 MLM_LOSS = "mlm_loss"
@@ -25,8 +25,8 @@ MLM_LOSS = "mlm_loss"
 class ColumnSpec(Strict):
     """One entry of `columns:`; exactly one of `fact`, `tasks`, `average` and `text`.
 
-    - `fact`: what a run costs, as the mean over the table's tasks: `parameters`; `flops` (paper's formula,
-      stage 1), `matmul_flops` (as computed, stage 1), `stage2_matmul_flops`; `tokens` (of stage 1); `data`
+    - `fact`: a number of the runs that is no score, as the mean over the table's tasks: `parameters`; `flops` (paper's
+      formula, stage 1), `matmul_flops` (as computed, stage 1), `stage2_matmul_flops`; `tokens` (of stage 1); `data`
       (bytes of external text); `seconds` (wall clock of stages 1 and 2 on the machine that ran them).
     - `tasks`: `all` or names; a column per task and metric.
     - `average`: the mean of the columns of tasks before it, back to another average. A task of several columns

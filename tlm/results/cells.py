@@ -18,18 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config.experiments import MLM_LOSS, PRIMARY, CellSpec, Column, Score
+from tlm.config.facts import FACTS
 from tlm.errors import TlmError
 from tlm.evaluation.record import Evaluation, open_evaluation
-
-UNITS = {
-    "parameters": "parameters",
-    "flops": "FLOP",
-    "matmul_flops": "FLOP",
-    "stage2_matmul_flops": "FLOP",
-    "tokens": "tokens",
-    "data": "bytes",
-    "seconds": "s",
-}
 
 
 def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
@@ -94,9 +85,9 @@ def read_cell(path: Path) -> dict[str, Any]:
 
 
 def unit_of(column: Column) -> str:
-    """What a column's numbers are in."""
+    """The unit of a column's numbers."""
     if column.fact is not None:
-        return UNITS[column.fact]
+        return FACTS[column.fact].unit
     return "nats" if column.metric == MLM_LOSS else "percent"
 
 
@@ -163,20 +154,9 @@ def _metric(column: Column, one: Evaluation) -> str | None:
 
 
 def _fact(one: Evaluation, fact: str) -> float | None:
-    """A number of the run's records, by its path in them; None where a run has none."""
-    if fact == "seconds":
-        return one.timing.get("train_seconds")
-    value: Any = one.flops
-    for key in _PATHS[fact]:
+    """A number of the run's records; None if the run has none."""
+    record, *keys = FACTS[fact].path
+    value: Any = {"flops": one.flops, "timing": one.timing}[record]
+    for key in keys:
         value = value.get(key) if value is not None else None
     return value
-
-
-_PATHS = {
-    "parameters": ("parameters",),
-    "data": ("data", "bytes"),
-    "tokens": ("stage1", "tokens", "real"),
-    "flops": ("stage1", "paper"),
-    "matmul_flops": ("stage1", "matmul", "total"),
-    "stage2_matmul_flops": ("stage2", "matmul", "total"),
-}

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from tlm.config.claims import Claim
+from tlm.config.facts import FACTS
 from tlm.results.reported import Reported, reported_line
 
 ALL = "all"
 PAPER_HIGH_RESOURCE = ("agnews", "imdb", "rct", "helpfulness")  # Section 4.1
-_FACTS = ("parameters", "flops", "data")  # columns that are no scores
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
         tasks: dict[str, float] = {}
         for column in next(iter(lines.values())).cells:
             cells = [lines[row].cells.get(column, {}).get("mean") for row in weights]
-            if None not in cells and column not in _FACTS:
+            if None not in cells and column not in FACTS:
                 tasks[column] = sum(
                     weight * cell for weight, cell in zip(weights.values(), cells, strict=True) if cell
                 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlm.config.experiments import MLM_LOSS, Column, Table
+from tlm.config.facts import FACTS
 from tlm.errors import TlmError
 from tlm.progress import duration
 from tlm.results.cells import unit_of
@@ -20,32 +21,6 @@ from tlm.results.reported import Reported, reported_line
 
 Cell = Mapping[str, Any]
 _SINGLE = ("fact", "text")  # columns without a standard deviation
-
-HEADINGS = {
-    "parameters": "#Param",
-    "flops": "FLOPs",
-    "matmul_flops": "FLOPs (matmul)",
-    "stage2_matmul_flops": "FLOPs (stage 2)",
-    "tokens": "Tokens",
-    "data": "Data",
-    "seconds": "Time",
-    "average": "Avg.",
-}
-FACT_NOTES = {
-    "parameters": "#Param: all weights of the finetuned model, embeddings included.",
-    "flops": (
-        "FLOPs: 6 x training tokens x parameters, stage 1 only, mean over tasks; tokens are those that "
-        "were read, where the paper counts steps x batch size x sequence length."
-    ),
-    "matmul_flops": (
-        "FLOPs (matmul): matrix products of stage 1 as computed: no embedding look-ups, attention scores "
-        "included, LM head at masked positions only, start of the embeddings included; mean over tasks."
-    ),
-    "stage2_matmul_flops": "FLOPs (stage 2): matrix products of stage 2, mean over tasks.",
-    "tokens": "Tokens: real (unpadded) tokens of stage 1, mean over tasks.",
-    "data": "Data: bytes of external text selected for training, mean over tasks.",
-    "seconds": "Time: stages 1 and 2 on the machine that ran them, mean over tasks; no part of any digest.",
-}
 
 
 @dataclass(frozen=True)
@@ -191,7 +166,9 @@ def _shown(line: Line, column: Column) -> str:
 def _heading(column: Column) -> str:
     if column.metric == MLM_LOSS and column.kind == "score":
         return f"MLM loss, {column.tasks[0]}"
-    return column.heading or HEADINGS.get(column.fact or column.id, column.id)
+    if column.fact is not None:
+        return column.heading or FACTS[column.fact].heading
+    return column.heading or ("Avg." if column.id == "average" else column.id)
 
 
 def _pretty(cell: Cell | None, unit: str) -> str:
@@ -236,7 +213,7 @@ def _measured_notes(columns: Sequence[Column], lines: Sequence[Line]) -> list[st
         notes.append(f"Scores in percent. {'; '.join(shown)}.")
     if lines and any(column.metric == MLM_LOSS for column in columns):
         notes.append("MLM loss: held-out, on the dev texts at the end of stage 1, in nats; lower is better.")
-    return notes + [FACT_NOTES[column.fact] for column in columns if column.fact]
+    return notes + [FACTS[column.fact].note for column in columns if column.fact]
 
 
 def _seeds(line: Line) -> str:

@@ -6,7 +6,7 @@ rule cell:
     input:
         runs=ASK.cell_runs,
         script="scripts/cell.py",
-        code=code("artifacts.py", "config/experiments.py", "results/cells.py"),
+        code=code("artifacts.py", "config/experiments.py", "config/facts.py", "results/cells.py"),
     output:
         "results/cells/{table}/{row}/{column}.json",
     log:
@@ -30,7 +30,7 @@ rule table:
         rows=ASK.table_rows,
         reported="config/reported.yaml",
         script="scripts/table.py",
-        code=code("artifacts.py", "config/experiments.py", "results"),
+        code=code("artifacts.py", "config/experiments.py", "config/facts.py", "results"),
     output:
         csv="results/{table}.csv",
         markdown="results/{table}.md",
