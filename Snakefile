@@ -40,12 +40,12 @@ localrules:
 rule all:
     default_target: True
     input:
-        ASK.finals(
-            expand("results/{table}.html", table=[*ASK.tables, *TABLES]),
+        RULES.finals(
+            expand("results/{table}.html", table=[*RULES.tables, *TABLES]),
             expand("results/{examples}.html", examples=PROJECT.experiments.examples),
             expand("results/{figure}.png", figure=PROJECT.experiments.figures),
-            expand("results/differences/{table}.html", table=ASK.compared_tables),
+            expand("results/differences/{table}.html", table=RULES.compared_tables),
             ["results/attention.html", "results/claims.html"],
             ["results/contamination.html"],
-            ASK.pages,
+            RULES.pages,
         ),

@@ -4,25 +4,25 @@ Place in the flow: the Snakefile's side of `tlm.config`. Rule files stay declara
 here, where it is typed and tested. Every method takes Snakemake's wildcards.
 """
 
-from tlm.rules.answers import as_json, code
-from tlm.rules.audit import AuditQuestions
-from tlm.rules.claims import ClaimQuestions
-from tlm.rules.data import DataQuestions
-from tlm.rules.figures import FigureQuestions
-from tlm.rules.page import PageQuestions
-from tlm.rules.report import ReportQuestions
-from tlm.rules.serving import ServingQuestions
+from tlm.rules.audit import AuditRules
+from tlm.rules.base import as_json, code
+from tlm.rules.claims import ClaimRules
+from tlm.rules.data import DataRules
+from tlm.rules.figures import FigureRules
+from tlm.rules.page import PageRules
+from tlm.rules.report import ReportRules
+from tlm.rules.serving import ServingRules
 
 __all__ = ["Workflow", "as_json", "code"]
 
 
 class Workflow(
-    AuditQuestions,
-    DataQuestions,
-    FigureQuestions,
-    PageQuestions,
-    ServingQuestions,
-    ClaimQuestions,
-    ReportQuestions,
+    AuditRules,
+    DataRules,
+    FigureRules,
+    PageRules,
+    ServingRules,
+    ClaimRules,
+    ReportRules,
 ):
     """The rules' questions, answered for one project."""

@@ -8,10 +8,10 @@ from typing import Any
 from tlm.config.experiments import ContaminationTable
 from tlm.plan import contamination
 from tlm.plan.runs import manifest
-from tlm.rules.answers import Questions, as_json
+from tlm.rules.base import RuleFunctions, as_json
 
 
-class AuditQuestions(Questions):
+class AuditRules(RuleFunctions):
     """Audits of dev and test texts, and the table of their counts."""
 
     def audit_inputs(self, wildcards: Any) -> dict[str, str]:

@@ -10,11 +10,11 @@ from tlm.config.compared import Differences
 from tlm.errors import TlmError
 from tlm.plan import claims, differences
 from tlm.plan.runs import manifest
-from tlm.rules.answers import as_json, told
-from tlm.rules.tables import TableQuestions
+from tlm.rules.base import as_json, exit_on_user_error
+from tlm.rules.tables import TableRules
 
 
-class ClaimQuestions(TableQuestions):
+class ClaimRules(TableRules):
     """The ledger of claims, and the differences between the rows of a table."""
 
     @cached_property
@@ -32,7 +32,7 @@ class ClaimQuestions(TableQuestions):
             raise TlmError(f"no claim {name!r} in config/experiments.yaml: claims; there are {known}")
         return self._ledger.model_copy(update={"claims": found})
 
-    @told
+    @exit_on_user_error
     def claims_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """Evaluations and attention artifacts, and the tasks and corpora whose sizes a claim is about."""
         chosen = self._claims(wildcards).claims
@@ -52,7 +52,7 @@ class ClaimQuestions(TableQuestions):
     def _differences(self, wildcards: Any) -> Differences:
         return differences.differences(self.project, self.cells, wildcards.table)
 
-    @told
+    @exit_on_user_error
     def differences_runs(self, wildcards: Any) -> list[str]:
         """The evaluations of a table. Raises TlmError if the scale cannot have it."""
         rows = self._differences(wildcards).rows

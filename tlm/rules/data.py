@@ -10,13 +10,13 @@ from tlm.config.elasticsearch import SETTINGS
 from tlm.plan import contamination, runs, shared_artifacts
 from tlm.plan.runs import manifest
 from tlm.plan.selections import Selection
-from tlm.rules.answers import Questions, as_json, flags, manifests, told
+from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
 
-class DataQuestions(Questions):
+class DataRules(RuleFunctions):
     """Sources, tasks, corpora, indexes, retrievals and selections; and the environment of all commands."""
 
-    @told
+    @exit_on_user_error
     def corpus_inputs(self, wildcards: Any) -> list[str]:
         """The sources of a corpus, or the corpus that it is a sample of."""
         spec = self.project.corpus(wildcards.corpus)
@@ -24,7 +24,7 @@ class DataQuestions(Questions):
             return [manifest(f"data/corpora/{spec.sample.of}")]
         return [manifest(f"data/sources/{source}") for source in spec.sources]
 
-    @told
+    @exit_on_user_error
     def task_source(self, wildcards: Any) -> str:
         """The source of a task."""
         return manifest(f"data/sources/{self.project.task(wildcards.task).source}")

@@ -8,11 +8,11 @@ from typing import Any
 from tlm.errors import TlmError
 from tlm.plan import figures
 from tlm.plan.runs import manifest
-from tlm.rules.answers import as_json, flags, manifests, watched
-from tlm.rules.training import TrainingQuestions
+from tlm.rules.base import as_json, flags, manifests, with_parent_folders
+from tlm.rules.training import TrainingRules
 
 
-class FigureQuestions(TrainingQuestions):
+class FigureRules(TrainingRules):
     """Attention heads and figures."""
 
     def _read_heads(self, wildcards: Any) -> dict[str, str | None]:
@@ -41,7 +41,7 @@ class FigureQuestions(TrainingQuestions):
 
     def attention_table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """The heads of every task, model and seed."""
-        return watched(list(map(manifest, figures.compared_folders(self.project))))
+        return with_parent_folders(list(map(manifest, figures.compared_folders(self.project))))
 
     @property
     def figure_names(self) -> str:
@@ -52,7 +52,7 @@ class FigureQuestions(TrainingQuestions):
         """The files that a figure is drawn from: cells, attention and other artifacts, or the rule files."""
         files = figures.inputs(self.project, wildcards.figure)
         kind = figures.KINDS[self.project.figure(wildcards.figure).kind]
-        return watched(files) if kind.built else {"made_from": files}
+        return with_parent_folders(files) if kind.built else {"made_from": files}
 
     def figure_spec(self, wildcards: Any) -> str:
         """The specification for the script of a figure."""

@@ -12,12 +12,12 @@ from tlm.errors import TlmError
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.runs import Run, manifest
 from tlm.plan.selections import audit_folder, retrieval_folder
-from tlm.rules.answers import Questions, as_json, told
+from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error
 
 _EXAMPLES = ExamplesSpec(title="What was retrieved", queries=3, passages=2)
 
 
-class PageQuestions(Questions):
+class PageRules(RuleFunctions):
     """Reports of tasks."""
 
     def _report_view(self, task: str) -> Project:
@@ -48,7 +48,7 @@ class PageQuestions(Questions):
             for name in METHODS
         }
 
-    @told
+    @exit_on_user_error
     def page_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
         """The task, its tokens, retrieval and corpus; evaluations and stages of all methods and seeds."""
         found = self._compared(wildcards.task)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.results.overview import overview
-from tlm.rules.answers import Questions
+from tlm.rules.base import RuleFunctions
 
 PAPER = {"table": "Tables of the paper", "figure": "Figures of the paper"}
 BEYOND = "Beyond the paper"
@@ -25,7 +25,7 @@ def called(name: str, title: str) -> str:
     return f"{found[1].capitalize()} {found[2]}: {title}" if found else title
 
 
-class ReportQuestions(Questions):
+class ReportRules(RuleFunctions):
     """Targets, names and words of the report."""
 
     @cached_property

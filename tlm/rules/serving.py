@@ -9,10 +9,10 @@ from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.plan import runs
 from tlm.plan.runs import Run, manifest
-from tlm.rules.answers import Questions, told
+from tlm.rules.base import RuleFunctions, exit_on_user_error
 
 
-class ServingQuestions(Questions):
+class ServingRules(RuleFunctions):
     """Finished models."""
 
     def _finished(self, name: str) -> list[Run]:
@@ -22,7 +22,7 @@ class ServingQuestions(Questions):
             raise TlmError(f"no model {name!r}: {_there(view)}")
         return [runs.resolve(view, name, "tlm", seed) for seed in view.seeds]
 
-    @told
+    @exit_on_user_error
     def export_inputs(self, wildcards: Any) -> dict[str, Any]:
         """The task, every seed's model and evaluation, and the external data that they have read."""
         found = self._finished(wildcards.model)

@@ -14,10 +14,10 @@ from tlm.plan.selections import retrieval_folder
 from tlm.results import hyperparameters
 from tlm.results.hyperparameters import ScaleSettings
 from tlm.results.reported import Reported, load_reported
-from tlm.rules.answers import Questions, as_json, folders_of, manifests, told
+from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, manifests, parent_folders
 
 
-class TableQuestions(Questions):
+class TableRules(RuleFunctions):
     """Cells and tables: of runs, of the configuration (A.1, B.1) and of texts (9)."""
 
     @cached_property
@@ -34,7 +34,7 @@ class TableQuestions(Questions):
             raise TlmError(f"no cell {'/'.join(key)}; {wildcards.table} has: {known or 'none'}")
         return self.cells[key]
 
-    @told
+    @exit_on_user_error
     def cell_runs(self, wildcards: Any) -> list[str]:
         """The evaluations that a cell is made from: its column's tasks, its row's seeds."""
         cell = self.cell(wildcards)
@@ -53,16 +53,16 @@ class TableQuestions(Questions):
         """The tables that the scale can have."""
         return tables.available(self.project)
 
-    @told
+    @exit_on_user_error
     def table_cells(self, wildcards: Any) -> list[str]:
         """The cells of a table. Raises TlmError if the scale cannot have it."""
         tables.table(self.project, wildcards.table)
         keys = [key for key in self.cells if key[0] == wildcards.table]
         return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
 
-    def table_rows(self, wildcards: Any) -> list[str]:
+    def table_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
-        return folders_of(self.table_cells(wildcards))
+        return parent_folders(self.table_cells(wildcards))
 
     @cached_property
     def _reported(self) -> Reported:
@@ -91,9 +91,9 @@ class TableQuestions(Questions):
         """The cells of Table A.1 or B.1, in the order of its rows."""
         return [f"results/cells/{wildcards.described}/{name}/tasks.json" for name in self._scales]
 
-    def setting_rows(self, wildcards: Any) -> list[str]:
+    def setting_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
-        return folders_of(self.setting_cells(wildcards))
+        return parent_folders(self.setting_cells(wildcards))
 
     @property
     def example_names(self) -> str:
@@ -104,7 +104,7 @@ class TableQuestions(Questions):
     def _example_tasks(self) -> list[str]:
         return self.project.scale.tasks
 
-    @told
+    @exit_on_user_error
     def examples_inputs(self, wildcards: Any) -> dict[str, str]:
         """A task, its retrieval and the corpus that was searched."""
         if wildcards.task not in self._example_tasks:
@@ -128,9 +128,9 @@ class TableQuestions(Questions):
         """Its cells, one a task."""
         return [f"results/cells/{wildcards.examples}/{task}/examples.json" for task in self._example_tasks]
 
-    def examples_rows(self, wildcards: Any) -> list[str]:
+    def examples_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold them."""
-        return folders_of(self.examples_cells(wildcards))
+        return parent_folders(self.examples_cells(wildcards))
 
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""

@@ -11,10 +11,10 @@ from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.runs import Run, manifest
-from tlm.rules.answers import Questions, as_json, flags, manifests, told
+from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
 
-class TrainingQuestions(Questions):
+class TrainingRules(RuleFunctions):
     """Tokenizers, tokens, stage 1, stage 2 and evaluations."""
 
     def run(self, wildcards: Any) -> Run:
@@ -69,7 +69,7 @@ class TrainingQuestions(Questions):
         internal = None if run.task == SHARED else run.internal_tokens
         return {"task_tokens": internal, "external_tokens": run.external_tokens, "start": run.start}
 
-    @told
+    @exit_on_user_error
     def stage1_inputs(self, wildcards: Any) -> dict[str, str]:
         """Internal tokens unless it is a pretraining, external ones unless it reads none; the model it goes on from."""
         return manifests(self._stage1_tokens(wildcards))
@@ -88,7 +88,7 @@ class TrainingQuestions(Questions):
         """A pretraining is the longest job and many wait for it: first."""
         return 10 if wildcards.task == SHARED else 0
 
-    @told
+    @exit_on_user_error
     def stage2_inputs(self, wildcards: Any) -> dict[str, str]:
         """Stage 1's model, unless a checkpoint stands for it, and the task's tokens."""
         run = self.run(wildcards)
@@ -115,7 +115,7 @@ class TrainingQuestions(Questions):
             "data": selection.folder if selection else None,
         }
 
-    @told
+    @exit_on_user_error
     def evaluate_inputs(self, wildcards: Any) -> dict[str, str]:
         """The models that an evaluation reads, and the external data that they have read."""
         return manifests(self._evaluated(wildcards))

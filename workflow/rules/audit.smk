@@ -4,7 +4,7 @@
 rule audit:
     """Dev and test texts of a task, looked for in its training split, a corpus or a selection."""
     input:
-        unpack(ASK.audit_inputs),
+        unpack(RULES.audit_inputs),
         script="scripts/audit.py",
         code=code(
             "artifacts.py",
@@ -32,7 +32,7 @@ rule audit:
 rule contamination:
     """How many dev and test texts each task shares with its training split, its corpora and its selections."""
     input:
-        audits=ASK.contamination_inputs,
+        audits=RULES.contamination_inputs,
         script="scripts/contamination.py",
         code=code(
             "artifacts.py",
@@ -58,7 +58,7 @@ rule contamination:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.contamination_spec,
+        spec=RULES.contamination_spec,
     shell:
         "python {input.script} --spec {params.spec:q}"
         " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"

@@ -4,7 +4,7 @@
 rule claims:
     """The paper's claims, all or one: its evidence, ours with intervals, and a verdict."""
     input:
-        unpack(ASK.claims_inputs),
+        unpack(RULES.claims_inputs),
         reported="config/reported.yaml",
         script="scripts/claims.py",
         code=code(
@@ -43,7 +43,7 @@ rule claims:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.claims_spec,
+        spec=RULES.claims_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --made-from {input.made_from}"
         " --tasks {input.tasks} --corpora {input.corpora} --reported {input.reported}"
@@ -53,7 +53,7 @@ rule claims:
 rule differences:
     """Differences between the rows of a table, and from TF-IDF, with intervals."""
     input:
-        runs=ASK.differences_runs,
+        runs=RULES.differences_runs,
         script="scripts/differences.py",
         code=code(
             "artifacts.py",
@@ -73,7 +73,7 @@ rule differences:
             "results/differences/{table}.html",
             caption="../report/differences.rst",
             category="Differences between rows",
-            labels=ASK.table_labels,
+            labels=RULES.table_labels,
         ),
     log:
         "logs/differences/{table}.log",
@@ -83,7 +83,7 @@ rule differences:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.differences_spec,
+        spec=RULES.differences_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --runs {input.runs}"
         " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"

@@ -34,12 +34,12 @@ try:
 except WorkflowError:
     CORES = 1  # nothing is run, and Snakemake does not ask for a number: --report, --summary
 
-ASK = Workflow(PROJECT)
+RULES = Workflow(PROJECT)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
-os.environ.update(ASK.environment)
-if ASK.reporting:
+os.environ.update(RULES.environment)
+if RULES.reporting:
     config["overview"] = (
-        ASK.overview
+        RULES.overview
     )  # captions see the configuration, and nothing else of ours
 arm_one_timer()
 
@@ -57,12 +57,12 @@ wildcard_constraints:
     job=r"[\w.-]+",
     tokenizer=r"[\w.-]+",
     selection=r"[\w.-]+",
-    scale=ASK.scales,
+    scale=RULES.scales,
     variant=r"[\w.-]+",
     seed=r"\d+",
     k=r"\d+",
-    table=rf"(?!(?:{DESCRIBED}|{ASK.example_names}|{ASK.figure_names}|attention|claims|contamination)(?:/|\.csv|\.md|\.html))[\w.-]+",
+    table=rf"(?!(?:{DESCRIBED}|{RULES.example_names}|{RULES.figure_names}|attention|claims|contamination)(?:/|\.csv|\.md|\.html))[\w.-]+",
     described=DESCRIBED,
-    examples=ASK.example_names,
+    examples=RULES.example_names,
     row=r"[\w.-]+",
     column=r"[\w.-]+",

@@ -27,7 +27,7 @@ rule fetch:
 rule task:
     """Rows of a labelled task, split."""
     input:
-        source=ASK.task_source,
+        source=RULES.task_source,
         script="scripts/task.py",
         code=code(
             "artifacts.py",
@@ -56,7 +56,7 @@ rule task:
 rule corpus:
     """Clean passages of a general corpus, or a sample of another one's."""
     input:
-        made_from=ASK.corpus_inputs,
+        made_from=RULES.corpus_inputs,
         script="scripts/corpus.py",
         code=code(
             "artifacts.py",

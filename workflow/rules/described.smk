@@ -16,7 +16,7 @@ rule setting:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.setting,
+        spec=RULES.setting,
     shell:
         "python {input.script} --spec {params.spec:q} --output {output} 2>&1 | tee {log}"
 
@@ -24,8 +24,8 @@ rule setting:
 rule settings:
     """Table A.1 or B.1, every configured scale and task."""
     input:
-        cells=ASK.setting_cells,
-        rows=ASK.setting_rows,
+        cells=RULES.setting_cells,
+        parent_folders=RULES.setting_folders,
         reported="config/reported.yaml",
         script="scripts/settings.py",
         code=code(
@@ -42,7 +42,7 @@ rule settings:
             "results/{described}.html",
             caption="../report/described.rst",
             category="Tables of the paper",
-            labels=ASK.described_labels,
+            labels=RULES.described_labels,
         ),
     log:
         "logs/settings/{described}.log",

@@ -4,7 +4,7 @@
 rule evaluate:
     """The one reading of a test split, by the checkpoint that dev chose."""
     input:
-        unpack(ASK.evaluate_inputs),
+        unpack(RULES.evaluate_inputs),
         task="data/tasks/{task}/manifest.json",
         script="scripts/evaluate.py",
         code=code("artifacts.py", "metrics.py", "training", "evaluation"),
@@ -15,12 +15,12 @@ rule evaluate:
     benchmark:
         "benchmarks/evaluate/{scale}-{task}-{variant}-seed{seed}.tsv"
     wildcard_constraints:
-        variant=rf"(?!(?:{ASK.tfidf_variants})/)[\w.-]+",
+        variant=rf"(?!(?:{RULES.tfidf_variants})/)[\w.-]+",
     conda:
         "../../environment.yml"
-    threads: ASK.threads
+    threads: RULES.threads
     params:
-        artifacts=ASK.evaluate_flags,
+        artifacts=RULES.evaluate_flags,
     shell:
         "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"
         " --task $(dirname {input.task}) {params.artifacts}"
@@ -46,7 +46,7 @@ rule tfidf:
     benchmark:
         "benchmarks/tfidf/{scale}-{task}-{variant}-seed{seed}.tsv"
     wildcard_constraints:
-        variant=ASK.tfidf_variants,
+        variant=RULES.tfidf_variants,
     conda:
         "../../environment.yml"
     threads: 1

@@ -4,7 +4,7 @@
 rule examples:
     """Training texts of one task and their best passages, with the words that they share."""
     input:
-        unpack(ASK.examples_inputs),
+        unpack(RULES.examples_inputs),
         script="scripts/examples.py",
         code=code("artifacts.py", "retrieval", "results/examples.py"),
     output:
@@ -17,7 +17,7 @@ rule examples:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.examples_spec,
+        spec=RULES.examples_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --task $(dirname {input.task})"
         " --retrieval $(dirname {input.retrieval}) --corpus $(dirname {input.corpus})"
@@ -27,8 +27,8 @@ rule examples:
 rule example_table:
     """All tasks' examples as CSV, and as a page with the shared words marked."""
     input:
-        cells=ASK.examples_cells,
-        rows=ASK.examples_rows,
+        cells=RULES.examples_cells,
+        parent_folders=RULES.examples_folders,
         script="scripts/example_table.py",
         code=code(
             "artifacts.py",
@@ -42,7 +42,7 @@ rule example_table:
             "results/{examples}.html",
             caption="../report/examples.rst",
             category="Tables of the paper",
-            labels=ASK.examples_labels,
+            labels=RULES.examples_labels,
         ),
     log:
         "logs/example_table/{examples}.log",
@@ -52,7 +52,7 @@ rule example_table:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.examples_spec,
+        spec=RULES.examples_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --cells {input.cells}"
         " --csv {output.csv} --html {output.html} 2>&1 | tee {log}"

@@ -4,7 +4,7 @@
 rule attention:
     """Attention of one trained model: every head on dev texts and on the paper's sentences."""
     input:
-        unpack(ASK.attention_inputs),
+        unpack(RULES.attention_inputs),
         task="data/tasks/{task}/manifest.json",
         script="scripts/attention.py",
         code=code(
@@ -26,8 +26,8 @@ rule attention:
         "../../environment.yml"
     threads: PROJECT.scale.threads
     params:
-        spec=ASK.attention_spec,
-        model=ASK.attention_flags,
+        spec=RULES.attention_spec,
+        model=RULES.attention_flags,
     shell:
         "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"
         " --spec {params.spec:q} --task $(dirname {input.task}) {params.model}"
@@ -37,7 +37,7 @@ rule attention:
 rule attention_table:
     """Positional and vertical heads of all models, with intervals."""
     input:
-        unpack(ASK.attention_table_inputs),
+        unpack(RULES.attention_table_inputs),
         script="scripts/attention_table.py",
         code=code(
             "artifacts.py",
@@ -65,7 +65,7 @@ rule attention_table:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.attention_table_spec,
+        spec=RULES.attention_table_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --made-from {input.made_from}"
         " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"
@@ -74,7 +74,7 @@ rule attention_table:
 rule figure:
     """A figure as PDF and PNG, and as CSV the numbers in it."""
     input:
-        unpack(ASK.figure_inputs),
+        unpack(RULES.figure_inputs),
         reported="config/reported.yaml",
         script="scripts/figure.py",
         code=code(
@@ -99,8 +99,8 @@ rule figure:
         png=report(
             "results/{figure}.png",
             caption="../report/figure.rst",
-            category=ASK.figure_category,
-            labels=ASK.figure_labels,
+            category=RULES.figure_category,
+            labels=RULES.figure_labels,
         ),
         csv="results/{figure}.csv",
     log:
@@ -108,13 +108,13 @@ rule figure:
     benchmark:
         "benchmarks/figure/{figure}.tsv"
     wildcard_constraints:
-        figure=ASK.figure_names,
+        figure=RULES.figure_names,
     conda:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.figure_spec,
-        kind=ASK.figure_kind,  # for the caption
+        spec=RULES.figure_spec,
+        kind=RULES.figure_kind,  # for the caption
     shell:
         "python {input.script} --spec {params.spec:q} --made-from {input.made_from} --reported {input.reported}"
         " --pdf {output.pdf} --png {output.png} --csv {output.csv} 2>&1 | tee {log}"

@@ -4,7 +4,7 @@
 rule task_report:
     """A page that needs nothing else, and the same as data (docs/task-report.md)."""
     input:
-        unpack(ASK.page_inputs),
+        unpack(RULES.page_inputs),
         script="scripts/task_report.py",
         page=["tlm/results/page/page.html", "tlm/results/page/page.css"],
         code=code(
@@ -28,7 +28,7 @@ rule task_report:
             "results/tasks/{task}/report.html",
             caption="../report/task.rst",
             category="Reports of tasks",
-            labels=ASK.page_labels,
+            labels=RULES.page_labels,
         ),
     log:
         "logs/task_report/{task}.log",
@@ -38,8 +38,8 @@ rule task_report:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.page_spec,
-        made_from=ASK.page_flags,
+        spec=RULES.page_spec,
+        made_from=RULES.page_flags,
     shell:
         "python {input.script} --spec {params.spec:q} {params.made_from}"
         " --json {output.json} --html {output.html} 2>&1 | tee {log}"

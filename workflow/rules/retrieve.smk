@@ -22,7 +22,7 @@ rule index_share:
     threads: 1
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
-        share=ASK.share,
+        share=RULES.share,
     shell:
         "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) --share {params.share}"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -32,10 +32,10 @@ rule index:
     """BM25 index of a corpus."""
     input:
         corpus="data/corpora/{corpus}/manifest.json",
-        shares=ASK.gathered(
+        shares=RULES.gathered(
             gather.share("data/shares/index/{{corpus}}/{scatteritem}/manifest.json")
         ),
-        server=ASK.served("index-{corpus}"),
+        server=RULES.served("index-{corpus}"),
         script="scripts/index.py",
         code=code(
             "artifacts.py",
@@ -53,11 +53,11 @@ rule index:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: ASK.beside_server(CORES)
+    threads: RULES.beside_server(CORES)
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
-        shares=ASK.share_flags,
-        backend=ASK.backend_flags,
+        shares=RULES.share_flags,
+        backend=RULES.backend_flags,
     shell:
         "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.shares} {params.backend}"
         " --wait-for {input.server} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -80,8 +80,8 @@ rule retrieve_share:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.retrieval_spec,
-        share=ASK.share,
+        spec=RULES.retrieval_spec,
+        share=RULES.share,
     shell:
         "python {input.script} --spec {params.spec:q} --index $(dirname {input.index})"
         " --task $(dirname {input.task}) --share {params.share}"
@@ -93,9 +93,9 @@ rule retrieve:
     input:
         index="data/indexes/{corpus}/manifest.json",
         task="data/tasks/{task}/manifest.json",
-        server=ASK.served("retrieve-{corpus}-{task}-top{k}"),
+        server=RULES.served("retrieve-{corpus}-{task}-top{k}"),
         script="scripts/retrieve.py",
-        shares=ASK.gathered(
+        shares=RULES.gathered(
             gather.share(
                 "data/shares/retrieval/{{corpus}}/{{task}}/top{{k}}/{scatteritem}/manifest.json"
             )
@@ -115,10 +115,10 @@ rule retrieve:
     priority: 20
     conda:
         "../../environment.yml"
-    threads: ASK.beside_server(CORES)
+    threads: RULES.beside_server(CORES)
     params:
-        spec=ASK.retrieval_spec,
-        shares=ASK.share_flags,
+        spec=RULES.retrieval_spec,
+        shares=RULES.share_flags,
     shell:
         "python {input.script} --spec {params.spec:q} --index $(dirname {input.index})"
         " --task $(dirname {input.task}) {params.shares} --wait-for {input.server}"
@@ -128,7 +128,7 @@ rule retrieve:
 rule selection:
     """The passages that stage 1 may read: the union over queries, or a rival's choice."""
     input:
-        unpack(ASK.selection_inputs),
+        unpack(RULES.selection_inputs),
         corpus="data/corpora/{corpus}/manifest.json",
         script="scripts/selection.py",
         code=code("artifacts.py", "config/retrieval.py", "retrieval"),
@@ -142,8 +142,8 @@ rule selection:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.selection_spec,
-        made_from=ASK.selection_flags,
+        spec=RULES.selection_spec,
+        made_from=RULES.selection_flags,
     shell:
         "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.made_from}"
         " --output $(dirname {output}) 2>&1 | tee {log}"

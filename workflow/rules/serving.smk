@@ -4,7 +4,7 @@
 rule export:
     """The best seed's model by dev: calibrated weights, tokenizer, class names and a model card."""
     input:
-        unpack(ASK.export_inputs),
+        unpack(RULES.export_inputs),
         script="scripts/export.py",
         code=code(
             "artifacts.py",
@@ -30,7 +30,7 @@ rule export:
         "../../environment.yml"
     threads: 1
     params:
-        made_from=ASK.export_flags,
+        made_from=RULES.export_flags,
     shell:
         "python {input.script} --name {wildcards.model} {params.made_from} --output $(dirname {output})"
         " 2>&1 | tee {log}"

@@ -4,7 +4,7 @@
 rule cell:
     """One cell: mean, standard deviation, values per seed, and what it was made from."""
     input:
-        runs=ASK.cell_runs,
+        runs=RULES.cell_runs,
         script="scripts/cell.py",
         code=code("artifacts.py", "config/experiments.py", "config/facts.py", "results/cells.py"),
     output:
@@ -17,7 +17,7 @@ rule cell:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.cell_spec,
+        spec=RULES.cell_spec,
     shell:
         "python {input.script} --spec {params.spec:q} --runs {input.runs} --output {output} 2>&1 | tee {log}"
 
@@ -25,9 +25,9 @@ rule cell:
 rule table:
     """A table as CSV, and as Markdown to read, with the paper's own rows beside ours."""
     input:
-        cells=ASK.table_cells,
+        cells=RULES.table_cells,
         # Snakemake does not miss an intermediate file behind a finished table; a folder that lost one is newer.
-        rows=ASK.table_rows,
+        parent_folders=RULES.table_folders,
         reported="config/reported.yaml",
         script="scripts/table.py",
         code=code("artifacts.py", "config/experiments.py", "config/facts.py", "results"),
@@ -37,8 +37,8 @@ rule table:
         html=report(
             "results/{table}.html",
             caption="../report/table.rst",
-            category=ASK.table_category,
-            labels=ASK.table_labels,
+            category=RULES.table_category,
+            labels=RULES.table_labels,
         ),
     log:
         "logs/table/{table}.log",
@@ -48,7 +48,7 @@ rule table:
         "../../environment.yml"
     threads: 1
     params:
-        spec=ASK.table_spec,
+        spec=RULES.table_spec,
     shell:
         "python {input.script} --spec {params.spec:q}"
         " --cells {input.cells} --reported {input.reported}"

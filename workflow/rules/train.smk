@@ -6,7 +6,7 @@ TRAINING_CODE = code("artifacts.py", "metrics.py", "config/training.py", "traini
 rule tokenizer:
     """WordPiece, trained on the corpus; or a checkpoint's own."""
     input:
-        unpack(ASK.tokenizer_inputs),
+        unpack(RULES.tokenizer_inputs),
         script="scripts/tokenizer.py",
         code=code("artifacts.py", "training/tokenizer.py"),
     output:
@@ -19,8 +19,8 @@ rule tokenizer:
         "../../environment.yml"
     threads: CORES
     params:
-        spec=ASK.tokenizer_spec,
-        corpus=ASK.tokenizer_flags,
+        spec=RULES.tokenizer_spec,
+        corpus=RULES.tokenizer_flags,
     shell:
         "python {input.script} --spec {params.spec:q} {params.corpus}"
         " --output $(dirname {output}) 2>&1 | tee {log}"
@@ -43,7 +43,7 @@ rule internal_tokens:
         "../../environment.yml"
     threads: 1
     params:
-        length=ASK.stored_length,
+        length=RULES.stored_length,
     shell:
         "python {input.script} --task $(dirname {input.texts}) --tokenizer $(dirname {input.tokenizer})"
         " --length {params.length} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -66,7 +66,7 @@ rule external_tokens:
         "../../environment.yml"
     threads: 1
     params:
-        length=ASK.stored_length,
+        length=RULES.stored_length,
     shell:
         "python {input.script} --selection $(dirname {input.texts}) --tokenizer $(dirname {input.tokenizer})"
         " --length {params.length} --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
@@ -75,8 +75,8 @@ rule external_tokens:
 rule stage1:
     """Stage 1: external and internal data, interleaved; a PLM's pretraining is the same without internal data."""
     input:
-        unpack(ASK.stage1_inputs),
-        tokenizer=ASK.tokenizer,
+        unpack(RULES.stage1_inputs),
+        tokenizer=RULES.tokenizer,
         script="scripts/stage1.py",
         code=TRAINING_CODE,
     output:
@@ -85,13 +85,13 @@ rule stage1:
         "logs/stage1/{scale}-{task}-{variant}-seed{seed}.log",
     benchmark:
         "benchmarks/stage1/{scale}-{task}-{variant}-seed{seed}.tsv"
-    priority: ASK.stage1_priority
+    priority: RULES.stage1_priority
     conda:
         "../../environment.yml"
-    threads: ASK.threads
+    threads: RULES.threads
     params:
-        spec=ASK.stage1_spec,
-        tokens=ASK.stage1_flags,
+        spec=RULES.stage1_spec,
+        tokens=RULES.stage1_flags,
     shell:
         "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.tokens}"
         " --tokenizer $(dirname {input.tokenizer}) $TLM_TRACKERS"
@@ -101,8 +101,8 @@ rule stage1:
 rule stage2:
     """Stage 2: the task alone, from stage 1's weights; the best dev checkpoint is kept."""
     input:
-        unpack(ASK.stage2_inputs),
-        tokenizer=ASK.tokenizer,
+        unpack(RULES.stage2_inputs),
+        tokenizer=RULES.tokenizer,
         script="scripts/stage2.py",
         code=TRAINING_CODE,
     output:
@@ -113,10 +113,10 @@ rule stage2:
         "benchmarks/stage2/{scale}-{task}-{variant}-seed{seed}.tsv"
     conda:
         "../../environment.yml"
-    threads: ASK.threads
+    threads: RULES.threads
     params:
-        spec=ASK.stage2_spec,
-        stage1=ASK.stage2_flags,
+        spec=RULES.stage2_spec,
+        stage1=RULES.stage2_flags,
     shell:
         "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.stage1}"
         " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer}) $TLM_TRACKERS"

@@ -36,7 +36,7 @@ def code(*names: str) -> list[str]:
 Answer = TypeVar("Answer")
 
 
-def told(question: Callable[[Any, Any], Answer]) -> Callable[[Any, Any], Answer]:
+def exit_on_user_error(question: Callable[[Any, Any], Answer]) -> Callable[[Any, Any], Answer]:
     """For what people ask by name: a mistake is told in one line, where Snakemake would show a traceback."""
 
     @wraps(question)
@@ -60,7 +60,7 @@ def flags(folders: dict[str, str | None]) -> str:
     return " ".join(f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder)
 
 
-def folders_of(files: list[str]) -> list[str]:
+def parent_folders(files: list[str]) -> list[str]:
     """The folders of a result's intermediate files, as inputs beside these.
 
     Snakemake does not miss an intermediate file behind a finished result. Its folder is newer than the result if it
@@ -72,15 +72,15 @@ def folders_of(files: list[str]) -> list[str]:
     return folders
 
 
-def watched(files: list[str]) -> dict[str, list[str]]:
+def with_parent_folders(files: list[str]) -> dict[str, list[str]]:
     """Intermediate files and their folders as inputs."""
-    return {"made_from": files, "watched": folders_of(files)}
+    return {"made_from": files, "parent_folders": parent_folders(files)}
 
 
 @dataclass(
     frozen=True, repr=False
 )  # Snakemake shows its methods in messages, where a project would fill pages
-class Questions:
+class RuleFunctions:
     """The project that is asked about. Every method of its subclasses is an input or parameter function of a rule."""
 
     project: Project
