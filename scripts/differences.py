@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tlm.cli import run_script
 from tlm.config.base import parse_json
-from tlm.config.compared import Differences
+from tlm.config.differences import Differences
 from tlm.results.differences import all_differences, render
 from tlm.results.predictions import open_runs
 from tlm.results.static import write_table

@@ -6,7 +6,7 @@ from pathlib import Path
 from tlm.artifacts import write_json, write_text
 from tlm.cli import run_script
 from tlm.config.base import parse_json
-from tlm.config.page import PageSpec
+from tlm.config.task_report import PageSpec
 from tlm.results.page.gather import Folders, gather
 from tlm.results.page.render import render
 

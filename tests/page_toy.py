@@ -13,8 +13,8 @@ from retrieval_corpora import write_corpus
 
 from tlm.artifacts import Manifest, read_manifest, write_json, write_manifest
 from tlm.config.experiments import ExamplesSpec
-from tlm.config.page import METHODS, MethodSpec, PageSpec
 from tlm.config.retrieval import IndexSpec, RetrievalSpec
+from tlm.config.task_report import METHODS, MethodSpec, PageSpec
 from tlm.evaluation.record import Predictions, RunName, read_rows, read_task, write_evaluation
 from tlm.results.page.gather import Folders
 from tlm.retrieval.index import build_index

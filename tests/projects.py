@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 from conftest import ROOT
 
-from tlm.config.project import Project, load_project
+from tlm.plan.project import Project, load_project
 
 CONFIG = ROOT / "config"
 

@@ -4,7 +4,7 @@ import pytest
 
 from tlm.config.base import parse
 from tlm.config.elasticsearch import SETTINGS, ElasticsearchSpec, server_settings
-from tlm.config.project import RetrievalSettings
+from tlm.config.settings import RetrievalSettings
 from tlm.errors import TlmError
 
 

@@ -11,9 +11,8 @@ import yaml
 from conftest import ROOT
 
 from tlm.config.base import load_yaml
-from tlm.config.project import load_project
-from tlm.config.trial import with_trial
 from tlm.errors import TlmError
+from tlm.plan.project import load_project
 from tlm.rules import Workflow, as_json
 from tlm.store import dag
 from tlm.store.dag import Job
@@ -300,14 +299,14 @@ def test_a_trial_value_is_laid_over_every_run(tmp_path):
     folder = _copy_config(tmp_path)
     (tmp_path / "params.yaml").write_text("rho1: null\nrho2: 100\n")
     assert load_project(config, folder).settings.overrides == {"stage1": {"rho2": 100}}
-    with pytest.raises(TlmError, match=r"params.yaml: rho2 is given in `overrides` as well"):
-        with_trial({"stage1": {"rho2": 3}}, tmp_path)
+    with pytest.raises(TlmError, match=r"params.yaml: rho2 is set in `overrides` too"):
+        load_project({**config, "overrides": {"stage1": {"rho2": 3}}}, folder)
     (tmp_path / "params.yaml").write_text("rho3: 1\n")
     with pytest.raises(TlmError, match=r"params.yaml: rho3: unknown key"):
         load_project(config, folder)
 
 
-def test_the_committed_trial_says_nothing():
+def test_the_committed_params_set_nothing():
     assert load_yaml(ROOT / "params.yaml") == {"rho1": None, "rho2": None}
 
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from tlm.artifacts import write_json, write_manifest
 from tlm.config.claims import Claim, Ledger, Side
-from tlm.config.compared import ComparedRow, Differences
+from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import Column, Score
 from tlm.config.figures import SensitivityDrawing
 from tlm.errors import TlmError

@@ -8,9 +8,9 @@ import pytest
 from conftest import ROOT
 
 from tlm.artifacts import write_json
-from tlm.config.project import load_project
 from tlm.errors import TlmError
 from tlm.plan import runs
+from tlm.plan.project import load_project
 from tlm.results.hyperparameters import STAGE1, STAGE2, ScaleSettings, assemble, read_settings, setting
 from tlm.results.reported import load_reported
 

@@ -7,10 +7,10 @@ from conftest import ROOT
 from training_toy import Toy
 from transformers import AutoModelForSequenceClassification
 
-from tlm.config.project import load_project
 from tlm.config.training import RunSpec
 from tlm.evaluation.flops import paper_flops, paper_tokens
 from tlm.plan import runs
+from tlm.plan.project import load_project
 from tlm.plan.shared_artifacts import largest_k
 from tlm.results.reported import load_reported
 from tlm.training.execution import Execution

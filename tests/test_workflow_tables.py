@@ -15,8 +15,8 @@ import yaml
 from conftest import ROOT
 from workflow_runner import copy_project, planned, snakemake
 
-from tlm.config.project import load_project
 from tlm.plan import tables
+from tlm.plan.project import load_project
 
 
 def project_of(scale: str, **changes: object):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from tlm.config.base import Strict
-from tlm.config.compared import Differences
+from tlm.config.differences import Differences
 from tlm.config.variants import Swept
 
 ATTENTION_TABLE = "attention"

@@ -1,34 +1,26 @@
-"""Tasks of one's own: `config/own/<name>.yaml` declares labelled texts, a heap of text and how to train on both.
+"""Your own tasks: `config/own/<name>.yaml` declares labelled texts, unlabelled text and how to train on both.
 
-Place in the flow: config/own/ → here → `tlm.config.project`, where each file becomes a task, a corpus and a scale of
-its name, so that every rule serves it whatever `scale:` says. Its runs are `runs/<name>/<name>/<variant>/seed<seed>`.
+Place in the flow: config/own/ → here → `tlm.plan.own_tasks`, which makes a task, a corpus and a scale of each file.
 `tlm new` writes such a file; docs/own-data.md explains it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from tlm.config.base import Strict, load_yaml, merge, parse
-from tlm.config.data import CorpusSpec, DataConfig, Metric, Split, TaskSpec, Unit
+from tlm.config.base import Strict
+from tlm.config.data import Metric, Split, Unit
 from tlm.config.retrieval import QuerySpec
-from tlm.config.scale import ScaleSpec
-from tlm.config.sources import SourceSpec
-from tlm.config.variants import TASK_ONLY, VariantSpec
-from tlm.errors import TlmError
-from tlm.layout import SHARED
+from tlm.config.variants import TASK_ONLY
 
 OWN_VARIANTS = ("tlm", TASK_ONLY, "random", "tfidf")
 """What every own task has: TLM, and what it must beat to be worth its time."""
 
 Paths = str | list[str]
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 def _texts(value: Any) -> Any:
@@ -104,31 +96,6 @@ class OwnTask(Strict):
                 raise ValueError(f"{path!r}: a path, folder or glob on this machine, without '#'")
         return files
 
-    def spec(self, name: str) -> dict[str, Any]:
-        """The same as a `TaskSpec`, as plain values."""
-        given = isinstance(self.files, dict)
-        parser = self.model_dump(
-            include={"text", "text_pair", "label", "label_names", "skip_empty", "columns", "kind", "quoting"}
-        )
-        parser |= {"format": "delimited", "encodings": self.encodings, "document": self.split.document}
-        if given:
-            parser["splits"] = {split: f"{split}/**" for split in _SPLITS if split in self.files}
-        rule = {
-            **self.split.model_dump(exclude={"document"}),
-            "by": "document" if self.split.document else "row",
-        }
-        metric = "macro_f1" if self.problem == "classification" else "pearson_spearman"
-        return {
-            "source": name,
-            "parser": parser,
-            "problem": self.problem,
-            "metric": self.metric or metric,
-            "labels": self.labels,
-            "split": "given" if given and len(self.files) == len(_SPLITS) else rule,
-            "limit": self.limit,
-            "query": self.query.model_dump() if self.query else None,
-        }
-
 
 class OwnCorpus(Strict):
     """The unlabelled text, used where it lies: .txt, .md, .jsonl, .csv, .tsv, .parquet, also compressed or zipped."""
@@ -167,15 +134,6 @@ class OwnCorpus(Strict):
     def parser(self) -> dict[str, Any]:
         """How its files are read, as plain values."""
         return {"format": "mixed", **self.model_dump(include={"text", "unit", "lines", "encodings"})}
-
-    def spec(self, source: str) -> dict[str, Any]:
-        """The same as a `CorpusSpec`, as plain values: a part for each pattern, which passages name as their source."""
-        parts = [
-            {"source": source, "name": path, "parser": {**self.parser, "files": f"{number}/**"}}
-            for number, path in enumerate(self.paths)
-        ]
-        sizes = self.model_dump(include={"min_words", "max_words", "spaces"})
-        return {"parts": parts, **sizes}
 
 
 class OwnTraining(Strict):
@@ -234,102 +192,3 @@ def all_paths(files: Paths | Mapping[Split, Paths]) -> list[str]:
     if isinstance(files, list):
         return files
     return [path for each in files.values() for path in all_paths(each)]
-
-
-def corpus_source(name: str) -> str:
-    """What the source of an own task's corpus is called; the task's is called `name`."""
-    return f"{name}-corpus"
-
-
-def own_file(folder: Path, name: str) -> Path:
-    """Where an own task is declared."""
-    return folder / "own" / f"{name}.yaml"
-
-
-def read_own(
-    folder: Path, data: DataConfig, scales: Mapping[str, ScaleSpec], more: Mapping[str, OwnSpec]
-) -> dict[str, OwnSpec]:
-    """Name → declaration, for each file of `folder`/own; `more` are as if they had files.
-
-    Raises TlmError naming the file and the key, also for a name that is taken, and for an unknown corpus or scale.
-    """
-    files = sorted((folder / "own").glob("*.yaml"))
-    found = {path.stem: parse(OwnSpec, load_yaml(path), str(path)) for path in files if path.stem not in more}
-    found = dict(sorted({**found, **more}.items()))
-    taken = {SHARED, *data.tasks, *data.corpora, *data.sources, *scales}
-    taken |= {corpus_source(name) for name in found}
-    corpora = {*data.corpora, *(name for name, spec in found.items() if isinstance(spec.corpus, OwnCorpus))}
-    for name, spec in found.items():
-        path = own_file(folder, name)
-        if not _NAME.fullmatch(name):
-            raise TlmError(
-                f"{path}: a name is made of small letters, digits, '.', '_' and '-'; call it otherwise"
-            )
-        if name in taken or corpus_source(name) in data.sources:
-            raise TlmError(f"{path}: {name!r} is the name of something else in {folder}; call it otherwise")
-        if isinstance(spec.corpus, str) and spec.corpus not in corpora:
-            raise TlmError(
-                f"{path}: corpus: no corpus {spec.corpus!r}; there are {', '.join(sorted(corpora - {name}))},"
-                " or give `files:`"
-            )
-        if spec.training.like not in scales:
-            raise TlmError(
-                f"{path}: training.like: no scale {spec.training.like!r}; there are {', '.join(scales)}"
-            )
-    return found
-
-
-def own_data(data: DataConfig, own: Mapping[str, OwnSpec]) -> DataConfig:
-    """`data` with the source, task and corpus of each of `own`."""
-    sources, tasks, corpora = dict(data.sources), dict(data.tasks), dict(data.corpora)
-    for name, spec in own.items():
-        where = f"config/own/{name}.yaml"
-        sources[name] = parse(
-            SourceSpec, {"files": list(_task_files(spec.task)), "licence": spec.licence}, where
-        )
-        tasks[name] = parse(TaskSpec, {**spec.task.spec(name), "description": spec.description}, where)
-        if isinstance(spec.corpus, OwnCorpus):
-            linked = [
-                {"uri": f"file://{path}", "to": f"{number}/", "in_place": True}
-                for number, path in enumerate(spec.corpus.paths)
-            ]
-            sources[corpus_source(name)] = parse(
-                SourceSpec, {"files": linked, "licence": spec.licence}, where
-            )
-            corpora[name] = parse(CorpusSpec, spec.corpus.spec(corpus_source(name)), where)
-    return DataConfig(sources=sources, tasks=tasks, corpora=corpora)
-
-
-def _task_files(task: OwnTask) -> Iterator[dict[str, Any]]:
-    named = task.files if isinstance(task.files, dict) else {"rows": task.files}
-    for folder, paths in named.items():
-        for path in all_paths(paths):
-            yield {"uri": f"file://{path}", "to": f"{folder}/"}
-
-
-def own_scale(name: str, spec: OwnSpec, scales: Mapping[str, ScaleSpec]) -> ScaleSpec:
-    """The scale of an own task: that of `training.like`, with what the file says laid over it."""
-    training, like = spec.training, scales[spec.training.like]
-    said = training.model_dump(exclude={"like"}, exclude_none=True)
-    base = like.model_dump(
-        include={"seeds", "threads", "model", "embedding_init", "k", "stage1", "stage2", "plm"}
-    )
-    base["tokenizer"] = like.tokenizer.model_dump(exclude_unset=True)
-    merged = {
-        "description": spec.description or f"{name}, a task of one's own.",
-        "corpus": name if isinstance(spec.corpus, OwnCorpus) else spec.corpus,
-        "tasks": [name],
-        **merge(base, said),
-    }
-    return parse(ScaleSpec, merged, f"config/own/{name}.yaml: training")
-
-
-def own_variants(declared: Mapping[str, VariantSpec]) -> dict[str, VariantSpec]:
-    """The variants of an own task: those declared, and the task's data alone with everything else as in its TLM run."""
-    task_only = VariantSpec(
-        description="stage 1 on the task's data alone",
-        label="Only task data",
-        selector="task-only",
-        pinned={"stage1": {"rho1": 0}},
-    )
-    return {**declared, TASK_ONLY: task_only}

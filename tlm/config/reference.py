@@ -27,8 +27,8 @@ from pydantic.fields import FieldInfo
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import CorpusSpec, TaskSpec
 from tlm.config.own import OwnSpec
-from tlm.config.project import Experiments, Settings
 from tlm.config.scale import ScaleSpec
+from tlm.config.settings import Experiments, Settings
 from tlm.config.sources import SourceSpec
 from tlm.config.training import EmbeddingInitSpec, ModelSpec, Stage1Spec, Stage2Spec, TokenizerSpec
 from tlm.config.variants import VariantSpec

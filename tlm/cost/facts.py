@@ -16,13 +16,13 @@ from pydantic import PositiveInt
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import Split
-from tlm.config.project import Project
 from tlm.config.sources import FileSpec, local_matches
 from tlm.config.training import ModelSpec, TokenizerSpec
 from tlm.cost import parameters
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
+from tlm.plan.project import Project
 from tlm.plan.runs import Run
 from tlm.plan.selections import Selection
 from tlm.rules import Workflow

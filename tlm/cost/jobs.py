@@ -18,8 +18,8 @@ from typing import Any
 
 from tlm.config.base import load_yaml
 from tlm.config.own import OwnSpec
-from tlm.config.project import Project, load_project
 from tlm.errors import TlmError
+from tlm.plan.project import Project, load_project
 
 _PENDING = "update pending"
 

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from tlm.config.base import merge, parse
-from tlm.config.own import OwnCorpus, OwnSpec, own_file, own_scale
-from tlm.config.project import Project
+from tlm.config.own import OwnCorpus, OwnSpec
 from tlm.cost.command import measuring
 from tlm.cost.estimate import Estimate
 from tlm.cost.facts import SPECIALS, Facts
@@ -25,6 +24,8 @@ from tlm.own.defaults import Choice, Data, choose, seeds_in, training_threads
 from tlm.own.findings import CorpusFound, TaskFound, check_apart, read_corpus, read_task, resolved, unit_of
 from tlm.own.outlook import Foreseen, Lengths, measure_lengths, outlook
 from tlm.own.tokenizer import build_characters
+from tlm.plan.own_tasks import own_file, own_scale
+from tlm.plan.project import Project
 
 _UNSPACED = 0.3  # share of letters of writing without spaces above which a text is such
 _MARKS = 0.08  # share of letters with accents or vowel signs above which taking them away takes meaning away

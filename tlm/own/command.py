@@ -84,12 +84,13 @@ def run(args: argparse.Namespace) -> None:
     """Check, choose, write and tell. Raises TlmError for data faults, before anything is written."""
     from tlm.artifacts import write_text
     from tlm.config.base import parse
-    from tlm.config.own import OwnSpec, own_file
+    from tlm.config.own import OwnSpec
     from tlm.cost.jobs import read_project
     from tlm.own import report
     from tlm.own.chosen import prepare
     from tlm.own.declare import as_yaml
     from tlm.plan import tables
+    from tlm.plan.own_tasks import own_file
 
     granted = seconds_of(args.budget)
     if (args.cores is not None and args.cores < 1) or (args.gflops is not None and args.gflops <= 0):

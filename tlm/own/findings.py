@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from tlm.config.base import parse
-from tlm.config.data import CorpusPart, Delimited, Split, TaskSpec
+from tlm.config.data import CorpusPart, Delimited, Split
 from tlm.config.own import OwnCorpus, OwnSpec, all_paths
 from tlm.config.sources import FileSpec, local_matches
 from tlm.corpus.build import cut
 from tlm.corpus.parsers import TEXTS, documents
 from tlm.errors import TlmError
 from tlm.own.language import Writing, guess
+from tlm.plan.own_tasks import task_spec
 from tlm.sources.formats import Input, members, open_text
 from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
@@ -132,7 +132,7 @@ def read_task(name: str, spec: OwnSpec) -> TaskFound:
     Raises TlmError naming file, row and column of what is wrong, as the build would, and further for a label with a
     single row, for labels that are as many as texts, and for numbers that are all the same.
     """
-    task = parse(TaskSpec, spec.task.spec(name), f"task {name}")
+    task = task_spec(name, spec.task, f"task {name}")
     assert isinstance(task.parser, Delimited)
     named = spec.task.files if isinstance(spec.task.files, dict) else {None: spec.task.files}
     inputs: list[tuple[Split | None, Input]] = [

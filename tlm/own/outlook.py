@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from tlm.artifacts import write_manifest
 from tlm.config.data import Split
-from tlm.config.own import OWN_VARIANTS, corpus_source
+from tlm.config.own import OWN_VARIANTS
 from tlm.config.training import TokenizerSpec
 from tlm.cost.estimate import Estimate, estimate
 from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, Facts
@@ -26,6 +26,7 @@ from tlm.cost.jobs import Job
 from tlm.cost.training_rules import RateOf
 from tlm.own.findings import CorpusFound, TaskFound
 from tlm.plan import runs
+from tlm.plan.own_tasks import corpus_source
 from tlm.plan.runs import Run, manifest
 from tlm.plan.selections import Selection, audit_folder, retrieval_folder
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 from tlm.config.claims import CLAIMS, Claim, ClaimSpec, Ledger, Side
 from tlm.config.experiments import MLM_LOSS, CellSpec, Column, Table
-from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.plan import figures, runs, tables
+from tlm.plan.project import Project
 
 Cells = Mapping[tuple[str, str, str], CellSpec]
 _WHERE = "config/experiments.yaml: claims"

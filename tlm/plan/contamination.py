@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tlm.config.experiments import AuditEntry, ContaminationTable
-from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.plan import runs
+from tlm.plan.project import Project
 from tlm.plan.selections import audit_folder
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tlm.config.compared import ComparedRow, Differences
+from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import MLM_LOSS, CellSpec
-from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.plan import tables
+from tlm.plan.project import Project
 
 
 def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec], name: str) -> Differences:

@@ -27,10 +27,10 @@ from tlm.config.figures import (
     ShownModel,
     ShownRow,
 )
-from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.plan import measured_figures, tables
 from tlm.plan.differences import differences, folders
+from tlm.plan.project import Project
 from tlm.plan.runs import manifest, resolve
 
 _WHERE = "config/experiments.yaml"

@@ -22,9 +22,9 @@ from tlm.config.figures import (
     SelectionDrawing,
     SelectionFigure,
 )
-from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.layout import SHARED
+from tlm.plan.project import Project
 from tlm.plan.runs import Run, manifest
 from tlm.plan.runs import resolve as resolve_run
 from tlm.plan.shared_artifacts import largest_k

@@ -19,13 +19,14 @@ from typing import Any
 
 from tlm.artifacts import canonical_json
 from tlm.config.base import merge, parse
-from tlm.config.project import Project
 from tlm.config.retrieval import RetrievalSpec
 from tlm.config.training import INFINITE, EmbeddingInitSpec, RunSpec
-from tlm.config.variants import Swept, VariantSpec, swept
+from tlm.config.variants import Swept, VariantSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
+from tlm.plan.project import Project
 from tlm.plan.selections import Selection
+from tlm.plan.sweeps import swept
 
 _MERGED = ("model", "embedding_init", "stage1", "stage2")
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from tlm.config.base import merge
-from tlm.config.project import Project
 from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.plan import runs
+from tlm.plan.project import Project
 
 
 def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:

@@ -20,10 +20,10 @@ from tlm.config.experiments import (
     TableSpec,
 )
 from tlm.config.own import OWN_VARIANTS
-from tlm.config.project import Project
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
 from tlm.plan import runs
+from tlm.plan.project import Project
 
 _PRETRAINING = "table2"  # of config/reported.yaml: what the pretraining of the paper's rivals cost
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tlm.config.compared import ComparedRow, Differences
+from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import Column
 from tlm.errors import TlmError
 from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean

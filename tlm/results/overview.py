@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from tlm import __version__
-from tlm.config.project import Project
+from tlm.plan.project import Project
 from tlm.progress import duration
 from tlm.results.benchmarks import read_benchmark
 

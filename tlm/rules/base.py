@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from tlm.artifacts import canonical_json
 from tlm.config.base import Strict
-from tlm.config.project import Project
 from tlm.errors import TlmError
+from tlm.plan.project import Project
 from tlm.plan.runs import manifest
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from tlm.config.claims import Ledger
-from tlm.config.compared import Differences
+from tlm.config.differences import Differences
 from tlm.errors import TlmError
 from tlm.plan import claims, differences
 from tlm.plan.runs import manifest

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config.experiments import ExamplesSpec
-from tlm.config.page import METHODS, RIDGE, MethodSpec, PageSpec
-from tlm.config.project import Project
+from tlm.config.task_report import METHODS, RIDGE, MethodSpec, PageSpec
 from tlm.errors import TlmError
 from tlm.plan import runs, shared_artifacts
+from tlm.plan.project import Project
 from tlm.plan.runs import Run, manifest
 from tlm.plan.selections import audit_folder, retrieval_folder
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tlm.config.project import Project
 from tlm.errors import TlmError
 from tlm.plan import runs
+from tlm.plan.project import Project
 from tlm.plan.runs import Run, manifest
 from tlm.rules.base import RuleFunctions, exit_on_user_error
 

@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from tlm.config.base import load_yaml
-from tlm.config.project import Project, load_project
-from tlm.config.trial import FILE as TRIAL
+from tlm.config.params import FILE as PARAMS
 from tlm.errors import TlmError
 from tlm.plan import tables
+from tlm.plan.project import Project, load_project
 from tlm.store import dag
 from tlm.store.families import Form, entries_of
 from tlm.store.parameters import keys, scale_file
@@ -104,8 +104,8 @@ def _form(project: Project, stage: Stage) -> Form:
 
 def _parameters(found: Mapping[str, list[str]]) -> list[Any]:
     """Keys of DVC's own file by name, others below the file that has them."""
-    entries: list[Any] = list(found.get(TRIAL, []))
-    return entries + [{file: names} for file, names in found.items() if file != TRIAL]
+    entries: list[Any] = list(found.get(PARAMS, []))
+    return entries + [{file: names} for file, names in found.items() if file != PARAMS]
 
 
 def _kept(out: str) -> dict[str, bool]:

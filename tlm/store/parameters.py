@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tlm.config.base import load_yaml
-from tlm.config.project import Project
-from tlm.config.trial import FILE as TRIAL
+from tlm.config.params import FILE as PARAMS
 from tlm.errors import TlmError
+from tlm.plan.project import Project
 from tlm.store.stages import Stage
 
 SETTINGS = "config/config.yaml"
@@ -109,7 +109,7 @@ def _train(project: Project, stage: Stage) -> Keys:
     scale = ["model", "embedding_init", "stage1", "stage2", "per_task"]
     pretrained = any(PurePosixPath(out).parts[2] == "shared" for out in stage.outs)
     return {
-        TRIAL: ["rho1", "rho2"],
+        PARAMS: ["rho1", "rho2"],
         scale_file(project): [
             *scale,
             *(["plm"] if pretrained or "plm-mlm" in variants or "tapt" in variants else []),

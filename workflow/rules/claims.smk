@@ -59,7 +59,7 @@ rule differences:
             "artifacts.py",
             "resampled.py",
             "statistics.py",
-            "config/compared.py",
+            "config/differences.py",
             "config/experiments.py",
             "results/differences.py",
             "results/predictions.py",

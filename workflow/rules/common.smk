@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from tlm.artifacts import canonical_json
 from tlm.plan import contamination, claims, tables, figures
 from tlm.config.sources import local_files
-from tlm.config.project import load_project
+from tlm.plan.project import load_project
 from tlm.errors import TlmError
 from tlm.results.hyperparameters import TABLES
 from tlm.store.records import require

@@ -79,7 +79,7 @@ rule figure:
         script="scripts/figure.py",
         code=code(
             "artifacts.py",
-            "config/compared.py",
+            "config/differences.py",
             "config/figures.py",
             "plan/measured_figures.py",
             "results/benchmarks.py",

@@ -9,7 +9,7 @@ rule task_report:
         page=["tlm/results/page/page.html", "tlm/results/page/page.css"],
         code=code(
             "artifacts.py",
-            "config/page.py",
+            "config/task_report.py",
             "evaluation/record.py",
             "results/benchmarks.py",
             "results/calibration.py",

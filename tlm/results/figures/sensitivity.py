@@ -15,7 +15,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from tlm.config.compared import ComparedRow, Differences
+from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import Column
 from tlm.config.figures import SensitivityDrawing
 from tlm.errors import TlmError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tlm.artifacts import read_manifest
-from tlm.config.page import PageSpec
+from tlm.config.task_report import PageSpec
 from tlm.evaluation.record import Task, read_rows, read_task
 from tlm.results.examples import build_examples
 from tlm.results.page import facts, quality, worth

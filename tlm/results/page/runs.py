@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tlm.artifacts import Manifest, read_manifest
-from tlm.config.page import MethodSpec
+from tlm.config.task_report import MethodSpec
 from tlm.errors import TlmError
 from tlm.evaluation.record import TIMING, open_evaluation
 

@@ -15,11 +15,11 @@ from conftest import ROOT
 
 from tlm.config.base import load_yaml
 from tlm.config.own import OWN_VARIANTS
-from tlm.config.project import Project, load_project
 from tlm.corpus.build import build_corpus
 from tlm.errors import TlmError
 from tlm.plan import runs, tables
 from tlm.plan import shared_artifacts as shared
+from tlm.plan.project import Project, load_project
 from tlm.rules import Workflow
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task

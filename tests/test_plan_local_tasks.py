@@ -11,9 +11,9 @@ from conftest import ROOT
 
 from tlm.artifacts import Manifest
 from tlm.config.data import DataConfig, load_data_config
-from tlm.config.local import with_local_tasks
-from tlm.config.project import Settings
+from tlm.config.settings import Settings
 from tlm.errors import TlmError
+from tlm.plan.local_tasks import with_local_tasks
 from tlm.sources.fetch import fetch_source
 from tlm.sources.formats import Input, rows
 from tlm.tasks.build import build_task

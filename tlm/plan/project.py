@@ -1,8 +1,8 @@
-"""The whole configuration, typed once: config.yaml, the data files, experiments.yaml and the chosen scale.
+"""The whole configuration, seen from one scale: config.yaml, the data files, experiments.yaml and every scale.
 
-The Snakefile hands over its `config` dictionary (config.yaml after `--config` overrides); everything else in the
-project reads parameters from the `Project` returned here and from nowhere else. All scales are read: retrievals
-serve every scale that has the corpus, and a table that one scale cannot have names those that can.
+Place in the flow: the Snakefile passes its `config` dictionary (config.yaml with `--config` overrides) to
+`load_project`; everything else reads parameters from the `Project`. All scales are read: a retrieval serves every scale
+that uses the corpus, and a table that this scale lacks names the scales that have it.
 """
 
 from __future__ import annotations
@@ -10,101 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from typing import Any
 
 from tlm.config.base import Strict, load_yaml, parse
-from tlm.config.claims import ClaimSpec
 from tlm.config.data import CorpusSpec, DataConfig, TaskSpec, load_data_config
-from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
-from tlm.config.experiments import ContaminationSpec, ExamplesSpec, TableSpec
-from tlm.config.figures import AttentionSpec, FigureSpec
-from tlm.config.local import with_local_tasks
-from tlm.config.own import OwnSpec, own_data, own_scale, own_variants, read_own
-from tlm.config.retrieval import IndexSpec, QuerySpec
+from tlm.config.experiments import TableSpec
+from tlm.config.figures import FigureSpec
+from tlm.config.own import OwnSpec
+from tlm.config.params import FILE, read_params
 from tlm.config.scale import ScaleSpec
-from tlm.config.training import Attention, Precision, Tracker
-from tlm.config.trial import with_trial
-from tlm.config.variants import Exclude, SweepSpec, Swept, SweptValue, VariantSpec, swept
+from tlm.config.settings import Experiments, Settings
+from tlm.config.variants import Swept, SweptValue, VariantSpec
 from tlm.errors import TlmError
-
-
-class RetrievalSettings(Strict):
-    """How passages are indexed and training texts become queries; K belongs to scales and variants."""
-
-    backend: Literal["embedded", "elasticsearch"] = "embedded"
-    index: IndexSpec = IndexSpec()
-    query: QuerySpec = QuerySpec()
-    shares: PositiveInt = 1
-    """Jobs among which the blocks of an index are shared out, to be built and searched. Changes no byte."""
-    elasticsearch: ElasticsearchSpec = ElasticsearchSpec()
-
-    @model_validator(mode="after")
-    def _possible(self) -> RetrievalSettings:
-        if self.backend == "elasticsearch":
-            check_supported(self.index)
-            if self.shares > 1:
-                raise ValueError(
-                    "shares belong to the embedded engine; with backend elasticsearch set shares to 1, and"
-                    " elasticsearch.shards to spread an index over a cluster"
-                )
-        return self
-
-
-class Settings(Strict):
-    """config/config.yaml."""
-
-    scale: str
-    seeds: list[int] = Field(min_length=1)
-    precision: Precision = "auto"
-    attention: Attention = "auto"
-    """auto: our own kernels on CPU, SDPA on a GPU; see docs/training.md."""
-    compile: bool = False
-    launch: str = "python"
-    """What starts a training script; several processes: `accelerate launch --num_processes 4`. Reruns nothing."""
-    trackers: list[Tracker] = []
-    """Who follows training beside its own log. Reruns nothing."""
-    selection_seed: int = 1
-    """Seed of the selectors that draw at random (one selection serves all training seeds)."""
-    retrieval: RetrievalSettings = RetrievalSettings()
-    mirrors: dict[str, str] = {}
-    """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
-    local_tasks: dict[str, str] = {}
-    """Task → folder with its train, dev and test files, in place of its source (`tlm.config.local`)."""
-    exclude: Exclude | None = None
-    """contaminated: no run reads passages that share text with its dev or test rows (docs/contamination.md)."""
-    beside: list[str] = []
-    """Further scales whose TLM runs stand in Table 2: `--config scale=medium 'beside=["small","large"]'`."""
-    overrides: dict[str, Any] = {}
-    """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
-    versioned: list[str] = ["results/table2.csv"]
-    """What DVC keeps versions of, with everything that it is made from (`scripts/dvc_yaml.py`). Reruns nothing."""
-
-    @field_validator("beside", "overrides", "local_tasks", mode="before")
-    @classmethod
-    def _retype(cls, value: Any) -> Any:
-        """Snakemake's `--config` hands nested values over as text: `{"k": "10"}`."""
-        if isinstance(value, dict):
-            return {key: cls._retype(each) for key, each in value.items()}
-        return yaml.safe_load(value) if isinstance(value, str) else value
-
-
-class Experiments(Strict):
-    """config/experiments.yaml."""
-
-    variants: dict[str, VariantSpec]
-    sweeps: dict[Swept, SweepSpec] = {}
-    tables: dict[str, TableSpec]
-    examples: dict[str, ExamplesSpec] = {}
-    """Tables that show texts instead of numbers (Table 9)."""
-    contamination: ContaminationSpec = ContaminationSpec()
-    """What results/contamination.csv audits (docs/contamination.md)."""
-    attention: AttentionSpec = AttentionSpec()
-    figures: dict[str, FigureSpec] = {}
-    claims: dict[str, ClaimSpec] = {}
-    """The paper's claims, and ours: results/claims.csv."""
+from tlm.plan.local_tasks import with_local_tasks
+from tlm.plan.own_tasks import own_data, own_scale, own_variants, read_own
+from tlm.plan.sweeps import swept
 
 
 class Project(Strict):
@@ -215,7 +135,7 @@ def load_project(
     Raises TlmError naming the file and the key of the first thing that is wrong.
     """
     settings = parse(Settings, dict(config), str(folder / "config.yaml"))
-    overrides = with_trial(settings.overrides, folder.parent)
+    overrides = _with_params(settings.overrides, folder.parent)
     settings = settings.model_copy(update={"overrides": overrides})
     files = {path.stem: path for path in sorted((folder / "scales").glob("*.yaml"))}
     for name in (settings.scale, *settings.beside):
@@ -237,6 +157,15 @@ def load_project(
         data=data,
         experiments=experiments,
     )
+
+
+def _with_params(overrides: dict[str, Any], root: Path) -> dict[str, Any]:
+    """`overrides` with the values of params.yaml in `root`. Raises TlmError if both set the same key."""
+    values = read_params(root)
+    stage1 = overrides.get("stage1") or {}
+    if twice := sorted(set(values) & set(stage1)):
+        raise TlmError(f"{FILE}: {twice[0]} is set in `overrides` too; remove one of them")
+    return {**overrides, "stage1": {**stage1, **values}} if values else overrides
 
 
 def _scale(file: Path, data: DataConfig, experiments: Experiments) -> ScaleSpec:

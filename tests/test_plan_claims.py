@@ -6,10 +6,10 @@ from conftest import ROOT
 
 from tlm.config.base import parse
 from tlm.config.claims import ClaimSpec
-from tlm.config.project import load_project
 from tlm.errors import TlmError
 from tlm.plan import claims, tables
 from tlm.plan.differences import compared_tables, differences
+from tlm.plan.project import load_project
 from tlm.results.evidence import evidence
 from tlm.results.reported import load_reported
 
