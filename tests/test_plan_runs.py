@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from projects import CONFIG, project
 
+from tlm.config.base import added
+from tlm.config.training import RunSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts, tables
@@ -27,6 +29,34 @@ def copy(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("scale", sorted(path.stem for path in (CONFIG / "scales").glob("*.yaml")))
 def test_every_shipped_scale_resolves_every_cell(scale):
     tables.check(project(scale=scale))
+
+
+class _WithNewField(RunSpec):
+    gradient_noise: float = added(0.0, ge=0)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "demo", "small"])
+def test_a_new_optional_field_changes_no_shipped_specification(scale, monkeypatch):
+    def specifications() -> dict[tuple[str, str], str]:
+        shipped = project(scale=scale)
+        found = {
+            (task, variant): runs.resolve(shipped, task, variant, 1)
+            for task in shipped.scale.all_tasks
+            for variant, spec in shipped.variants.items()
+            if runs.possible(shipped, spec)
+        }
+        return {name: run.spec.model_dump_json() for name, run in found.items() if run.spec}
+
+    before = specifications()
+    monkeypatch.setattr(runs, "RunSpec", _WithNewField)
+    assert specifications() == before and len(before) > 5
+
+
+def test_a_new_optional_field_is_in_the_specification_of_a_run_that_sets_it():
+    spec = runs.resolve(project(scale="smoke"), "toy", "tlm", 1).spec
+    assert spec is not None
+    changed = _WithNewField(**spec.model_dump(), gradient_noise=0.1)
+    assert changed.model_dump(mode="json") == {**spec.model_dump(mode="json"), "gradient_noise": 0.1}
 
 
 def test_a_tlm_run_is_made_of_its_own_selection_and_both_stages():

@@ -1,7 +1,7 @@
-"""The strict, frozen model that every part of the configuration builds on: unknown keys are errors.
+"""The strict, frozen base class of every model of the configuration.
 
-Place in the flow: below all other configuration modules. `load_yaml` and `parse` turn what a person wrote
-into such a model, and every mistake in it into one line that names the file and the key.
+Place in the flow: below all other configuration modules. `load_yaml` reads a file and `parse` validates it; both report
+every mistake in one line that names the file and the key.
 """
 
 from __future__ import annotations
@@ -15,15 +15,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tlm.errors import TlmError
 
 
 class Strict(BaseModel):
-    """Typed, immutable, and closed: a misspelt key is refused, not ignored."""
+    """Typed, immutable, and closed: an unknown key is an error.
+
+    Snakemake reruns a job when the JSON of its specification changes, and the JSON holds defaults: a changed default
+    reruns every job that it affects. A new field would do so too; declare it with `added`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, protected_namespaces=())
+
+
+def added(default: Any, **limits: Any) -> Any:
+    """A field added after artifacts were built: `name: type = added(default)`. `limits` are those of `Field`.
+
+    The JSON leaves the field out while it has its default, so that only jobs that set it rerun. The default must
+    therefore mean the behaviour before the field existed, and must never change.
+    """
+    return Field(default, exclude_if=lambda value: value == default, **limits)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -43,9 +56,9 @@ def parse(model: type[Model], value: Any, where: str) -> Model:
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `change` laid over it, mappings merged key by key.
+    """`base` with the values of `change`; mappings are merged key by key.
 
-    A `budget` is replaced whole: a scale that counts tokens may be changed into one that counts steps.
+    A `budget` is replaced as a whole, so that a budget of tokens can become one of steps.
     """
     merged = dict(base)
     for key, value in change.items():
@@ -76,12 +89,12 @@ def read_text(path: Path) -> str:
         raise TlmError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
 
 
-# libyaml's parser where PyYAML brings it, as its wheels do: ten times as fast, and `snakemake` reads all of config/.
+# libyaml's parser, where PyYAML was built with it, is ten times as fast; `snakemake` reads all of config/.
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _UniqueKeys(_SafeLoader):
-    """YAML's own rule that PyYAML does not keep: a key may occur once in a mapping."""
+    """Refuses a key that occurs twice in a mapping, as YAML does; PyYAML keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -99,10 +112,10 @@ class _UniqueKeys(_SafeLoader):
 
 
 def load_yaml(path: Path) -> Any:
-    """The content of a YAML file as plain values, safely. Raises TlmError naming the file and the line."""
+    """The content of a YAML file as plain values. Raises TlmError naming the file and the line."""
     text = read_text(path)
     try:
-        # A subclass of SafeLoader: it makes plain values only.
+        # Safe: a subclass of SafeLoader.
         return yaml.load(text, _UniqueKeys)
     except yaml.YAMLError as error:
         raise TlmError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
@@ -136,9 +149,9 @@ def _problem(model: type[BaseModel], entry: Any) -> str:
 
 
 def _walk(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str], list[type[BaseModel]]]:
-    """Follow pydantic's `location` from `model`: the keys as a person wrote them, and the models there.
+    """The keys of pydantic's `location` as the file has them, and the models at that place.
 
-    pydantic puts the tag of a union's member among the keys; it is not one, and is left out.
+    pydantic inserts the tag of a union's member; the file has no such key, so the tag is left out.
     """
     path: list[str] = []
     here = _unwrap(model)

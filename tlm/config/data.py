@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from tlm.config.base import Strict, load_yaml, parse
+from tlm.config.base import Strict, added, load_yaml, parse
 from tlm.config.retrieval import QuerySpec
 from tlm.config.sources import SourceSpec
 from tlm.errors import TlmError
@@ -44,7 +44,7 @@ class Delimited(Strict):
     """Which files belong to which given split, instead of `files`."""
     quoting: bool = True
     """Off for TSV files that use quotation marks as plain characters."""
-    skip_empty: bool = Field(False, exclude_if=lambda value: not value)
+    skip_empty: bool = added(False)
     """Leave out rows without a text or a label, and count them, instead of refusing the file (tasks only)."""
     label_names: dict[str, str] = {}
     """What labels of the file are called here: `{"0": negative, "1": positive}`. Others keep their own names."""
@@ -201,7 +201,7 @@ class CorpusSpec(Strict):
     """Instead of `parts`."""
     min_words: PositiveInt = 40
     max_words: PositiveInt = 120
-    spaces: bool = Field(True, exclude_if=lambda value: bool(value))
+    spaces: bool = added(True)
     """Off for writing without spaces between words: a character then counts as a word."""
     description: str = ""
 
