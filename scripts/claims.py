@@ -6,7 +6,7 @@ from pathlib import Path
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.claims import Ledger
-from tlm.results.claims import HEADER, ledger_lines, open_material, records
+from tlm.results.claims import HEADER, ledger_lines, open_sources, records
 from tlm.results.claims_page import as_markdown
 from tlm.results.rendering import csv_text
 from tlm.results.reported import load_reported
@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     ledger = parse_json(Ledger, args.spec, "--spec")
     lines = ledger_lines(
-        ledger, open_material(args.made_from, args.tasks, args.corpora, load_reported(args.reported))
+        ledger, open_sources(args.made_from, args.tasks, args.corpora, load_reported(args.reported))
     )
     write_table(
         csv_text(HEADER, records(ledger, lines)),

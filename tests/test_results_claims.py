@@ -17,7 +17,7 @@ from tlm.config.experiments import Column, Score
 from tlm.config.figures import SensitivityDrawing
 from tlm.errors import TlmError
 from tlm.evaluation.heads import Attention, Hits
-from tlm.results.claims import HEADER, Material, ledger_lines, open_material, records
+from tlm.results.claims import HEADER, LedgerSources, ledger_lines, open_sources, records
 from tlm.results.claims_page import as_markdown, tfidf
 from tlm.results.differences import all_differences, render, tfidf_sentence
 from tlm.results.evidence import evidence
@@ -132,7 +132,7 @@ def claim(*sides, **changes):
 
 
 @pytest.fixture
-def material(tmp_path):
+def sources(tmp_path):
     """Runs of a task of few and one of many training texts: `good`, `bad`, and `grows`, which differs on the first."""
     runs = []
     for seed in (1, 2):
@@ -150,7 +150,7 @@ def material(tmp_path):
         folder = tmp_path / "data/corpora" / corpus
         folder.mkdir(parents=True)
         write_manifest(folder, "corpus", counts={"bytes": size}, parameters={})
-    return open_material(
+    return open_sources(
         runs,
         sorted(tmp_path.glob("data/tasks/*/manifest.json")),
         sorted(tmp_path.glob("data/corpora/*/manifest.json")),
@@ -158,13 +158,13 @@ def material(tmp_path):
     )
 
 
-def lines_of(material, *claims):
+def lines_of(sources, *claims):
     ledger = Ledger(scale="small", claims=claims)
-    return ledger, ledger_lines(ledger, material)
+    return ledger, ledger_lines(ledger, sources)
 
 
-def test_a_claim_of_scores_over_all_tasks_and_on_each(material):
-    ledger, lines = lines_of(material, claim(side("good", 1), side("bad", -1)))
+def test_a_claim_of_scores_over_all_tasks_and_on_each(sources):
+    ledger, lines = lines_of(sources, claim(side("good", 1), side("bad", -1)))
     assert [line.task for line in lines] == ["all", "small-task", "large-task"]
     assert all(line.verdict == SUPPORTED for line in lines)
     assert [line.items for line in lines] == [2 * ITEMS, ITEMS, ITEMS]
@@ -180,54 +180,54 @@ def test_a_claim_of_scores_over_all_tasks_and_on_each(material):
     assert len(rows[0]["by_seed"].split()) == 2
 
 
-def test_a_row_against_itself_decides_nothing(material):
-    _, lines = lines_of(material, claim(side("good", 1), side("good", -1), direction="at-least"))
+def test_a_row_against_itself_decides_nothing(sources):
+    _, lines = lines_of(sources, claim(side("good", 1), side("good", -1), direction="at-least"))
     assert {line.verdict for line in lines} == {NOT_ENOUGH}
     assert all("the rows are one run" in line.reason for line in lines)
 
 
-def test_a_single_seed_decides_nothing(material):
-    _, lines = lines_of(material, claim(side("good", 1, seeds=(1,)), side("bad", -1, seeds=(1,))))
+def test_a_single_seed_decides_nothing(sources):
+    _, lines = lines_of(sources, claim(side("good", 1, seeds=(1,)), side("bad", -1, seeds=(1,))))
     assert {line.verdict for line in lines} == {NOT_ENOUGH}
     assert all("one training seed" in line.reason for line in lines)
 
 
-def test_a_claim_of_few_texts_against_many(material):
-    _, lines = lines_of(material, claim(side("grows", 1), side("bad", -1), resources=True))
+def test_a_claim_of_few_texts_against_many(sources):
+    _, lines = lines_of(sources, claim(side("grows", 1), side("bad", -1), resources=True))
     over_all, few, many = lines
     assert over_all.verdict == few.verdict == SUPPORTED and many.verdict is None
     assert over_all.effect.value == pytest.approx(few.effect.value - many.effect.value)
     assert "more than 5,000" in many.reason
     both = [side(name, weight, tasks=("small-task",)) for name, weight in (("grows", 1), ("bad", -1))]
-    _, lines = lines_of(material, claim(*both, resources=True))
+    _, lines = lines_of(sources, claim(*both, resources=True))
     assert lines[0].verdict == NOT_ENOUGH and lines[0].effect is None
     assert "every task of scale small that is compared has at most 5,000" in lines[0].reason
     assert lines[1].verdict == SUPPORTED
 
 
-def test_what_must_be_cheaper_is(material):
-    _, lines = lines_of(material, claim(side("good", 1), side("bad", -1), cheaper=True, direction="at-least"))
+def test_what_must_be_cheaper_is(sources):
+    _, lines = lines_of(sources, claim(side("good", 1), side("bad", -1), cheaper=True, direction="at-least"))
     assert lines[0].verdict == SUPPORTED and lines[0].reason.endswith("at 1/3 of the FLOPs")
-    _, lines = lines_of(material, claim(side("bad", 1), side("good", -1), cheaper=True))
+    _, lines = lines_of(sources, claim(side("bad", 1), side("good", -1), cheaper=True))
     assert lines[0].verdict == NOT_SUPPORTED and "3 times the FLOPs" in lines[0].reason
     # A checkpoint's FLOPs are those that the paper reports: 2.79e19.
     checkpoint = side("bad", -1, cost="table2/bert-base")
-    _, lines = lines_of(material, claim(side("good", 1), checkpoint, cheaper=True))
+    _, lines = lines_of(sources, claim(side("good", 1), checkpoint, cheaper=True))
     assert lines[0].reason.endswith("at 1/2.79e+07 of the FLOPs")
     with pytest.raises(TlmError, match="counts no FLOPs"):
-        lines_of(material, claim(side("good", 1), side("tfidf", -1, seeds=(1,)), cheaper=True))
+        lines_of(sources, claim(side("good", 1), side("tfidf", -1, seeds=(1,)), cheaper=True))
 
 
-def test_the_larger_corpus_is_found_by_its_size(material):
+def test_the_larger_corpus_is_found_by_its_size(sources):
     sides = (side("good", 1), side("bad", -1))
-    _, (as_written, *_) = lines_of(material, claim(*sides, corpora=("corpus", "tenth")))
-    _, (turned, *_) = lines_of(material, claim(*sides, corpora=("tenth", "corpus")))
+    _, (as_written, *_) = lines_of(sources, claim(*sides, corpora=("corpus", "tenth")))
+    _, (turned, *_) = lines_of(sources, claim(*sides, corpora=("tenth", "corpus")))
     assert as_written.effect.value == pytest.approx(-turned.effect.value)
     assert (as_written.comparison, turned.comparison) == ("GOOD − BAD", "BAD − GOOD")
 
 
-def test_what_a_scale_cannot_test_says_why(material):
-    ledger, lines = lines_of(material, claim(untested="scale small has no other_corpus"))
+def test_what_a_scale_cannot_test_says_why(sources):
+    ledger, lines = lines_of(sources, claim(untested="scale small has no other_corpus"))
     assert [(line.verdict, line.reason) for line in lines] == [
         (NOT_ENOUGH, "scale small has no other_corpus")
     ]
@@ -252,11 +252,11 @@ def test_the_papers_evidence_is_computed_from_its_own_numbers():
     assert told.words.endswith("at 1/10.2 of the FLOPs")
 
 
-def test_mistakes_name_the_run(material, tmp_path):
+def test_mistakes_name_the_run(sources, tmp_path):
     with pytest.raises(TlmError, match="run small/small-task/absent/seed1 is missing"):
-        lines_of(material, claim(side("absent", 1), side("bad", -1)))
+        lines_of(sources, claim(side("absent", 1), side("bad", -1)))
     other = open_runs([write_run(tmp_path, "small-task", "other", seed, 0.9, items=10) for seed in (1, 2)])
-    mixed = Material({**material.runs, **other}, {}, {}, {}, REPORTED)
+    mixed = LedgerSources({**sources.runs, **other}, {}, {}, {}, REPORTED)
     with pytest.raises(TlmError, match="other texts than"):
         lines_of(
             mixed, claim(*(side(name, w, tasks=("small-task",)) for name, w in (("other", 1), ("bad", -1))))
@@ -267,7 +267,7 @@ def test_mistakes_name_the_run(material, tmp_path):
         pq.write_table(table, run.folder / "predictions.parquet")
     with pytest.raises(TlmError, match="task secret has no test split"):
         lines_of(
-            Material(no_test, {}, {}, {}, REPORTED),
+            LedgerSources(no_test, {}, {}, {}, REPORTED),
             claim(side("good", 1, tasks=("secret",)), side("good", -1, tasks=("secret",)), split="test"),
         )
 
@@ -292,25 +292,25 @@ def model(variant, seed, positional, texts=50, heads=(2, 4)):
 
 def test_a_claim_of_heads():
     models = [model("tlm", seed, 3) for seed in (1, 2)] + [model("plm", seed, 1) for seed in (1, 2)]
-    material = Material({}, {(one.task, one.variant, one.seed): one for one in models}, {}, {}, REPORTED)
+    sources = LedgerSources({}, {(one.task, one.variant, one.seed): one for one in models}, {}, {}, REPORTED)
     sides = (side("tlm", 1, tasks=("task",)), side("plm", -1, tasks=("task",)))
-    _, (line, _) = lines_of(material, claim(*sides, heads="positional", split=None, margin=0.5))
+    _, (line, _) = lines_of(sources, claim(*sides, heads="positional", split=None, margin=0.5))
     assert (line.effect.value, line.unit, line.verdict) == (2, "heads", SUPPORTED)
-    _, (line, _) = lines_of(material, claim(*sides, heads="vertical", split=None, margin=0.5))
+    _, (line, _) = lines_of(sources, claim(*sides, heads="vertical", split=None, margin=0.5))
     assert line.verdict == NOT_ENOUGH and "no difference in any resample" in line.reason
-    _, (line, _) = lines_of(material, claim(*sides, heads="positional_share", split=None))
+    _, (line, _) = lines_of(sources, claim(*sides, heads="positional_share", split=None))
     assert line.unit == "points" and 10 < line.effect.value < 25 and line.verdict == SUPPORTED
     with pytest.raises(TlmError, match="attention of task/tlm/1 is missing"):
-        lines_of(Material({}, {}, {}, {}, REPORTED), claim(*sides, heads="positional"))
+        lines_of(LedgerSources({}, {}, {}, {}, REPORTED), claim(*sides, heads="positional"))
 
 
-def test_the_page_says_where_tlm_does_not_beat_tfidf(material):
+def test_the_page_says_where_tlm_does_not_beat_tfidf(sources):
     own = claim(side("good", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
     other = claim(side("bad", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
-    ledger, lines = lines_of(material, own)
+    ledger, lines = lines_of(sources, own)
     assert tfidf(lines).startswith("TLM beats TF-IDF + logistic regression on small-task (+")
     assert "falls behind" not in tfidf(lines)
-    _, lines = lines_of(material, other)
+    _, lines = lines_of(sources, other)
     assert tfidf(lines).startswith(
         "TLM does not beat TF-IDF + logistic regression; it falls behind it on small-task (−"
     )
@@ -409,7 +409,7 @@ def test_a_task_of_two_numbers_counts_once_in_a_difference(tmp_path):
     assert not any(line.against.is_tfidf for line in lines) and "TF-IDF" in render(spec, lines).markdown
 
 
-def test_differences_between_the_rows_of_a_table(material):
+def test_differences_between_the_rows_of_a_table(sources):
     tasks = ("small-task", "large-task")
     columns = [
         Column(
@@ -425,7 +425,7 @@ def test_differences_between_the_rows_of_a_table(material):
         for name, seeds in (("good", (1, 2)), ("bad", (1, 2)), ("tfidf", (1,)))
     ]
     spec = Differences(table="t", title="Numbers", scale="small", rows=tuple(rows), columns=tuple(columns))
-    lines = all_differences(spec, material.runs)
+    lines = all_differences(spec, sources.runs)
     named = {(line.row.id, line.against.id, line.column.id): line for line in lines}
     assert {key[:2] for key in named} == {
         ("bad", "good"),
@@ -447,7 +447,7 @@ def test_differences_between_the_rows_of_a_table(material):
     renamed = [rows[0].model_copy(update={"runs": dict.fromkeys(tasks, "tlm")}), rows[2]]
     runs = {
         (scale, task, "tlm" if v == "good" else v, seed): run
-        for (scale, task, v, seed), run in material.runs.items()
+        for (scale, task, v, seed), run in sources.runs.items()
     }
     told = render(spec, all_differences(spec.model_copy(update={"rows": tuple(renamed)}), runs)).markdown
     assert "- GOOD beats TF-IDF + logistic regression on small-task" in told

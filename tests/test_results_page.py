@@ -11,12 +11,12 @@ from sklearn.metrics import confusion_matrix, f1_score
 from tlm.errors import TlmError
 from tlm.evaluation.record import read_rows
 from tlm.results.calibration import reliability
-from tlm.results.page import words
+from tlm.results.page import formatting
 from tlm.results.page.advice import advice
 from tlm.results.page.gather import gather
 from tlm.results.page.render import most_errors, render, with_code
-from tlm.results.page.report import Estimate, Report
-from tlm.results.page.runs import open_methods, open_stages
+from tlm.results.page.scored_runs import open_methods, open_stages
+from tlm.results.page.task_report import NumberWithInterval, TaskReport
 from tlm.results.temperature import fitted, served
 
 HOSTILE = ("<script>alert('x')</script>", '"><img src=x onerror=alert(1)>', "{{ r.task }} & co")
@@ -36,7 +36,7 @@ TOYS = {
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory) -> dict[str, Report]:
+def reports(tmp_path_factory) -> dict[str, TaskReport]:
     folder = tmp_path_factory.mktemp("reports")
     return {
         name: gather(*write_toy(folder / str(number), toy)) for number, (name, toy) in enumerate(TOYS.items())
@@ -71,7 +71,7 @@ class Reader(HTMLParser):
             self.text += data
 
 
-def test_scores_are_those_of_the_predictions(reports, tmp_path):
+def test_scores_match_the_predictions(reports, tmp_path):
     report = reports["three classes"]
     spec, folders = write_toy(tmp_path, TOYS["three classes"])
     methods = open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), "test")
@@ -93,8 +93,8 @@ def test_scores_are_those_of_the_predictions(reports, tmp_path):
         assert mistake.prediction == best.predictions[place] != mistake.label
 
 
-def test_probabilities_are_those_of_the_exported_model(reports, pages, tmp_path):
-    """Everywhere: calibration, its figure and the surest mistakes; those as trained are named once, as such."""
+def test_the_page_shows_probabilities_of_the_exported_model(reports, pages, tmp_path):
+    """Calibration, its figure and the mistakes use the exported model; the error as trained occurs once."""
     report, page = reports["three classes"], pages["three classes"]
     spec, folders = write_toy(tmp_path, TOYS["three classes"])
     (method, *_) = open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), "test")
@@ -110,32 +110,32 @@ def test_probabilities_are_those_of_the_exported_model(reports, pages, tmp_path)
     places = best.row_ids.tolist()
     for mistake in report.mistakes:
         assert mistake.confidence == pytest.approx(given[places.index(mistake.row_id)].max())
-    told = f"Without it, the error would be {100 * trained.ece:.1f} %"
-    assert page.count(told) == 1 and f"a temperature of {words.number(t)}, fitted on dev" in page
+    text = f"Without it, the error would be {100 * trained.ece:.1f} %"
+    assert page.count(text) == 1 and f"a temperature of {formatting.number(t)}, fitted on dev" in page
     assert "20 dev texts are too few to fit a temperature" in pages["two classes, one seed"]
     assert reports["two classes, one seed"].calibration.temperature == 1
-    assert "fitted on these same texts, which flatters" in pages["hidden test"]
+    assert "fitted on these same texts" in pages["hidden test"]
 
 
-def test_advice_on_probabilities_is_about_those_of_the_exported_model(reports):
-    for name, told in (
-        ("three classes", "they are still 30.0 % off"),
+def test_advice_uses_the_probabilities_of_the_exported_model(reports):
+    for name, text in (
+        ("three classes", "is still 30.0 %"),
         ("two classes, one seed", "50 or more"),
     ):
         report = reports[name]
-        off = Estimate(value=0.3, low=0.2, high=0.4)
+        off = NumberWithInterval(value=0.3, low=0.2, high=0.4)
         before = report.calibration.model_copy(update={"before": off, "error": off, "by_chance": 0.29})
-        assert not said_of_probabilities(report.model_copy(update={"calibration": before}))
+        assert not advice_on_probabilities(report.model_copy(update={"calibration": before}))
         after = report.calibration.model_copy(update={"error": off, "by_chance": 0.02})
-        (line,) = said_of_probabilities(report.model_copy(update={"calibration": after}))
-        assert told in line
+        (line,) = advice_on_probabilities(report.model_copy(update={"calibration": after}))
+        assert text in line
 
 
-def said_of_probabilities(report: Report) -> list[str]:
+def advice_on_probabilities(report: TaskReport) -> list[str]:
     return [line for line in advice(report) if "probabilities" in line]
 
 
-def test_costs_and_facts_are_those_of_the_artifacts(reports):
+def test_costs_and_details_match_the_artifacts(reports):
     report = reports["three classes"]
     assert report.methods[0].cost.flops == 2e10 and report.methods[0].cost.memory == 10**9
     assert report.methods[-1].cost.flops is None and report.methods[-1].cost.seconds == 0.3
@@ -143,25 +143,25 @@ def test_costs_and_facts_are_those_of_the_artifacts(reports):
     assert reports["hostile pairs"].data.lengths["test"].median == 13
     assert report.settings["stage1.optimizer.betas"] == "0.9, 0.98"
     assert report.contamination[-1].found == 4
-    assert report.corpus.seconds == {}  # nobody measured
+    assert report.corpus.seconds == {}  # no benchmark files
     assert [curve.method for curve in report.stage1] == [
         name for name in ("tlm", "task-only", "random") for _ in (1, 2)
     ]
 
 
-def test_a_report_survives_its_file(reports):
+def test_a_report_is_read_back_unchanged(reports):
     for report in reports.values():
-        again = Report.model_validate_json(report.model_dump_json())
+        again = TaskReport.model_validate_json(report.model_dump_json())
         assert again.model_dump(mode="json") == report.model_dump(mode="json")
 
 
 def test_the_page_depends_on_the_report_alone(reports, pages):
     report = reports["three classes"]
-    assert render(Report.model_validate_json(report.model_dump_json())) == pages["three classes"]
+    assert render(TaskReport.model_validate_json(report.model_dump_json())) == pages["three classes"]
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_the_page_is_well_formed_and_needs_nothing_else(pages, name):
+def test_the_page_is_well_formed_and_loads_nothing(pages, name):
     reader = Reader(pages[name])
     assert not reader.open
     tags = [tag for tag, _ in reader.elements]
@@ -177,7 +177,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(pages, name):
     assert "nan" not in re.findall(r"\w+", reader.text.lower()) and "None" not in reader.text
 
 
-def test_texts_of_users_stay_texts(pages):
+def test_texts_of_users_are_escaped(pages):
     page = pages["hostile pairs"]
     reader = Reader(page)
     assert all(text in reader.text for text in HOSTILE)
@@ -199,13 +199,13 @@ def test_tasks_without_classes_or_mistakes_have_a_page_too(reports, pages):
     assert "one training seed" in pages["two classes, one seed"]
 
 
-def test_many_classes_are_a_picture_and_the_weakest_first(reports, pages):
+def test_many_classes_give_a_picture_and_the_weakest_classes_first(reports, pages):
     assert '<table class="matrix">' in pages["three classes"]
     assert '<table class="matrix">' not in pages["fifty classes"]
     assert "The 10 weakest classes" in pages["fifty classes"]
 
 
-def test_of_very_many_classes_those_with_the_most_errors_are_drawn(reports, monkeypatch):
+def test_the_matrix_shows_the_classes_with_the_most_errors(reports, monkeypatch):
     report = reports["fifty classes"]
     monkeypatch.setattr("tlm.results.page.render.MATRIX", 20)
     chosen = most_errors(report)
@@ -219,7 +219,7 @@ def test_of_very_many_classes_those_with_the_most_errors_are_drawn(reports, monk
     assert "The 20 classes with the most errors of 50" in render(report)
 
 
-def test_a_run_that_is_missing_or_read_other_rows_is_named(tmp_path):
+def test_missing_runs_and_runs_on_other_rows_raise(tmp_path):
     spec, folders = write_toy(tmp_path / "one", Toy())
     stages = open_stages(folders.stages)
     with pytest.raises(TlmError, match="tlm/seed1 is missing"):
@@ -232,7 +232,7 @@ def test_a_run_that_is_missing_or_read_other_rows_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_a_browser_shows_the_page_without_complaint(pages, name, chromium, tmp_path):
+def test_a_browser_shows_the_page_without_errors(pages, name, chromium, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(pages[name], encoding="utf-8")
     page = chromium.open(path, PHONE)
@@ -243,7 +243,7 @@ def test_a_browser_shows_the_page_without_complaint(pages, name, chromium, tmp_p
     assert not page.too_wide()
 
 
-def test_a_printed_page_shows_what_is_folded_away(pages, chromium, tmp_path):
+def test_a_printed_page_shows_folded_parts(pages, chromium, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(pages["three classes"], encoding="utf-8")
     page = chromium.open(path)
@@ -254,12 +254,12 @@ def test_a_printed_page_shows_what_is_folded_away(pages, chromium, tmp_path):
     page.wait_for(shown, seconds=30)  # with its next frame
 
 
-def test_settings_are_code_and_nothing_else_is_markup():
+def test_backticks_become_code_and_other_markup_is_escaped():
     shown = with_code("Set `seeds:` of <b>`a & b`</b>, a lone ` stays.")
     assert shown == "Set <code>seeds:</code> of &lt;b&gt;<code>a &amp; b</code>&lt;/b&gt;, a lone ` stays."
 
 
 @pytest.mark.parametrize("kind", ["two classes, one seed", "fifty classes", "hidden test"])
-def test_no_backtick_is_left_in_what_the_page_says(pages, kind):
+def test_the_page_has_no_backticks(pages, kind):
     text = re.sub(r"<(style|blockquote|article)\b.*?</\1>", "", pages[kind], flags=re.S)
     assert "`" not in text

@@ -1,4 +1,4 @@
-"""What the report page of a task is told: which runs it compares, and what its examples are.
+"""The specification of the report page of a task: the runs that it compares, and its examples.
 
 Place in the flow: `tlm.rules.page` fills it in from the scale's runs → the rule `task_report`.
 """
@@ -16,18 +16,18 @@ METHODS = {
     "random": "random passages",
     "tfidf": "TF-IDF + logistic regression",
 }
-"""Variant → what a page calls it: TLM, then what would cost less, or tells what made the difference."""
+"""Variant → label on the page: TLM, the cheaper methods, and random passages, which show the effect of retrieval."""
 RIDGE = "TF-IDF + ridge regression"
-"""What `tfidf` is where numbers are predicted."""
+"""The label of `tfidf` for regression tasks."""
 
 
 class MethodSpec(Strict):
-    """A way to a classifier, and its runs."""
+    """A method and its runs."""
 
     name: str
     label: str
     variant: str
-    """Of the runs' folder: equal runs are built once, under the first one's name."""
+    """The variant in the path of the runs: equal runs are built once, under the name of the first."""
     seeds: tuple[int, ...] = Field(min_length=1)
 
 

@@ -42,7 +42,7 @@ NOTES = (
 
 
 @dataclass(frozen=True)
-class Counted:
+class HeadCount:
     """A measure of one task and model: its value, by seed, and in each resample of the texts (resamples,)."""
 
     value: float
@@ -75,14 +75,14 @@ def attention_rows(spec: AttentionTable, artifacts: Sequence[Attention]) -> list
     return rows
 
 
-def counted(name: str, models: Sequence[Attention]) -> Counted:
+def counted(name: str, models: Sequence[Attention]) -> HeadCount:
     """One of `MEASURES`, over the seeds of a model on one task."""
     values, resampled = [], []
     for model in models:
         part, queries = getattr(model.hits, name.removesuffix("_share")), model.hits.queries
         values.append(float(_measure(name, shares(part, queries))))
         resampled.append(_measure(name, resampled_shares(part, queries, model.resampling)))
-    return Counted(float(np.mean(values)), tuple(values), np.mean(resampled, axis=0))
+    return HeadCount(float(np.mean(values)), tuple(values), np.mean(resampled, axis=0))
 
 
 def _measure(name: str, share: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ def _measure(name: str, share: np.ndarray) -> np.ndarray:
     return rule(share).sum(axis=(-2, -1)).astype(float)
 
 
-def _row(task: str, label: str, models: Sequence[Attention], found: dict[str, Counted]) -> tuple[Any, ...]:
+def _row(task: str, label: str, models: Sequence[Attention], found: dict[str, HeadCount]) -> tuple[Any, ...]:
     heads = models[0].hits.vertical[0].size
     return (
         task,
@@ -107,7 +107,7 @@ def _row(task: str, label: str, models: Sequence[Attention], found: dict[str, Co
 
 
 def _difference(
-    task: str, label: str, model: Attention, one: dict[str, Counted], other: dict[str, Counted]
+    task: str, label: str, model: Attention, one: dict[str, HeadCount], other: dict[str, HeadCount]
 ) -> tuple[Any, ...]:
     numbers = [
         number
@@ -148,5 +148,5 @@ def as_markdown(rows: Sequence[tuple[Any, ...]]) -> str:
             shown.append(f"{value:.1f} [{low:.1f}, {high:.1f}]")
         lines.append(f"| {row[0]} | {row[1]} | {'' if row[4] is None else row[4]} | {' | '.join(shown)} |")
     texts = sorted({row[3] for row in rows})
-    notes = [f"Counted over {' or '.join(map(str, texts))} dev texts.", *NOTES]
+    notes = [f"HeadCount over {' or '.join(map(str, texts))} dev texts.", *NOTES]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"

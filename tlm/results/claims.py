@@ -47,7 +47,7 @@ HEADER = (
 
 
 @dataclass(frozen=True)
-class Line:
+class ClaimResult:
     """A claim on one task, or on all of them."""
 
     claim: Claim
@@ -68,7 +68,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Found:
+class TaskEffect:
     """What a claim comes to on a task: the number, and the items that were resampled."""
 
     effect: Estimate
@@ -76,7 +76,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Material:
+class LedgerSources:
     """Everything that the ledger is made from, opened."""
 
     runs: Mapping[Key, EvaluatedRun]
@@ -86,14 +86,14 @@ class Material:
     reported: Reported
 
 
-def open_material(
+def open_sources(
     made_from: Sequence[Path], tasks: Sequence[Path], corpora: Sequence[Path], reported: Reported
-) -> Material:
+) -> LedgerSources:
     """Open manifests: of evaluations and attention, of tasks, of corpora. Raises TlmError if one is of another kind."""
     heads = [path for path in made_from if path.parent.name == "attention"]
     opened = [read_attention(path) for path in heads]
     told = [read_manifest(path, "task") for path in tasks]
-    return Material(
+    return LedgerSources(
         runs=open_runs(path for path in made_from if path not in heads),
         attention={(each.task, each.variant, each.seed): each for each in opened},
         training_texts={each.parameters["task"]: each.counts["rows"]["train"] for each in told},
@@ -102,30 +102,30 @@ def open_material(
     )
 
 
-def ledger_lines(ledger: Ledger, material: Material) -> list[Line]:
+def ledger_lines(ledger: Ledger, sources: LedgerSources) -> list[ClaimResult]:
     """The lines of every claim: over all tasks first, then task by task.
 
     Raises TlmError naming a run that is missing, or two that were evaluated on different texts.
     """
-    return [line for claim in ledger.claims for line in _lines(ledger, claim, material)]
+    return [line for claim in ledger.claims for line in _lines(ledger, claim, sources)]
 
 
-def _lines(ledger: Ledger, claim: Claim, material: Material) -> list[Line]:
-    paper = evidence(claim, material.reported)
+def _lines(ledger: Ledger, claim: Claim, sources: LedgerSources) -> list[ClaimResult]:
+    paper = evidence(claim, sources.reported)
     if claim.untested is not None:
-        return [Line(claim, ALL, "", None, None, paper[ALL], NOT_ENOUGH, claim.untested)]
-    sides = _turned(claim, material)
+        return [ClaimResult(claim, ALL, "", None, None, paper[ALL], NOT_ENOUGH, claim.untested)]
+    sides = _turned(claim, sources)
     comparison = comparison_of([(side.weight, side.label) for side in sides])
-    found = {task: _on_task(claim, sides, task, material) for task in claim.tasks}
-    few = {task: material.training_texts[task] <= HIGH_RESOURCE for task in found} if claim.resources else {}
-    lines = [_overall(ledger, claim, comparison, found, few, material, paper[ALL])]
+    found = {task: _on_task(claim, sides, task, sources) for task in claim.tasks}
+    few = {task: sources.training_texts[task] <= HIGH_RESOURCE for task in found} if claim.resources else {}
+    lines = [_overall(ledger, claim, comparison, found, few, sources, paper[ALL])]
     verdict: Verdict | None
     for task, each in found.items():
         verdict, reason = _judged(claim, each.effect)
         if claim.resources and not few[task]:
             verdict, reason = None, f"more than {HIGH_RESOURCE:,} training texts: for comparison"
         lines.append(
-            Line(
+            ClaimResult(
                 claim, task, comparison, each.effect, each.items, paper.get(task, Evidence()), verdict, reason
             )
         )
@@ -136,11 +136,11 @@ def _overall(
     ledger: Ledger,
     claim: Claim,
     comparison: str,
-    found: Mapping[str, Found],
+    found: Mapping[str, TaskEffect],
     few: Mapping[str, bool],
-    material: Material,
+    sources: LedgerSources,
     paper: Evidence,
-) -> Line:
+) -> ClaimResult:
     """The line over all tasks."""
     effects = {task: each.effect for task, each in found.items()}
     effect: Estimate | None
@@ -149,7 +149,7 @@ def _overall(
         effect = mean(list(effects.values()))
         verdict, reason = _judged(claim, effect)
         if claim.cheaper:
-            verdict, reason = _with_cost(claim, verdict, reason, material)
+            verdict, reason = _with_cost(claim, verdict, reason, sources)
     elif len(set(few.values())) < 2:
         most = "at most" if all(few.values()) else "more than"
         effect, verdict = None, NOT_ENOUGH
@@ -163,7 +163,7 @@ def _overall(
         comparison = f"tasks with few texts less those with many: {comparison}"
         verdict, reason = _judged(claim, effect)
     items = sum(each.items for each in found.values()) if effect is not None else None
-    return Line(claim, ALL, comparison, effect, items, paper, verdict, reason)
+    return ClaimResult(claim, ALL, comparison, effect, items, paper, verdict, reason)
 
 
 def _judged(claim: Claim, effect: Estimate) -> tuple[Verdict, str]:
@@ -178,43 +178,43 @@ def _judged(claim: Claim, effect: Estimate) -> tuple[Verdict, str]:
     return judge(claim.direction, claim.margin, effect)
 
 
-def _turned(claim: Claim, material: Material) -> list[Side]:
+def _turned(claim: Claim, sources: LedgerSources) -> list[Side]:
     """The sides, turned if the claim is about the larger corpus and that is the other one."""
     sign = 1
     if claim.corpora is not None:
-        own, other = (material.corpus_bytes[name] for name in claim.corpora)
+        own, other = (sources.corpus_bytes[name] for name in claim.corpora)
         sign = 1 if own > other else -1
     return [side.model_copy(update={"weight": sign * side.weight}) for side in claim.sides]
 
 
-def _on_task(claim: Claim, sides: Sequence[Side], task: str, material: Material) -> Found:
+def _on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
     if claim.heads:
-        return _heads_on_task(claim, sides, task, material)
+        return _heads_on_task(claim, sides, task, sources)
     assert claim.split is not None
     systems = [
-        [_run(material, (side.scale, task, side.runs[task], seed)) for seed in side.seeds] for side in sides
+        [_run(sources, (side.scale, task, side.runs[task], seed)) for seed in side.seeds] for side in sides
     ]
     scores, items = estimates(systems, claim.split)
     weights = [side.weight for side in sides]
-    return Found(combine(list(zip(weights, scores, strict=True))), items)
+    return TaskEffect(combine(list(zip(weights, scores, strict=True))), items)
 
 
-def _run(material: Material, key: Key) -> EvaluatedRun:
-    if key not in material.runs:
+def _run(sources: LedgerSources, key: Key) -> EvaluatedRun:
+    if key not in sources.runs:
         scale, task, variant, seed = key
         raise TlmError(f"run {scale}/{task}/{variant}/seed{seed} is missing; evaluate it")
-    return material.runs[key]
+    return sources.runs[key]
 
 
-def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, material: Material) -> Found:
+def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
     assert claim.heads is not None
     parts: list[tuple[float, Estimate]] = []
     models: list[Attention] = []
     for side in sides:
         keys = [(task, side.runs[task], seed) for seed in side.seeds]
-        if missing := [key for key in keys if key not in material.attention]:
+        if missing := [key for key in keys if key not in sources.attention]:
             raise TlmError(f"attention of {'/'.join(map(str, missing[0]))} is missing; read its heads")
-        models += [material.attention[key] for key in keys]
+        models += [sources.attention[key] for key in keys]
         found = counted(claim.heads, models[-len(keys) :])
         scale = 100 if claim.heads.endswith("_share") else 1
         parts.append((side.weight * scale, Estimate(found.value, found.resampled, found.by_seed)))
@@ -222,13 +222,13 @@ def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, material: Mat
     both = combine(parts)
     # Heads are read with the same draws for every task, by text number: shuffled, tasks are independent again.
     shuffled = np.random.default_rng(zlib.crc32(task.encode())).permutation(both.draws)
-    return Found(Estimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
+    return TaskEffect(Estimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
 
 
-def _with_cost(claim: Claim, verdict: Verdict, reason: str, material: Material) -> tuple[Verdict, str]:
+def _with_cost(claim: Claim, verdict: Verdict, reason: str, sources: LedgerSources) -> tuple[Verdict, str]:
     """The same if the rows of positive weight took fewer FLOPs, which the reason then tells."""
     ours, theirs = (
-        sum(_flops(side, material) for side in claim.sides if (side.weight > 0) is positive)
+        sum(_flops(side, sources) for side in claim.sides if (side.weight > 0) is positive)
         for positive in (True, False)
     )
     if ours >= theirs:
@@ -236,14 +236,14 @@ def _with_cost(claim: Claim, verdict: Verdict, reason: str, material: Material) 
     return verdict, f"{reason}; at 1/{theirs / ours:.3g} of the FLOPs"
 
 
-def _flops(side: Side, material: Material) -> float:
+def _flops(side: Side, sources: LedgerSources) -> float:
     """The paper's FLOPs of stage 1, mean over tasks and seeds; of a checkpoint as reported."""
     if side.cost is not None:
-        return float(reported_line(material.reported, side.cost).cells["flops"]["mean"])
+        return float(reported_line(sources.reported, side.cost).cells["flops"]["mean"])
     found = []
     for task, variant in side.runs.items():
         for seed in side.seeds:
-            run = _run(material, (side.scale, task, variant, seed))
+            run = _run(sources, (side.scale, task, variant, seed))
             stage1 = run.evaluation.flops["stage1"]
             if stage1 is None:
                 raise TlmError(f"{run.folder}: counts no FLOPs of stage 1, which the claim compares")
@@ -251,7 +251,7 @@ def _flops(side: Side, material: Material) -> float:
     return float(np.mean(found))
 
 
-def records(ledger: Ledger, lines: Sequence[Line]) -> list[tuple[Any, ...]]:
+def records(ledger: Ledger, lines: Sequence[ClaimResult]) -> list[tuple[Any, ...]]:
     """The lines as rows of the CSV; see `HEADER`."""
     rows = []
     for line in lines:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tlm.config.claims import Ledger
-from tlm.results.claims import ALL, Line
+from tlm.results.claims import ALL, ClaimResult
 from tlm.results.differences import signed, tfidf_sentence
 from tlm.results.rendering import markdown_rows
 from tlm.results.verdicts import VERDICTS
@@ -27,7 +27,7 @@ NOTES = (
 )
 
 
-def as_markdown(ledger: Ledger, lines: Sequence[Line]) -> str:
+def as_markdown(ledger: Ledger, lines: Sequence[ClaimResult]) -> str:
     """The whole page."""
     overall = [line for line in lines if line.task == ALL]
     summary = [["claim", "the paper's effect", "ours, with seeds", "verdict"], ["---", "---:", "---:", "---"]]
@@ -50,14 +50,14 @@ def as_markdown(ledger: Ledger, lines: Sequence[Line]) -> str:
     return "\n".join([*parts, "\n## How to read this\n", *(f"- {note}" for note in NOTES)]) + "\n"
 
 
-def tfidf(lines: Sequence[Line]) -> str:
+def tfidf(lines: Sequence[ClaimResult]) -> str:
     """TLM against TF-IDF on the tasks of Table 2, in a sentence; empty if the ledger has no such claim."""
     own = [(line.task, line.effect) for line in lines if line.claim.id == TFIDF_CLAIM and line.task != ALL]
     known = [(task, effect) for task, effect in own if effect is not None]
     return tfidf_sentence("TLM", known) if known else ""
 
 
-def _section(lines: Sequence[Line]) -> str:
+def _section(lines: Sequence[ClaimResult]) -> str:
     """One claim: over all tasks, and task by task."""
     overall = lines[0]
     claim = overall.claim
@@ -77,7 +77,7 @@ def _section(lines: Sequence[Line]) -> str:
     return "\n".join([*parts, *(f"\n{note}" for note in claim.notes)])
 
 
-def _row(line: Line) -> list[str]:
+def _row(line: ClaimResult) -> list[str]:
     assert line.effect is not None
     wide = line.effect.over_seeds
     return [

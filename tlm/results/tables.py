@@ -24,7 +24,7 @@ _SINGLE = ("fact", "text")  # columns without a standard deviation
 
 
 @dataclass(frozen=True)
-class Line:
+class TableRow:
     """A row of the table with its cells by column id."""
 
     id: str
@@ -48,7 +48,7 @@ def assemble_table(table: Table, cells: Sequence[Cell], reported: Reported) -> R
     )
 
 
-def _lines(table: Table, cells: Sequence[Cell], reported: Reported) -> list[Line]:
+def _lines(table: Table, cells: Sequence[Cell], reported: Reported) -> list[TableRow]:
     given = {(cell["table"], cell["row"], cell["column"]): cell for cell in cells}
     numbers = [column for column in table.columns if column.kind != "text"]
     wanted = {(table.name, row.id, column.id) for row in table.rows for column in numbers}
@@ -71,12 +71,12 @@ def _lines(table: Table, cells: Sequence[Cell], reported: Reported) -> list[Line
             ]
             found.update({name: cost.cells[name] for name in empty})
             source += f" ({', '.join(empty)}: reported, {cost.place})" if empty else ""
-        lines.append(Line(row.id, row.label, source, found, measured=True))
+        lines.append(TableRow(row.id, row.label, source, found, measured=True))
         lines += [quoted] if quoted is not None else []
     return lines + list(theirs.values())
 
 
-def _reported_lines(table: Table, reported: Reported) -> dict[str, Line]:
+def _reported_lines(table: Table, reported: Reported) -> dict[str, TableRow]:
     """The paper's rows of this table by their own ids."""
     if table.reported is None:
         return {}
@@ -87,18 +87,18 @@ def _reported_lines(table: Table, reported: Reported) -> dict[str, Line]:
     for name in reported.tables[table.reported].rows:
         line = reported_line(reported, f"{table.reported}/{name}")
         source = f"reported ({line.place})"
-        lines[name] = Line(f"reported-{name}", line.label, source, line.cells, line.notes)
+        lines[name] = TableRow(f"reported-{name}", line.label, source, line.cells, line.notes)
     return lines
 
 
-def _their_columns(columns: Sequence[Column], lines: Sequence[Line]) -> list[Column]:
+def _their_columns(columns: Sequence[Column], lines: Sequence[TableRow]) -> list[Column]:
     """Columns that only reported rows have, in the paper's order."""
     ours = {column.id for column in columns}
     names = dict.fromkeys(name for line in lines for name in line.cells if name not in ours)
     return [Column(id=name, kind="score", tasks=(name,)) for name in names]
 
 
-def _csv(columns: Sequence[Column], lines: Sequence[Line]) -> str:
+def _csv(columns: Sequence[Column], lines: Sequence[TableRow]) -> str:
     """One line a row; a score column is followed by `<column>_sd`, the standard deviation over seeds."""
     header = ["row", "label", "source"]
     for column in columns:
@@ -124,7 +124,7 @@ def _plain(value: float, unit: str) -> str:
     return str(round(value)) if unit in ("parameters", "bytes", "tokens") else f"{value:.4f}"
 
 
-def _markdown(table: Table, theirs: Sequence[Column], lines: Sequence[Line], reported: Reported) -> str:
+def _markdown(table: Table, theirs: Sequence[Column], lines: Sequence[TableRow], reported: Reported) -> str:
     columns = table.columns
     measured = [line for line in lines if line.measured]
     quoted = [line for line in lines if not line.measured]
@@ -144,7 +144,7 @@ def _markdown(table: Table, theirs: Sequence[Column], lines: Sequence[Line], rep
     return "\n".join(part for part in parts if part)
 
 
-def _block(columns: Sequence[Column], lines: Sequence[Line], transpose: bool) -> str:
+def _block(columns: Sequence[Column], lines: Sequence[TableRow], transpose: bool) -> str:
     """A Markdown table; a reported row, or a reported number in a row of ours, says so."""
     rows = [["", *(_heading(column) for column in columns)]]
     for line in lines:
@@ -157,7 +157,7 @@ def _block(columns: Sequence[Column], lines: Sequence[Line], transpose: bool) ->
     return markdown_rows(rows)
 
 
-def _shown(line: Line, column: Column) -> str:
+def _shown(line: TableRow, column: Column) -> str:
     cell = line.cells.get(column.id)
     quoted = line.measured and cell is not None and cell.get("source") == "reported"
     return _pretty(cell, unit_of(column)) + (" (reported)" if quoted else "")
@@ -195,7 +195,7 @@ def _three(value: float) -> str:
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
-def _measured_notes(columns: Sequence[Column], lines: Sequence[Line]) -> list[str]:
+def _measured_notes(columns: Sequence[Column], lines: Sequence[TableRow]) -> list[str]:
     """What the measured numbers are: scale, seeds and metrics, then how each fact is counted."""
     notes = []
     cells = [cell for line in lines for cell in line.cells.values() if cell.get("source") == "measured"]
@@ -216,11 +216,11 @@ def _measured_notes(columns: Sequence[Column], lines: Sequence[Line]) -> list[st
     return notes + [FACTS[column.fact].note for column in columns if column.fact]
 
 
-def _seeds(line: Line) -> str:
+def _seeds(line: TableRow) -> str:
     seeds = {part["seed"] for cell in line.cells.values() for part in cell.get("made_from", ())}
     return f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
 
 
-def _metric(column: Column, lines: Sequence[Line]) -> str:
+def _metric(column: Column, lines: Sequence[TableRow]) -> str:
     names = ", ".join(sorted(set(lines[0].cells[column.id]["metrics"].values())))
     return names.replace("_f1", "-F1").replace("_", " ")

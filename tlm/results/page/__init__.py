@@ -1,6 +1,6 @@
-"""The report page of one task: what its model can do, whether TLM was worth it, and what it was made from.
+"""The report page of one task: its model's scores and mistakes, whether TLM was worth it, and its inputs.
 
-Place in the flow: evaluations, stages, task, retrieval and corpus → `gather` → `report.Report`, which is
-`results/tasks/<task>/report.json` → `render` → `report.html`, one file that needs nothing else. What each part means is
-told in docs/task-report.md.
+Place in the flow: evaluations, stages, task, retrieval and corpus → `gather` → `task_report.TaskReport`, written as
+`results/tasks/<task>/report.json` → `render` → `report.html`, one file that loads nothing else. docs/task-report.md
+explains each part.
 """

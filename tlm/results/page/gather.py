@@ -1,4 +1,4 @@
-"""From the artifacts of a task's runs to its report.
+"""Builds the report of a task from the artifacts of its runs.
 
 Place in the flow: the rule `task_report` → here → `results/tasks/<task>/report.json` and the page.
 """
@@ -15,36 +15,36 @@ from tlm.artifacts import read_manifest
 from tlm.config.task_report import PageSpec
 from tlm.evaluation.record import Task, read_rows, read_task
 from tlm.results.examples import build_examples
-from tlm.results.page import facts, quality, worth
-from tlm.results.page.report import Method, Report
-from tlm.results.page.runs import (
+from tlm.results.page import details, quality, worth
+from tlm.results.page.scored_runs import (
     MethodRuns,
     best_on_dev,
     open_methods,
     open_stages,
     scored_split,
 )
+from tlm.results.page.task_report import Method, TaskReport
 from tlm.results.temperature import fitted
 from tlm.statistics import Estimate
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where everything lies that a report is made from."""
+    """The folders and files that a report is made from."""
 
     task: Path
     tokens: Path
     corpus: Path
     retrieval: Path
     audit: Path
-    """Of the passages that TLM has read, for dev and test texts."""
+    """The audit that looks for dev and test texts in the passages that TLM read."""
     evaluations: Sequence[Path]
     stages: Sequence[Path]
     benchmarks: Mapping[str, Path]
-    """Step → Snakemake's measurement of it; a file that is absent is left out."""
+    """Step → its benchmark file; steps without a file are left out."""
 
 
-def gather(spec: PageSpec, folders: Folders) -> Report:
+def gather(spec: PageSpec, folders: Folders) -> TaskReport:
     """The report of `spec.task`. Raises TlmError for a run that is missing or was evaluated on other rows."""
     task = read_task(folders.task)
     split = scored_split(folders.evaluations)
@@ -53,7 +53,7 @@ def gather(spec: PageSpec, folders: Folders) -> Report:
     compared = worth.compare(methods, task.metric, task.labels)
     described = tuple(_method(method, compared.scores[method.spec.name], split) for method in methods)
     shown = best_on_dev(methods[0].runs)
-    return Report(
+    return TaskReport(
         task=task.name,
         scale=spec.scale,
         own=spec.own,
@@ -74,18 +74,18 @@ def gather(spec: PageSpec, folders: Folders) -> Report:
         ),
         shown=shown.seed,
         **_quality(task, folders.task, methods, split),
-        stage1=facts.stage1_curves(methods),
-        stage2=facts.stage2_curves(methods),
+        stage1=details.stage1_curves(methods),
+        stage2=details.stage2_curves(methods),
         examples=tuple(
             build_examples(spec.examples, folders.task, folders.retrieval, folders.corpus)["examples"]
         ),
-        data=facts.data(folders.task, folders.tokens, spec.length),
-        corpus=facts.corpus(
+        data=details.data(folders.task, folders.tokens, spec.length),
+        corpus=details.corpus(
             folders.corpus, folders.retrieval, shown, k=spec.k, benchmarks=folders.benchmarks
         ),
-        contamination=facts.contamination(folders.audit),
-        settings=facts.settings(shown),
-        versions=facts.versions(shown),
+        contamination=details.contamination(folders.audit),
+        settings=details.settings(shown),
+        versions=details.versions(shown),
         model=spec.model,
         made_from={
             str(folder): read_manifest(folder).digest
@@ -115,12 +115,12 @@ def _method(method: MethodRuns, score: Estimate, split: str) -> Method:
             for name in records[0][split]["metrics"]
         },
         mlm_loss=None if None in losses else sum(losses) / len(losses),
-        cost=facts.cost(method),
+        cost=details.cost(method),
     )
 
 
 def _quality(task: Task, task_dir: Path, methods: Sequence[MethodRuns], split: str) -> dict[str, object]:
-    """What is seen of the shown run, by the names of the report's fields."""
+    """The fields of the report that describe the shown run's predictions."""
     run, rows = best_on_dev(methods[0].runs), read_rows(task_dir, split)
     others = [method for method in methods if method.spec.name == "tfidf"]
     if task.regression:

@@ -1,7 +1,7 @@
-"""The figures of a page, each as one `data:` address and the words that stand for it where it cannot be seen.
+"""The figures of a page, each as one `data:` address with a text alternative.
 
-Place in the flow: `report.Report` → here → `render`. Narrow enough to be read on a phone; vector graphics, so that
-print is sharp. Drawing of calibration and learning curves is that of `tlm.results.figures`.
+Place in the flow: `task_report.TaskReport` → here → `render`. Narrow enough for a phone; vector graphics, so that print
+is sharp. `tlm.results.figures` draws calibration and learning curves.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from matplotlib.figure import Figure
 from tlm.results.figures.calibration import draw_reliability
 from tlm.results.figures.learning import LearningCurve, draw_curves
 from tlm.results.figures.style import GREY, INK, SERIES, SMALL, new_figure, styled, whiskers
-from tlm.results.page import words
-from tlm.results.page.report import Curve, Report
+from tlm.results.page import formatting
+from tlm.results.page.task_report import Curve, TaskReport
 
-WIDTH = 3.6  # inches: on a phone, letters of 7 points are still as high as small print
-LEGIBLE = 60  # classes of a matrix whose names can still be read
+WIDTH = 3.6  # inches: letters of 7 points stay legible on a phone
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ def as_source(figure: Figure) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def differences(report: Report, labels: Mapping[str, str]) -> Picture:
+def differences(report: TaskReport, labels: Mapping[str, str]) -> Picture:
     """TLM's lead over each rival with its interval."""
     found = report.differences
     with styled():
         canvas = new_figure(WIDTH, 0.75 + 0.32 * len(found))
         axes = canvas.subplots()
         values = [100 * each.difference.value for each in found]
-        # Without an interval the difference is the same in all resamples.
+        # A difference without an interval is the same in all resamples.
         low, high = (
             [value if end is None else 100 * end for value, end in zip(values, ends, strict=True)]
             for ends in ([each.difference.low for each in found], [each.difference.high for each in found])
@@ -68,19 +67,19 @@ def differences(report: Report, labels: Mapping[str, str]) -> Picture:
         axes.set_xlabel("TLM’s lead in points, with 95 % intervals")
         axes.grid(axis="y", visible=False)
         source = as_source(canvas)
-    told = "; ".join(
-        f"over {labels[each.rival]} {words.signed(each.difference.value)} "
-        f"{words.interval(each.difference, 'signed')}"
+    alt = "; ".join(
+        f"over {labels[each.rival]} {formatting.signed(each.difference.value)} "
+        f"{formatting.interval(each.difference, 'signed')}"
         for each in found
     )
-    return Picture(source, f"TLM’s lead in points with 95 % intervals: {told}.")
+    return Picture(source, f"TLM’s lead in points with 95 % intervals: {alt}.")
 
 
-def confusion(report: Report, chosen: Sequence[int]) -> Picture:
-    """The matrix of the classes `chosen`, rows as shares of the true class; for more classes than a table can show."""
+def confusion(report: TaskReport, chosen: Sequence[int]) -> Picture:
+    """The confusion matrix of the classes `chosen` as a picture; rows are shares of the true class."""
     matrix = np.array(report.confusion)[np.ix_(chosen, chosen)]
     rows = np.array(report.confusion)[list(chosen)].sum(axis=1, keepdims=True)
-    names = [words.shortened(report.labels[each], 18) for each in chosen]
+    names = [formatting.shortened(report.labels[each], 18) for each in chosen]
     side = len(chosen)
     with styled():
         canvas = new_figure(WIDTH * 1.6, WIDTH * 1.6)
@@ -88,7 +87,7 @@ def confusion(report: Report, chosen: Sequence[int]) -> Picture:
         axes.imshow(
             np.divide(matrix, rows, out=np.zeros(matrix.shape), where=rows > 0),
             cmap="Greys",
-            norm=PowerNorm(0.5, 0, 1),  # so that a few percent are seen
+            norm=PowerNorm(0.5, 0, 1),  # so that a few percent are visible
             aspect="equal",
         )
         size = min(SMALL, 72 * WIDTH * 1.15 / side)
@@ -100,12 +99,12 @@ def confusion(report: Report, chosen: Sequence[int]) -> Picture:
     right = np.trace(matrix) / max(1, rows.sum())
     return Picture(
         source,
-        f"Confusion matrix of {side} classes: {words.percent(right)} % of their rows lie on the diagonal. "
-        "The most frequent confusions stand in the table beside it.",
+        f"Confusion matrix of {side} classes: {formatting.percent(right)} % of their rows are on the diagonal. "
+        "The table below lists the most frequent confusions.",
     )
 
 
-def scatter(report: Report) -> Picture:
+def scatter(report: TaskReport) -> Picture:
     """Predicted against true numbers."""
     assert report.regression is not None
     truth, guess = np.array(report.regression.truth), np.array(report.regression.prediction)
@@ -113,7 +112,7 @@ def scatter(report: Report) -> Picture:
     with styled():
         canvas = new_figure(WIDTH, WIDTH)
         axes = canvas.subplots()
-        axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle="--", label="as true")
+        axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle="--", label="exactly right")
         axes.scatter(
             truth, guess, s=10, alpha=min(1.0, 60 / len(truth) + 0.2), color=SERIES[0]["color"], linewidth=0
         )
@@ -123,13 +122,13 @@ def scatter(report: Report) -> Picture:
     mean = report.regression.mean_absolute_error
     return Picture(
         source,
-        f"Predicted against true numbers of {words.counted(len(truth), 'row')}; "
-        f"mean absolute error {words.number(mean.value)}.",
+        f"Predicted against true numbers of {formatting.counted(len(truth), 'row')}; "
+        f"mean absolute error {formatting.number(mean.value)}.",
     )
 
 
-def calibration(report: Report) -> Picture:
-    """How often the model is right against how sure it is."""
+def calibration(report: TaskReport) -> Picture:
+    """Accuracy against confidence."""
     assert report.calibration is not None
     found = report.calibration.reliability("TLM")
     with styled():
@@ -138,16 +137,16 @@ def calibration(report: Report) -> Picture:
         draw_reliability(upper, lower, [found])
         lower.set_xlabel("probability of the prediction")
         source = as_source(canvas)
-    told = "; ".join(
-        f"{words.percent(each.confidence)} % sure: {words.percent(each.accuracy)} % right of "
-        f"{words.counted(each.rows, 'text')}"
+    alt = "; ".join(
+        f"{formatting.percent(each.confidence)} % confident: {formatting.percent(each.accuracy)} % right of "
+        f"{formatting.counted(each.rows, 'text')}"
         for each in found.bins
     )
-    return Picture(source, f"Reliability diagram. {told}.")
+    return Picture(source, f"Reliability diagram. {alt}.")
 
 
 def learning(curves: Sequence[Curve], labels: Mapping[str, str], *, x: str, y: str, percent: bool) -> Picture:
-    """Values of every method against tokens: mean over the seeds with their range."""
+    """Values of every method against tokens: mean over seeds with their range."""
     unit = 100 if percent else 1
     measured = [
         LearningCurve(
@@ -163,15 +162,15 @@ def learning(curves: Sequence[Curve], labels: Mapping[str, str], *, x: str, y: s
         handles, names = axes.get_legend_handles_labels()
         canvas.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, handlelength=3)
         source = as_source(canvas)
-    told = "; ".join(
-        f"{label} from {words.number(first)} to {words.number(last)}"
+    alt = "; ".join(
+        f"{label} from {formatting.number(first)} to {formatting.number(last)}"
         for label, first, last in _ends(measured)
     )
-    return Picture(source, f"{y} against {x}: {told}.")
+    return Picture(source, f"{y} against {x}: {alt}.")
 
 
 def _ends(measured: Sequence[LearningCurve]) -> list[tuple[str, float, float]]:
-    """Label, first and last value, mean over its seeds."""
+    """Label, first and last value of each method, mean over seeds."""
     found = []
     for label in dict.fromkeys(each.label for each in measured):
         own = [each.losses for each in measured if each.label == label]

@@ -1,7 +1,7 @@
-"""Where a model is right and wrong: classes, confusions, calibration, errors of numbers, its surest mistakes.
+"""How good a model's predictions are: classes, confusions, calibration, errors of numbers, most confident mistakes.
 
-Place in the flow: one run of TLM on the scored split → `report.Report`. Intervals: precision and recall are shares of
-rows (Wilson); F1 is resampled over the rows (`tlm.statistics`).
+Place in the flow: one run of TLM on the scored split → `task_report.TaskReport`. Intervals of precision and recall are
+Wilson's; F1 is resampled over rows (`tlm.statistics`).
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import numpy as np
 
 from tlm.evaluation.record import Rows
 from tlm.results.calibration import Reliability, confidences, reliability
-from tlm.results.page import words
-from tlm.results.page.report import Calibration, Class, Estimate, Mistake, Regression
-from tlm.results.page.runs import MethodRuns, ScoredRun
+from tlm.results.page import formatting
+from tlm.results.page.scored_runs import MethodRuns, ScoredRun
+from tlm.results.page.task_report import Calibration, Class, Mistake, NumberWithInterval, Regression
 from tlm.results.page.worth import estimate
 from tlm.results.temperature import served
 from tlm.statistics import bootstrap, scores, wilson
 
-POINTS = 2000  # of a scatter plot: more cannot be told apart
+POINTS = 2000  # of a scatter plot: more would overlap
 MISTAKES = 10
 
 
-def share(hits: int, rows: int) -> Estimate | None:
-    """hits / rows with Wilson's interval; None of no rows."""
+def share(hits: int, rows: int) -> NumberWithInterval | None:
+    """hits / rows with Wilson's interval; None if there are no rows."""
     if not rows:
         return None
     interval = wilson(hits, rows)
-    return Estimate(value=hits / rows, low=interval.low, high=interval.high)
+    return NumberWithInterval(value=hits / rows, low=interval.low, high=interval.high)
 
 
 def confusion(run: ScoredRun, labels: Sequence[str]) -> np.ndarray:
@@ -64,8 +64,8 @@ def classes(run: ScoredRun, labels: Sequence[str], matrix: np.ndarray) -> tuple[
     return tuple(found)
 
 
-def accuracy(matrix: np.ndarray) -> Estimate | None:
-    """Share of rows that are right."""
+def accuracy(matrix: np.ndarray) -> NumberWithInterval | None:
+    """The share of right predictions."""
     return share(int(np.trace(matrix)), int(matrix.sum()))
 
 
@@ -76,7 +76,7 @@ def as_exported(run: ScoredRun, t: float) -> ScoredRun:
 
 
 def calibration(run: ScoredRun, t: float) -> Calibration:
-    """How often the exported model is right against how sure it is; `run` is as it was trained."""
+    """Calibration of the exported model and, for comparison, of `run` as trained."""
     return Calibration.of(_reliability(as_exported(run, t)), _reliability(run), t)
 
 
@@ -86,7 +86,7 @@ def _reliability(run: ScoredRun) -> Reliability:
 
 
 def regression(run: ScoredRun, train_labels: Sequence[float]) -> Regression:
-    """Predicted against true numbers: at most `POINTS` rows at an even stride, errors over all."""
+    """Predicted and true numbers: at most `POINTS` rows at an even stride; errors over all rows."""
     truth, guess = run.labels.astype(float), run.predictions.astype(float)
     shown = np.unique(np.linspace(0, len(truth) - 1, min(POINTS, len(truth))).astype(int))
     error = bootstrap(np.abs(guess - truth), np.mean)
@@ -100,7 +100,7 @@ def regression(run: ScoredRun, train_labels: Sequence[float]) -> Regression:
 
 
 def mistakes(run: ScoredRun, others: Sequence[MethodRuns], rows: Rows) -> tuple[Mistake, ...]:
-    """The wrong rows of which the model is surest (of numbers: the farthest off), surest first, ties by row."""
+    """The wrong rows with the highest confidence (for numbers: the largest error), highest first, ties by row."""
     if run.probabilities is None:
         sure = np.abs(run.predictions.astype(float) - run.labels.astype(float))
         wrong = np.flatnonzero(sure > 0)
@@ -113,15 +113,15 @@ def mistakes(run: ScoredRun, others: Sequence[MethodRuns], rows: Rows) -> tuple[
             row_id=int(run.row_ids[row]),
             text=rows.texts[row],
             text_pair=rows.pairs[row] if rows.pairs else None,
-            label=said(run.labels[row]),
-            prediction=said(run.predictions[row]),
+            label=_label(run.labels[row]),
+            prediction=_label(run.predictions[row]),
             confidence=None if run.probabilities is None else float(sure[row]),
-            others={other.spec.name: said(other.runs[0].predictions[row]) for other in others},
+            others={other.spec.name: _label(other.runs[0].predictions[row]) for other in others},
         )
         for row in chosen
     )
 
 
-def said(label: str | float) -> str:
-    """A label to read: numbers to three digits."""
-    return str(label) if isinstance(label, str) else words.number(float(label))
+def _label(label: str | float) -> str:
+    """A label as text: numbers with three digits."""
+    return str(label) if isinstance(label, str) else formatting.number(float(label))

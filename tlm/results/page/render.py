@@ -1,7 +1,7 @@
-"""The page: a report as one HTML file, without scripts and without anything from elsewhere.
+"""Renders a report as one HTML file that runs no scripts and loads nothing else.
 
-Place in the flow: `report.Report` → here → `results/tasks/<task>/report.html`. Every text is escaped by Jinja2, and
-the page forbids scripts to the browser besides. What it looks like is in page.html and page.css.
+Place in the flow: `task_report.TaskReport` → here → `results/tasks/<task>/report.html`. Jinja2 escapes every text, and
+the page also forbids scripts in its content security policy. The template is page.html, the style page.css.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from tlm.results.page import advice, pictures, words
-from tlm.results.page.report import Calibration, Class, Report
+from tlm.results.page import advice, formatting, pictures
+from tlm.results.page.task_report import Calibration, Class, TaskReport
 from tlm.results.temperature import FEWEST
 
-TABLE = 12  # classes: a matrix of more is a picture
-MATRIX = 60  # classes: of more, those with the most errors are shown
+TABLE = 12  # classes: a larger matrix is a picture
+MATRIX = 60  # classes: of more, only those with the most errors are shown
 WORST = 10  # classes, confusions
 
 _TITLES = {
@@ -36,30 +36,30 @@ _TITLES = {
 }
 _EXPLAINED = {
     "tlm": "Stage 1 on the retrieved passages and the task’s texts, stage 2 on the task.",
-    "task-only": "The same encoder and stages without passages: what can be learned from the task’s data alone.",
-    "random": "The same, with as many passages drawn at random from the corpus: what retrieval adds.",
-    "tfidf": "Counts of words and word pairs, and a linear model whose strength is chosen on dev: what to try first.",
+    "task-only": "The same encoder and stages without passages: trained on the task’s data alone.",
+    "random": "The same as TLM, with the same number of random passages: shows the effect of retrieval.",
+    "tfidf": "Counts of words and word pairs and a linear model, regularised by dev scores: the first thing to try.",
 }
 
 
-def render(report: Report) -> str:
+def render(report: TaskReport) -> str:
     """The page as HTML."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "percent": words.percent,
-        "signed": words.signed,
-        "interval": words.interval,
-        "count": words.count,
-        "counted": words.counted,
-        "number": words.number,
-        "sure": words.sure,
-        "flops": words.flops,
-        "size": words.size,
-        "duration": words.duration,
-        "shortened": words.shortened,
-        "metric_name": words.metric_name,
+        "percent": formatting.percent,
+        "signed": formatting.signed,
+        "interval": formatting.interval,
+        "count": formatting.count,
+        "counted": formatting.counted,
+        "number": formatting.number,
+        "sure": formatting.sure,
+        "flops": formatting.flops,
+        "size": formatting.size,
+        "duration": formatting.duration,
+        "shortened": formatting.shortened,
+        "metric_name": formatting.metric_name,
         "with_code": with_code,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "zip": lambda one, other: list(zip(one, other, strict=True)),
@@ -71,12 +71,12 @@ def render(report: Report) -> str:
 
 
 def with_code(text: str) -> Markup:
-    """What stands between backticks as code, all of it escaped."""
+    """`text` escaped, with the parts between backticks as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def view(report: Report) -> dict[str, Any]:
-    """Everything that the template shows besides the report itself."""
+def view(report: TaskReport) -> dict[str, Any]:
+    """The variables of the template."""
     names = {method.name: method.label for method in report.methods}
     matrix = None
     if not report.regression and len(report.labels) <= TABLE:
@@ -90,7 +90,7 @@ def view(report: Report) -> dict[str, Any]:
         "titles": titles,
         "sections": list(titles.items()),
         "rows": report.data.rows[report.split],
-        "metric": words.metric_name(report.metric),
+        "metric": formatting.metric_name(report.metric),
         "names": names,
         "explained": _EXPLAINED,
         "headline": headline + colon,
@@ -113,9 +113,9 @@ def view(report: Report) -> dict[str, Any]:
 
 
 def _pictures(
-    report: Report, names: dict[str, str], chosen: list[int], as_picture: bool
+    report: TaskReport, names: dict[str, str], chosen: list[int], as_picture: bool
 ) -> dict[str, pictures.Picture | None]:
-    metric = words.metric_name(report.metric)
+    metric = formatting.metric_name(report.metric)
     return {
         "differences": pictures.differences(report, names),
         "confusion": pictures.confusion(report, chosen) if report.confusion and as_picture else None,
@@ -138,40 +138,45 @@ def _pictures(
     }
 
 
-def _key_facts(report: Report) -> list[tuple[str, str, str]]:
-    """Name, value and what stands small beneath it."""
+def _key_facts(report: TaskReport) -> list[tuple[str, str, str]]:
+    """Name, value and small print of each key fact."""
     own = report.methods[0]
     facts = [
         (
-            f"{words.metric_name(report.metric)}, {report.split}",
-            words.percent(own.score.value),
-            f"95 %: {words.interval(own.score)}",
+            f"{formatting.metric_name(report.metric)}, {report.split}",
+            formatting.percent(own.score.value),
+            f"95 %: {formatting.interval(own.score)}",
         ),
         (
             "texts to train on",
-            words.count(report.data.rows["train"]),
-            f"{words.count(report.data.rows[report.split])} to score",
+            formatting.count(report.data.rows["train"]),
+            f"{formatting.count(report.data.rows[report.split])} to score",
         ),
         (
             "passages read",
-            words.count(report.corpus.selected),
-            f"of {words.count(report.corpus.passages)} in the corpus",
+            formatting.count(report.corpus.selected),
+            f"of {formatting.count(report.corpus.passages)} in the corpus",
         ),
         (
             "training time",
-            words.duration(own.cost.seconds),
-            f"per seed; {words.counted(len(own.seeds), 'seed')}",
+            formatting.duration(own.cost.seconds),
+            f"per seed; {formatting.counted(len(own.seeds), 'seed')}",
         ),
     ]
     if report.labels:
         largest = max(report.data.labels["train"].values()) / report.data.rows["train"]
         facts.insert(
-            1, ("classes", words.count(len(report.labels)), f"the largest has {words.percent(largest)} %")
+            1,
+            (
+                "classes",
+                formatting.count(len(report.labels)),
+                f"the largest has {formatting.percent(largest)} %",
+            ),
         )
     return facts
 
 
-def _cells(report: Report) -> list[list[dict[str, Any]]]:
+def _cells(report: TaskReport) -> list[list[dict[str, Any]]]:
     return [
         [
             {"rows": rows, "share": rows / total if (total := sum(line)) else 0.0, "hit": row == column}
@@ -181,8 +186,8 @@ def _cells(report: Report) -> list[list[dict[str, Any]]]:
     ]
 
 
-def most_errors(report: Report) -> list[int]:
-    """Places of the classes of a matrix, in their order: all, or those with the most errors."""
+def most_errors(report: TaskReport) -> list[int]:
+    """Indices of the classes in the matrix: all, or those with the most errors."""
     places = range(len(report.confusion))
     if len(places) <= MATRIX:
         return list(places)
@@ -197,7 +202,7 @@ def most_errors(report: Report) -> list[int]:
 
 @dataclass(frozen=True)
 class Confused:
-    """How many rows of one class were taken for another, and their share of the true class."""
+    """How many rows of one class were predicted as another, and their share of the true class."""
 
     truth: str
     guess: str
@@ -205,7 +210,7 @@ class Confused:
     share: float
 
 
-def _confused(report: Report) -> list[Confused]:
+def _confused(report: TaskReport) -> list[Confused]:
     """The most frequent pairs of true and predicted class."""
     pairs = [
         Confused(report.labels[row], report.labels[column], rows, rows / sum(line))
@@ -216,8 +221,8 @@ def _confused(report: Report) -> list[Confused]:
     return sorted(pairs, key=lambda pair: (-pair.rows, -pair.share))[:WORST]
 
 
-def _class_parts(report: Report) -> list[dict[str, Any]]:
-    """The table of classes; of many, the weakest first and all of them folded away."""
+def _class_parts(report: TaskReport) -> list[dict[str, Any]]:
+    """The tables of classes: one, or for many classes the weakest and, folded, all."""
 
     def part(title: str, classes: tuple[Class, ...], *, folded: bool) -> dict[str, Any]:
         return {"title": title, "classes": classes, "folded": folded}
@@ -231,35 +236,35 @@ def _class_parts(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _trust(report: Report) -> str:
+def _trust(report: TaskReport) -> str:
     found = report.calibration
     if found is None:
         return ""
     gap = found.confidence - found.accuracy
-    if abs(gap) < 0.02:
-        told = "about as sure as it is right"
-    else:
-        told = "more sure than it is right" if gap > 0 else "less sure than it is right"
+    off = "overconfident" if gap > 0 else "underconfident"
+    kind = "well calibrated on average" if abs(gap) < 0.02 else off
     return (
-        f"The model is {told}: it gives its answers a probability of {words.percent(found.confidence)} % on "
+        f"The model is {kind}: it gives its predictions a probability of {formatting.percent(found.confidence)} % on "
         f"average, and "
-        f"{words.percent(found.accuracy)} % of them are right. The expected calibration error is "
-        f"{words.percent(found.error.value)} % {words.interval(found.error)}; a model that is exactly as sure as "
-        f"it is right "
-        f"would show {words.percent(found.by_chance)} % on so many texts, by chance. {_tempered(report, found)}"
+        f"{formatting.percent(found.accuracy)} % of them are right. The expected calibration error is "
+        f"{formatting.percent(found.error.value)} % {formatting.interval(found.error)}; a perfectly "
+        f"calibrated model would show {formatting.percent(found.by_chance)} % on this number of texts, by chance. "
+        f"{_tempered(report, found)}"
     )
 
 
-def _tempered(report: Report, found: Calibration) -> str:
-    """Whose probabilities these are, and what they were before."""
+def _tempered(report: TaskReport, found: Calibration) -> str:
+    """The temperature of the probabilities, and their error without it."""
     if report.data.rows["dev"] < FEWEST:
+        texts = formatting.counted(report.data.rows["dev"], "dev text")
         return (
-            f"The probabilities are as trained: {words.counted(report.data.rows['dev'], 'dev text')} are too few to "
-            f"fit a temperature, which takes {FEWEST}."
+            f"The probabilities are as trained: {texts} are too few to fit a temperature; it takes {FEWEST}."
         )
-    told = (
+    text = (
         "These are the probabilities of the exported model: its logits are divided by a temperature of "
-        f"{words.number(found.temperature)}, fitted on dev, which changes no answer. Without it, the error would "
-        f"be {words.percent(found.before.value)} % {words.interval(found.before)}."
+        f"{formatting.number(found.temperature)}, fitted on dev, which changes no prediction. Without it, the error "
+        f"would be {formatting.percent(found.before.value)} % {formatting.interval(found.before)}."
     )
-    return told + (" It was fitted on these same texts, which flatters." if report.split == "dev" else "")
+    return text + (
+        " It was fitted on these same texts: the true error may be larger." if report.split == "dev" else ""
+    )

@@ -1,13 +1,13 @@
-"""Was TLM worth it? A rule, applied to differences with intervals; told in one sentence (docs/task-report.md).
+"""Was TLM worth it? A rule on differences with intervals gives the answer in one sentence (docs/task-report.md).
 
 Place in the flow: the runs of all methods on the scored split → scores, differences, verdict. All methods and seeds
-are resampled over the same texts. TLM is *better* than a rival if the 95 % interval of the difference of their means
-over seeds lies above zero, and the worst of its seeds is better than the best of the rival's: the interval does not
-cover the choice of the seed. *Worse* is the same the other way round; else it cannot be told.
+are resampled over the same texts. TLM is *better* than another method if the 95 % interval of the difference of their
+means over seeds is above zero, and TLM's worst seed scores higher than the other's best; the second condition is needed
+because the interval does not cover the choice of the seed. *Worse* is the reverse; else the comparison is inconclusive.
 
-What is held against it is what would have cost less: TF-IDF with a linear model, and the same encoder trained on the
-task's data alone. Yes: better than both. No: worse than either. In part: better than one, and the other cannot be told.
-Random passages cost the same; they tell whether it was the retrieval.
+The answer compares TLM with the two cheaper methods: TF-IDF with a linear model, and the same encoder trained on the
+task's data alone. Yes: better than both. No: worse than at least one. Partly: better than one, inconclusive against the
+other. Random passages cost the same; they show whether the retrieval made the difference.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Literal
 
 import numpy as np
 
-from tlm.results.page import words
-from tlm.results.page.report import Answer, Difference, Estimate, Verdict
-from tlm.results.page.runs import MethodRuns
-from tlm.statistics import Estimate as Resampled
-from tlm.statistics import combine, scores
+from tlm.results.page import formatting
+from tlm.results.page.scored_runs import MethodRuns
+from tlm.results.page.task_report import Answer, Lead, NumberWithInterval, WorthVerdict
+from tlm.statistics import Estimate, combine, scores
 
 CHEAPER = ("tfidf", "task-only")
 _THEM = {
@@ -34,14 +33,14 @@ _THEM = {
 
 @dataclass(frozen=True)
 class Compared:
-    """Method → its score, and TLM's difference from each rival."""
+    """Method → its score; and TLM's lead over each other method."""
 
-    scores: Mapping[str, Resampled]
-    differences: tuple[Difference, ...]
+    scores: Mapping[str, Estimate]
+    differences: tuple[Lead, ...]
 
 
 def compare(methods: Sequence[MethodRuns], metric: str, labels: Sequence[str]) -> Compared:
-    """Scores of all methods and TLM's differences from the others, from the same resamples of the rows."""
+    """Scores of all methods and TLM's lead over the others, from the same resamples of the rows."""
     truth = methods[0].runs[0].labels
     guesses = [[run.predictions for run in method.runs] for method in methods]
     found = scores(metric, truth, guesses, labels if len(labels) == 2 else ())
@@ -53,18 +52,18 @@ def compare(methods: Sequence[MethodRuns], metric: str, labels: Sequence[str]) -
     )
 
 
-def estimate(found: Resampled) -> Estimate:
-    """A resampled number as the page keeps it.
+def estimate(found: Estimate) -> NumberWithInterval:
+    """A resampled number in the form of the report.
 
-    Where all resamples are equal (every text is right, or none) they say nothing of the interval: it is left out.
+    If all resamples are equal (every text is right, or none), the interval is left out.
     """
     if np.ptp(found.draws) == 0:
-        return Estimate(value=found.value)
-    return Estimate(value=found.value, low=found.interval.low, high=found.interval.high)
+        return NumberWithInterval(value=found.value)
+    return NumberWithInterval(value=found.value, low=found.interval.low, high=found.interval.high)
 
 
-def difference(rival: str, ours: Resampled, theirs: Resampled) -> Difference:
-    """TLM's lead over a rival, and what it says."""
+def difference(rival: str, ours: Estimate, theirs: Estimate) -> Lead:
+    """TLM's lead over a rival: better, worse or unclear (inconclusive)."""
     lead = combine([(1, ours), (-1, theirs)])
     low, high = lead.interval.low, lead.interval.high
     answer: Literal["better", "worse", "unclear"] = "unclear"
@@ -72,52 +71,56 @@ def difference(rival: str, ours: Resampled, theirs: Resampled) -> Difference:
         answer = "better"
     elif high < 0 and max(ours.by_seed) < min(theirs.by_seed):
         answer = "worse"
-    return Difference(rival=rival, difference=Estimate(value=lead.value, low=low, high=high), answer=answer)
+    return Lead(
+        rival=rival, difference=NumberWithInterval(value=lead.value, low=low, high=high), answer=answer
+    )
 
 
 def verdict(
-    differences: Sequence[Difference],
+    differences: Sequence[Lead],
     *,
-    score: Estimate,
+    score: NumberWithInterval,
     metric: str,
     rows: int,
     split: str,
     by_seed: Sequence[float],
     seconds: Mapping[str, float],
-) -> Verdict:
-    """The rule of this module's docstring, in words. `seconds` is what one training of each method took."""
+) -> WorthVerdict:
+    """The rule of this module's docstring. `seconds`: method → seconds of one training."""
     given = {each.rival: each for each in differences}
     cheaper = [given[name] for name in CHEAPER if name in given]
     answer = _answer(cheaper)
-    texts = words.counted(rows, f"{split} text")
-    scored = f"TLM scores {words.percent(score.value)} ({words.metric_name(metric)} on {texts})"
+    texts = formatting.counted(rows, f"{split} text")
+    scored = f"TLM scores {formatting.percent(score.value)} ({formatting.metric_name(metric)} on {texts})"
     better, worse, unclear = (
         [each for each in cheaper if each.answer == kind] for kind in ("better", "worse", "unclear")
     )
     if answer == "yes":
-        sentence = f"Yes, TLM was worth it: {scored}, {words.listed([_against(each) for each in better])}."
+        sentence = (
+            f"Yes, TLM was worth it: {scored}, {formatting.listed([_against(each) for each in better])}."
+        )
     elif answer == "no":
         sentence = (
-            f"No, TLM was not worth it here: {scored}, {words.listed([_against(each) for each in worse])}. "
-            "Use what costs less."
+            f"No, TLM was not worth it here: {scored}, {formatting.listed([_against(each) for each in worse])}. "
+            "Use the cheaper method."
         )
     elif answer == "partly":
         sentence = (
-            f"In part: {scored}, {words.listed([_against(each) for each in better])}; but whether it beats "
-            f"{_THEM[unclear[0].rival]} cannot be told ({_lead(unclear[0])})."
+            f"Partly: {scored}, {formatting.listed([_against(each) for each in better])}. The comparison with "
+            f"{_THEM[unclear[0].rival]} is inconclusive ({_lead(unclear[0])})."
         )
     else:
         sentence = (
-            f"It cannot be told whether TLM was worth it: {scored}, "
-            f"{words.listed([_against(each) for each in unclear])}. "
-            "As long as that is so, the one that costs less is the better choice."
+            f"Inconclusive whether TLM was worth it: {scored}, "
+            f"{formatting.listed([_against(each) for each in unclear])}. "
+            "Prefer the cheaper method until more texts or seeds give a clear answer."
         )
-    return Verdict(
+    return WorthVerdict(
         answer=answer, sentence=sentence, reasons=tuple(_reasons(given, rows, split, by_seed, seconds))
     )
 
 
-def _answer(cheaper: Sequence[Difference]) -> Answer:
+def _answer(cheaper: Sequence[Lead]) -> Answer:
     kinds = {each.answer for each in cheaper}
     if "worse" in kinds:
         return "no"
@@ -126,19 +129,21 @@ def _answer(cheaper: Sequence[Difference]) -> Answer:
     return "partly" if "better" in kinds else "unclear"
 
 
-def _lead(each: Difference) -> str:
-    return f"{words.signed(each.difference.value)} points {words.interval(each.difference, 'signed')}"
+def _lead(each: Lead) -> str:
+    return (
+        f"{formatting.signed(each.difference.value)} points {formatting.interval(each.difference, 'signed')}"
+    )
 
 
-def _against(each: Difference) -> str:
+def _against(each: Lead) -> str:
     value = each.difference.value
-    size = words.percent(abs(value))
+    size = formatting.percent(abs(value))
     more = "more" if value >= 0 else "less"
-    return f"{size} points {more} than {_THEM[each.rival]} {words.interval(each.difference, 'signed')}"
+    return f"{size} points {more} than {_THEM[each.rival]} {formatting.interval(each.difference, 'signed')}"
 
 
 def _reasons(
-    given: Mapping[str, Difference],
+    given: Mapping[str, Lead],
     rows: int,
     split: str,
     by_seed: Sequence[float],
@@ -148,27 +153,27 @@ def _reasons(
     if "tfidf" in seconds:
         ours, theirs = seconds["tlm"], seconds["tfidf"]
         reasons.append(
-            f"The cost: one training took {words.duration(ours)}, and retrieval comes before it; TF-IDF took "
-            f"{words.duration(theirs)}."
+            f"The cost: one training took {formatting.duration(ours)}, after retrieval; TF-IDF took "
+            f"{formatting.duration(theirs)}."
         )
     if (random := given.get("random")) is not None:
-        told = {
-            "better": "it is the retrieved passages that help, not more text as such",
-            "worse": "passages at random did better than the retrieved ones: look at what was retrieved",
-            "unclear": "whether it matters which passages are read cannot be told",
+        meaning = {
+            "better": "the retrieved passages help, not just more text",
+            "worse": "random passages did better than the retrieved ones: look at the retrieved passages",
+            "unclear": "it is inconclusive whether the choice of passages matters",
         }[random.answer]
-        reasons.append(f"The retrieval: {_against(random)}; {told}.")
+        reasons.append(f"The retrieval: {_against(random)}; {meaning}.")
     widest = max((each.difference.high or 0) - (each.difference.low or 0) for each in given.values())
     reasons.append(
-        f"With {words.counted(rows, f'{split} text')}, differences of less than about "
-        f"{words.percent(widest / 2)} points "
-        "cannot be told. Intervals are of 95 % and cover the choice of those texts, not that of the training seed."
+        f"With {formatting.counted(rows, f'{split} text')}, differences of less than about "
+        f"{formatting.percent(widest / 2)} points "
+        "are inconclusive. The 95 % intervals cover the choice of these texts, but not the choice of the training seed."
     )
     if len(by_seed) == 1:
         reasons.append(
-            "There is one training seed; another would give somewhat different scores (`seeds:` of the scale)."
+            "There is one training seed; another seed would give somewhat different scores (set `seeds:` in the scale)."
         )
     else:
-        told = ", ".join(map(words.percent, by_seed))
-        reasons.append(f"By training seed, TLM scores {told}.")
+        each = ", ".join(map(formatting.percent, by_seed))
+        reasons.append(f"TLM’s scores by training seed: {each}.")
     return reasons

@@ -1,7 +1,7 @@
-"""The runs of a page, opened: what they predicted on one split, what they cost and how their stages went.
+"""The runs of a page, opened: their predictions on one split, their costs and the records of their stages.
 
 Place in the flow: evaluation, stage 1 and stage 2 artifacts → here → every other module of this package. All runs
-must have read the same rows: what is compared is paired.
+must be evaluated on the same rows, because comparisons are paired.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tlm.evaluation.record import TIMING, open_evaluation
 
 @dataclass(frozen=True)
 class Stage:
-    """Stage 1 or stage 2 of a run: its manifest, its record, and the seconds and bytes that it took."""
+    """Stage 1 or stage 2 of a run: its manifest, its record, and its time and memory."""
 
     folder: Path
     manifest: Manifest
@@ -54,7 +54,7 @@ class ScoredRun:
 
 @dataclass(frozen=True)
 class MethodRuns:
-    """A method and its runs, one a seed."""
+    """A method and its runs, one for each seed."""
 
     spec: MethodSpec
     runs: tuple[ScoredRun, ...]
@@ -67,7 +67,7 @@ def open_stages(folders: Sequence[Path]) -> dict[str, Stage]:
         manifest = read_manifest(folder)
         if manifest.kind not in ("stage1", "stage2"):
             raise TlmError(
-                f"{folder}: holds a {manifest.kind!r} artifact where a stage of training is needed"
+                f"{folder}: is a {manifest.kind!r} artifact, but a stage of training is needed; pass stage1 or stage2"
             )
         record, timing = _read(folder / "record.json"), _read(folder / TIMING)
         opened[manifest.digest] = Stage(folder, manifest, record, timing)
@@ -88,7 +88,7 @@ def open_methods(
         for seed in method.seeds:
             if (method.variant, seed) not in found:
                 raise TlmError(
-                    f"{method.name}: run {method.variant}/seed{seed} is missing; give its evaluation"
+                    f"{method.name}: run {method.variant}/seed{seed} is missing; evaluate it and pass its folder"
                 )
         opened.append(MethodRuns(method, tuple(found[method.variant, seed] for seed in method.seeds)))
     first = opened[0].runs[0]
@@ -100,13 +100,13 @@ def open_methods(
 
 
 def scored_split(evaluations: Sequence[Path]) -> str:
-    """`test`, or `dev` where the task keeps its test labels secret."""
+    """`test`, or `dev` if the task's test labels are secret."""
     counts = [open_evaluation(folder).manifest.counts for folder in evaluations]
     return "test" if all("test" in each for each in counts) else "dev"
 
 
 def best_on_dev(runs: Sequence[ScoredRun]) -> ScoredRun:
-    """The run with the highest dev score, the first of equals: test has no say in which model is used."""
+    """The run with the highest dev score, the first of equals: test scores do not influence the choice of the model."""
     return max(runs, key=lambda run: run.dev)
 
 

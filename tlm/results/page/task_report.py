@@ -1,7 +1,7 @@
-"""All that a report page says, typed: what `gather` finds, `report.json` holds and `render` shows.
+"""The contents of a report page, typed: `gather` builds them, `report.json` stores them, `render` shows them.
 
 Place in the flow: between `gather` and `render`. Scores, probabilities and shares are fractions; the page shows
-percentages. Nothing here is text for a page but what belongs to the user: names, labels, texts.
+percentages.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ SCHEMA = 1
 Answer = Literal["yes", "no", "partly", "unclear"]
 
 
-class Estimate(Strict):
-    """A number with the ends of its 95 % interval, None where there is none."""
+class NumberWithInterval(Strict):
+    """A number with the ends of its 95 % interval; None if there is no interval."""
 
     value: float
     low: float | None = None
     high: float | None = None
 
 
-class Cost(Strict):
-    """What one run of a method takes, mean over its seeds; None where nobody counted."""
+class MethodCost(Strict):
+    """The cost of one run of a method, mean over seeds; None for a number that was not counted."""
 
     parameters: int | None = None
     tokens: int | None = None
-    """Read in stage 1, padding left out."""
+    """Read in stage 1, without padding."""
     flops: float | None = None
-    """Stages 1 and 2, every matrix product as it was computed."""
+    """All matrix products that stages 1 and 2 computed."""
     paper_flops: float | None = None
-    """6 · tokens of stage 1 · parameters, as the paper counts."""
+    """6 · tokens of stage 1 · parameters: the paper's formula."""
     seconds: float
-    """Training on the machine that did it."""
+    """Training time on the machine that ran it."""
     memory: int | None = None
     """Bytes: the largest resident size of its training processes."""
     passages: int | None = None
@@ -45,33 +45,33 @@ class Cost(Strict):
 
 
 class Method(Strict):
-    """One way to a classifier: TLM or a rival."""
+    """TLM, or a method that it is compared with."""
 
     name: str
     """tlm, task-only, random or tfidf."""
     label: str
     variant: str
-    """Of the runs' folder."""
+    """The variant in the path of the runs."""
     seeds: tuple[int, ...]
-    score: Estimate
+    score: NumberWithInterval
     """The task's metric on the scored split, mean over the seeds."""
     by_seed: tuple[float, ...]
     metrics: dict[str, float]
     """Every metric, mean over the seeds."""
     mlm_loss: float | None = None
     """Held-out, on dev texts, in nats."""
-    cost: Cost
+    cost: MethodCost
 
 
-class Difference(Strict):
-    """TLM's score less a rival's on the same texts."""
+class Lead(Strict):
+    """TLM's score minus another method's on the same texts."""
 
     rival: str
-    difference: Estimate
+    difference: NumberWithInterval
     answer: Literal["better", "worse", "unclear"]
 
 
-class Verdict(Strict):
+class WorthVerdict(Strict):
     """Whether TLM was worth it, by the rule of `worth`."""
 
     answer: Answer
@@ -80,72 +80,74 @@ class Verdict(Strict):
 
 
 class Class(Strict):
-    """How one class is recognised, by the shown model."""
+    """The shown model's scores on one class."""
 
     label: str
     rows: int
     predicted: int
-    precision: Estimate | None
-    """None where the class is never predicted."""
-    recall: Estimate | None
-    """None where no row of the split has it."""
-    f1: Estimate
+    precision: NumberWithInterval | None
+    """None if the class is never predicted."""
+    recall: NumberWithInterval | None
+    """None if no row of the split has the class."""
+    f1: NumberWithInterval
 
 
-class Bin(Strict):
-    """Predictions of about the same probability."""
+class ReliabilityBin(Strict):
+    """Predictions with similar probability."""
 
     low: float
     high: float
     rows: int
     confidence: float
     """Mean probability."""
-    accuracy: Estimate
-    """Share of them that are right."""
+    accuracy: NumberWithInterval
+    """Share of right predictions."""
 
 
 class Calibration(Strict):
-    """How far the shown model's probabilities can be taken at their word, as it is exported."""
+    """Calibration of the shown model as it is exported."""
 
     rows: int
-    bins: tuple[Bin, ...]
-    """Those that hold predictions."""
-    error: Estimate
+    bins: tuple[ReliabilityBin, ...]
+    """Bins that contain predictions."""
+    error: NumberWithInterval
     """Expected calibration error: mean distance of `confidence` and `accuracy`, weighted by rows."""
     by_chance: float
-    """What it would be if the model were right exactly as often as it says."""
+    """The mean error of a perfectly calibrated model on this number of texts."""
     temperature: float
-    """Fitted on dev and written into the exported model; all else here is of that model's probabilities."""
-    before: Estimate
+    """Fitted on dev and written into the exported model. All fields but `before` describe that model."""
+    before: NumberWithInterval
     """`error` of the model as trained, without the temperature."""
     confidence: float
     accuracy: float
 
     @classmethod
     def of(cls, found: Reliability, before: Reliability, temperature: float) -> Calibration:
-        """As it was measured: of the probabilities with the temperature, and before."""
+        """From the measured calibration with the temperature, and before."""
         return cls(
             rows=found.rows,
             bins=tuple(
-                Bin(
+                ReliabilityBin(
                     low=each.low,
                     high=each.high,
                     rows=each.rows,
                     confidence=each.confidence,
-                    accuracy=Estimate(value=each.accuracy, low=each.interval.low, high=each.interval.high),
+                    accuracy=NumberWithInterval(
+                        value=each.accuracy, low=each.interval.low, high=each.interval.high
+                    ),
                 )
                 for each in found.bins
             ),
-            error=Estimate(value=found.ece, low=found.interval.low, high=found.interval.high),
+            error=NumberWithInterval(value=found.ece, low=found.interval.low, high=found.interval.high),
             by_chance=found.by_chance,
             temperature=temperature,
-            before=Estimate(value=before.ece, low=before.interval.low, high=before.interval.high),
+            before=NumberWithInterval(value=before.ece, low=before.interval.low, high=before.interval.high),
             confidence=found.confidence,
             accuracy=found.accuracy,
         )
 
     def reliability(self, label: str) -> Reliability:
-        """As it is drawn."""
+        """The form that the figure draws."""
         return Reliability(
             label=label,
             rows=self.rows,
@@ -168,25 +170,25 @@ class Calibration(Strict):
         )
 
 
-def _interval(estimate: Estimate) -> Interval:
+def _interval(estimate: NumberWithInterval) -> Interval:
     assert estimate.low is not None and estimate.high is not None
     return Interval(estimate.low, estimate.high)
 
 
 class Regression(Strict):
-    """The shown model's numbers against the true ones."""
+    """The shown model's predicted numbers and the true ones."""
 
     truth: tuple[float, ...]
     prediction: tuple[float, ...]
     rows: int
-    """Of the split; the points above are at most a sample of them."""
-    mean_absolute_error: Estimate
+    """Rows of the split; `truth` and `prediction` may be a sample of them."""
+    mean_absolute_error: NumberWithInterval
     baseline_error: float
-    """Mean absolute error of always answering the median of train."""
+    """Mean absolute error of always predicting the median of train."""
 
 
 class Mistake(Strict):
-    """A row of the scored split that the shown model gets wrong, and is sure of."""
+    """A row of the scored split that the shown model gets wrong with high confidence."""
 
     row_id: int
     text: str
@@ -196,11 +198,11 @@ class Mistake(Strict):
     confidence: float | None
     """Probability of the prediction by the exported model; None for regression."""
     others: dict[str, str]
-    """What other methods say of it, by name."""
+    """Name of another method → its prediction."""
 
 
 class Curve(Strict):
-    """One line of a learning curve: a run's values against tokens read."""
+    """The learning curve of one run: values against tokens read."""
 
     method: str
     seed: int
@@ -209,17 +211,17 @@ class Curve(Strict):
 
 
 class Lengths(Strict):
-    """How long the texts of a split are, in tokens of the tokenizer, the special ones included."""
+    """Lengths of the texts of a split in tokens, including special tokens."""
 
     median: int
     ninth: int
-    """Nine of ten texts are no longer."""
+    """The 90 % quantile."""
     longest: int
     cut: float
-    """Share of texts that are longer than what the model reads."""
+    """Share of texts that are longer than the model reads."""
 
 
-class Data(Strict):
+class DataSummary(Strict):
     """The task's rows."""
 
     description: str
@@ -232,17 +234,17 @@ class Data(Strict):
     values: dict[Split, tuple[float, float, float]]
     """Least, median and greatest label; empty for classification."""
     duplicates: dict[str, int]
-    """As the task's manifest counts them."""
+    """The counts of the task's manifest."""
     removed: dict[str, int]
-    """Rows left out of dev and test because their text stands in another split."""
+    """Rows removed from dev and test because their text occurs in another split."""
     left_out: dict[str, int]
     lengths: dict[Split, Lengths]
     length: int
     """Tokens that the model reads."""
 
 
-class Corpus(Strict):
-    """The general corpus, and what was taken from it."""
+class CorpusSummary(Strict):
+    """The general corpus and the passages selected from it."""
 
     name: str
     passages: int
@@ -254,40 +256,40 @@ class Corpus(Strict):
     selected: int
     selected_size: int
     seconds: dict[str, float]
-    """Step → seconds, as far as they were measured: index, retrieval and others that serve all seeds."""
+    """Step → seconds, for measured steps that serve all seeds, such as index and retrieval."""
 
 
 class Contamination(Strict):
-    """What the audit of the passages that TLM read found of one split (`tlm.audit`)."""
+    """Texts of one split that the audit found in passages that TLM read (`tlm.audit`)."""
 
     split: Split
     rows: int
     found: int
-    """Share a run of words with a passage, or stand in one as a whole."""
+    """Texts that share 13 words in a row with a passage, or occur in one as a whole."""
     verbatim: int
-    """Stand in one as a whole."""
+    """Texts that occur in a passage as a whole."""
 
 
-class Report(Strict):
-    """Everything."""
+class TaskReport(Strict):
+    """The whole report."""
 
     version: int = SCHEMA
     task: str
     scale: str
     own: bool
-    """Declared in config/own/, as against a task that ships with the project."""
+    """Whether the task is declared in config/own/; else it ships with the project."""
     problem: Literal["classification", "regression"]
     metric: str
     labels: tuple[str, ...]
     split: Split
-    """What is scored: test, or dev where the labels of test are secret."""
+    """The scored split: test, or dev if the labels of test are secret."""
     methods: tuple[Method, ...]
     """TLM first."""
-    differences: tuple[Difference, ...]
-    verdict: Verdict
+    differences: tuple[Lead, ...]
+    verdict: WorthVerdict
     shown: int
-    """The seed whose model is looked at more closely: the best on dev."""
-    accuracy: Estimate | None
+    """The seed whose model is shown in detail: the best on dev."""
+    accuracy: NumberWithInterval | None
     classes: tuple[Class, ...]
     confusion: tuple[tuple[int, ...], ...]
     """[true class][predicted class], in the order of the labels."""
@@ -295,17 +297,17 @@ class Report(Strict):
     regression: Regression | None
     mistakes: tuple[Mistake, ...]
     wrong: int
-    """Rows that are wrong in all; 0 for regression."""
+    """Number of wrong rows; 0 for regression."""
     stage1: tuple[Curve, ...]
     stage2: tuple[Curve, ...]
     examples: tuple[dict[str, Any], ...]
-    """As `tlm.results.examples` builds them."""
-    data: Data
-    corpus: Corpus
+    """Built by `tlm.results.examples`."""
+    data: DataSummary
+    corpus: CorpusSummary
     contamination: tuple[Contamination, ...]
     settings: dict[str, str]
     versions: dict[str, str]
     model: str | None
-    """Folder of the exported model, if the project has a rule for it."""
+    """Folder of the exported model, if any."""
     made_from: dict[str, str]
     """Folder → digest of its manifest."""

@@ -1,7 +1,6 @@
-"""What a page says beside its scores: the task's rows, the corpus, what each method cost, settings, learning curves.
+"""Everything on the page except scores: the task's rows, the corpus, costs of methods, settings, learning curves.
 
-Place in the flow: manifests and records of what the runs were made from → `report.Report`. Nothing is computed here
-that an artifact already says.
+Place in the flow: manifests and records of the runs' inputs → `task_report.TaskReport`.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ import tlm
 from tlm.artifacts import read_manifest
 from tlm.config.data import Split
 from tlm.results.benchmarks import read_benchmark
-from tlm.results.page.report import Contamination, Corpus, Cost, Curve, Data, Lengths
-from tlm.results.page.runs import MethodRuns, ScoredRun
+from tlm.results.page.scored_runs import MethodRuns, ScoredRun
+from tlm.results.page.task_report import Contamination, CorpusSummary, Curve, DataSummary, Lengths, MethodCost
 from tlm.training.tokens import open_split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
-def data(task_dir: Path, tokens_dir: Path, length: int) -> Data:
-    """The task's rows, as its manifest counts them; lengths from its tokens."""
+def data(task_dir: Path, tokens_dir: Path, length: int) -> DataSummary:
+    """The task's rows, as counted in its manifest; lengths from its tokens."""
     manifest = read_manifest(task_dir, "task")
     counts, spec = manifest.counts, manifest.parameters["spec"]
     splits = [split for split in SPLITS if f"{split}.parquet" in manifest.files]
     numbers = manifest.parameters["problem"] == "regression"
-    return Data(
+    return DataSummary(
         description=spec.get("description", ""),
         pair=manifest.parameters["pair"],
         rows={split: counts["rows"][split] for split in splits},
@@ -52,7 +51,7 @@ def _range(task_dir: Path, split: str) -> tuple[float, float, float]:
 
 
 def lengths(tokens_dir: Path, split: str, length: int) -> Lengths:
-    """Tokens of a split's texts with [CLS] and [SEP]; of a pair together."""
+    """Lengths of a split's texts in tokens, with [CLS] and [SEP]; the two texts of a pair count together."""
     store = open_split(tokens_dir, split)
     tokens = np.diff(store.offsets) + (2 if store.middle is None else 3)
     return Lengths(
@@ -65,11 +64,11 @@ def lengths(tokens_dir: Path, split: str, length: int) -> Lengths:
 
 def corpus(
     corpus_dir: Path, retrieval_dir: Path, run: ScoredRun, *, k: int, benchmarks: Mapping[str, Path]
-) -> Corpus:
-    """The corpus, how it was asked, and what the shown run read of it."""
+) -> CorpusSummary:
+    """The corpus, its retrieval, and the passages that the shown run read."""
     manifest, retrieval = read_manifest(corpus_dir, "corpus"), read_manifest(retrieval_dir, "retrieval")
     taken = run.flops["data"] or {"passages": 0, "bytes": 0}
-    return Corpus(
+    return CorpusSummary(
         name=manifest.parameters["corpus"],
         passages=manifest.counts["passages"],
         size=manifest.counts["bytes"],
@@ -83,7 +82,7 @@ def corpus(
 
 
 def contamination(audit_dir: Path) -> tuple[Contamination, ...]:
-    """How many dev and test texts the passages share something with that TLM has read."""
+    """How many dev and test texts share words with passages that TLM read."""
     counts = read_manifest(audit_dir, "audit").counts
     return tuple(
         Contamination(
@@ -97,13 +96,13 @@ def contamination(audit_dir: Path) -> tuple[Contamination, ...]:
     )
 
 
-def cost(method: MethodRuns) -> Cost:
-    """What one run takes, mean over its seeds."""
+def cost(method: MethodRuns) -> MethodCost:
+    """The cost of one run, mean over seeds."""
     costs = [_cost(run) for run in method.runs]
-    values = {name: [getattr(each, name) for each in costs] for name in Cost.model_fields}
+    values = {name: [getattr(each, name) for each in costs] for name in MethodCost.model_fields}
     means = {name: None if None in found else fmean(found) for name, found in values.items()}
     whole = ("parameters", "tokens", "memory", "passages", "passage_bytes")
-    return Cost(
+    return MethodCost(
         **{
             name: round(value) if name in whole and value is not None else value
             for name, value in means.items()
@@ -111,12 +110,12 @@ def cost(method: MethodRuns) -> Cost:
     )
 
 
-def _cost(run: ScoredRun) -> Cost:
+def _cost(run: ScoredRun) -> MethodCost:
     first, second = run.flops["stage1"], run.flops["stage2"]
     stages = [stage for stage in (first, second) if stage]
     memory = [stage.timing["peak_memory_bytes"] for stage in run.stages.values()]
     external = run.flops["data"]
-    return Cost(
+    return MethodCost(
         parameters=run.flops["parameters"],
         tokens=first["tokens"]["real"] if first else None,
         flops=sum(stage["matmul"]["total"] for stage in stages) if stages else None,
@@ -153,7 +152,7 @@ def _curves(methods: Sequence[MethodRuns], stage: str, measured: str, value: str
 
 
 def settings(run: ScoredRun) -> dict[str, str]:
-    """The shown run's specification, as dotted keys, stage 2's where both stages have one."""
+    """The shown run's specification as dotted keys; for keys of both stages, the value of stage 2."""
     specs: dict[str, Any] = {}
     for stage in run.stages.values():
         specs |= {key: value for key, value in stage.manifest.parameters.items() if value is not None}
@@ -174,7 +173,7 @@ def _dotted(value: Any, key: str = "") -> list[tuple[str, str]]:
 
 
 def versions(run: ScoredRun) -> dict[str, str]:
-    """What trained the shown run, and on what."""
+    """Versions and processor of the training of the shown run."""
     found = {"tlm": tlm.__version__}
     for stage in run.stages.values():
         found |= {name: str(value) for name, value in stage.record["environment"].items()}

@@ -1,13 +1,13 @@
-"""Numbers as a page writes them: scores in percent, intervals in brackets, durations and sizes that can be read.
+"""Formats of numbers and texts on the page: percent, intervals in brackets, durations, sizes, lists.
 
-Place in the flow: below `worth` and `render`. No number is rounded so far that it seems exact: three digits.
+Place in the flow: below `worth` and `render`. Most numbers have three digits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tlm.results.page.report import Estimate
+from tlm.results.page.task_report import NumberWithInterval
 
 _METRICS = {
     "micro_f1": "micro-F1",
@@ -25,23 +25,23 @@ _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def metric_name(metric: str) -> str:
-    """What a metric is called in a sentence."""
+    """The name of a metric in a sentence."""
     return _METRICS.get(metric, metric)
 
 
 def percent(value: float) -> str:
-    """0.8345 → 83.4 (per cent; the sign stands in the heading or beside it)."""
+    """0.8345 → 83.4; the caller writes the percent sign."""
     return f"{100 * value:.1f}".replace("-", _MINUS)
 
 
 def signed(value: float) -> str:
-    """0.012 → +1.2 points; what rounds to nothing has no sign."""
+    """0.012 → +1.2 points; numbers that round to 0.0 have no sign."""
     text = f"{100 * value:+.1f}"
     return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
 
 
-def interval(estimate: Estimate, form: str = "percent") -> str:
-    """[81.0, 85.2], or nothing where there is no interval; `form` is percent or signed."""
+def interval(estimate: NumberWithInterval, form: str = "percent") -> str:
+    """[81.0, 85.2], or an empty text if there is no interval; `form` is percent or signed."""
     if estimate.low is None or estimate.high is None:
         return ""
     write = signed if form == "signed" else percent
@@ -49,7 +49,7 @@ def interval(estimate: Estimate, form: str = "percent") -> str:
 
 
 def sure(probability: float) -> str:
-    """A probability that is not rounded to certainty: 0.874 → 87.4 %."""
+    """A probability, never rounded to 100 %: 0.874 → 87.4 %."""
     return "more than 99.9 %" if probability > 0.999 else f"{percent(probability)} %"
 
 
@@ -102,7 +102,7 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters, cut between words where there is a space near, with an ellipsis."""
+    """At most `limit` characters, with an ellipsis; cut between words if a space is near."""
     if len(text) <= limit:
         return text
     cut = text[: limit - 2]
