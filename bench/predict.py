@@ -22,7 +22,7 @@ from transformers import pipeline
 from tlm.cli import run_script
 from tlm.errors import TlmError
 from tlm.serving.classifier import Classifier
-from tlm.serving.predict import Asked, predict_file
+from tlm.serving.predict import PredictOptions, predict_file
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -56,7 +56,7 @@ def main() -> None:
         pq.write_table(pa.table({ours.served.columns.text[0]: texts}), source)
 
         def tlm_predict() -> None:
-            predict_file(ours, source, scored, Asked(text=ours.served.columns.text[:1]))
+            predict_file(ours, source, scored, PredictOptions(text=ours.served.columns.text[:1]))
             said["tlm"] = pq.read_table(scored)["prediction"].to_pylist()
 
         def with_batches(size: int) -> Callable[[], None]:

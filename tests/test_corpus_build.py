@@ -21,7 +21,7 @@ from tlm.corpus import build as module
 from tlm.corpus.build import build_corpus
 from tlm.corpus.sample import build_sample
 from tlm.errors import TlmError
-from tlm.sources.formats import find
+from tlm.formats.files import find
 from tlm.sources.medline import articles
 from tlm.tasks.parsers import parse_examples
 from tlm.text import clean

@@ -13,9 +13,11 @@ from tlm.artifacts import Manifest
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.settings import Settings
 from tlm.errors import TlmError
+from tlm.formats.files import Input
+from tlm.formats.registry import read_rows
+from tlm.formats.tables import declared_options
 from tlm.plan.local_tasks import with_local_tasks
 from tlm.sources.fetch import fetch_source
-from tlm.sources.formats import Input, rows
 from tlm.tasks.build import build_task
 
 SHIPPED = load_data_config(ROOT / "config")
@@ -135,7 +137,8 @@ def test_the_declared_sources_give_the_same_rows(shared, tmp_path, task, capsys)
 def test_ag_news_as_published_is_read_without_a_lost_row(shared):
     """Its training file is not in the mirror; the test file has the same form."""
     (test,) = (shared / "mirror").rglob("ag_news_csv/test.csv")
-    found = list(rows(Input(test), SHIPPED.tasks["agnews"].parser, ["label", "title", "description"]))
+    options = declared_options(SHIPPED.tasks["agnews"].parser, ["label", "title", "description"])
+    found = list(read_rows(Input(test), options))
     assert len(found) == 7600
     assert {row["label"] for _, row in found} == set(SHIPPED.tasks["agnews"].parser.label_names)
     assert all(row["title"] and row["description"] for _, row in found)

@@ -25,10 +25,12 @@ from training_toy import LENGTH, Toy
 from tlm.artifacts import read_manifest, write_manifest
 from tlm.errors import TlmError
 from tlm.evaluation.predict import Encoded
-from tlm.serving import reading
+from tlm.formats.files import Input
+from tlm.formats.registry import format_of, open_writer, writable_format
+from tlm.formats.tables import TableOptions
 from tlm.serving.classifier import Classifier, Outputs
-from tlm.serving.predict import Asked, predict_file, predict_lines
-from tlm.serving.reading import Reader, kind_of
+from tlm.serving.predict import PredictOptions, predict_file, predict_lines
+from tlm.serving.reading import ChunkReader
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def read(path) -> list[dict]:
 def test_formats(folder, classifier, tmp_path, source, destination):
     logits = expected_logits(folder, TEXTS)
     path = write(tmp_path / source, TEXTS)
-    told = predict_file(classifier, path, tmp_path / destination, Asked(rows=16, probabilities=True))
+    told = predict_file(classifier, path, tmp_path / destination, PredictOptions(rows=16, probabilities=True))
     found = read(tmp_path / destination)
     assert told.rows == len(found) == len(TEXTS)
     assert [row["text"].rstrip() for row in found] == [text.rstrip() for text in TEXTS]
@@ -118,7 +120,7 @@ def test_formats(folder, classifier, tmp_path, source, destination):
 def test_parquet_keeps_its_types(classifier, tmp_path):
     lists = [[1, 2], None, [3]]
     path = write(tmp_path / "in.parquet", TEXTS[:3], tags=lists)
-    predict_file(classifier, path, tmp_path / "out.parquet", Asked())
+    predict_file(classifier, path, tmp_path / "out.parquet", PredictOptions())
     table = pq.read_table(tmp_path / "out.parquet")
     assert table.schema.field("id").type == pa.int64() and table["tags"].to_pylist() == lists
     assert table.schema.field("prediction").type == pa.string()
@@ -128,7 +130,7 @@ def test_the_same_bytes_again_and_whatever_the_chunk(classifier, tmp_path):
     path = write(tmp_path / "in.csv", TEXTS)
     outputs = []
     for number, rows in enumerate((3, 3, 7, 1000)):
-        predict_file(classifier, path, tmp_path / f"{number}.csv.gz", Asked(rows=rows))
+        predict_file(classifier, path, tmp_path / f"{number}.csv.gz", PredictOptions(rows=rows))
         outputs.append((tmp_path / f"{number}.csv.gz").read_bytes())
     assert outputs[0] == outputs[1]
     tables = [read(tmp_path / f"{number}.csv.gz") for number in range(4)]
@@ -141,7 +143,7 @@ def test_batch_size_changes_nothing_but_rounding(folder, classifier, tmp_path):
     one = Classifier.load(folder, device="cpu", threads=1, batch=1)
     tables = []
     for number, each in enumerate((classifier, one)):
-        predict_file(each, path, tmp_path / f"{number}.csv", Asked())
+        predict_file(each, path, tmp_path / f"{number}.csv", PredictOptions())
         tables.append(read(tmp_path / f"{number}.csv"))
     for here, there in zip(*tables, strict=True):
         assert here["prediction"] == there["prediction"]
@@ -153,14 +155,14 @@ def test_pairs_and_numbers(toy, tmp_path):
     classifier = Classifier.load(folder, device="cpu", threads=1)
     first, second = TEXTS[:20], TEXTS[20:40]
     pq.write_table(pa.table({"first": first, "second": second}), tmp_path / "in.parquet")
-    predict_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv", Asked(prefix="new_"))
+    predict_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv", PredictOptions(prefix="new_"))
     found = read(tmp_path / "out.csv")
     assert list(found[0]) == ["first", "second", "new_prediction"]
     wanted = expected_logits(folder, first, second)[:, 0]
     assert np.allclose([float(row["new_prediction"]) for row in found], wanted, atol=1e-5)
     pq.write_table(pa.table({"q": first, "a": second}), tmp_path / "other.parquet")
-    asked = Asked(text=("q",), pair="a")
-    predict_file(classifier, tmp_path / "other.parquet", tmp_path / "other.csv", asked)
+    options = PredictOptions(text=("q",), pair="a")
+    predict_file(classifier, tmp_path / "other.parquet", tmp_path / "other.csv", options)
     assert [row["prediction"] for row in read(tmp_path / "other.csv")] == [
         row["new_prediction"] for row in found
     ]
@@ -169,8 +171,8 @@ def test_pairs_and_numbers(toy, tmp_path):
 def test_a_file_without_a_header_and_texts_of_several_columns(folder, classifier, tmp_path):
     halves = [text.split(" ", 3) for text in TEXTS[:5]]
     (tmp_path / "in.csv").write_text("".join(f"{' '.join(h[:3])},{h[3].replace(',', '')}\n" for h in halves))
-    asked = Asked(names=("head", "rest"), text=("head", "rest"))
-    predict_file(classifier, tmp_path / "in.csv", tmp_path / "out.jsonl", asked)
+    options = PredictOptions(names=("head", "rest"), text=("head", "rest"))
+    predict_file(classifier, tmp_path / "in.csv", tmp_path / "out.jsonl", options)
     found = read(tmp_path / "out.jsonl")
     wanted = expected_logits(folder, [f"{row['head']} {row['rest']}" for row in found]).argmax(axis=1)
     assert [row["prediction"] for row in found] == [LABELS[place] for place in wanted]
@@ -180,46 +182,49 @@ def test_json_lines_keep_what_each_object_says(classifier, tmp_path):
     lines = [{"text": "a boat"}, {"more": [1], "text": "a rose"}, {"text": "a pan", "none": None}]
     path = tmp_path / "in.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
-    predict_file(classifier, path, tmp_path / "out.jsonl", Asked(rows=2))
+    predict_file(classifier, path, tmp_path / "out.jsonl", PredictOptions(rows=2))
     found = read(tmp_path / "out.jsonl")
     assert [{k: v for k, v in row.items() if not k.startswith("pr")} for row in found] == lines
-    predict_file(classifier, path, tmp_path / "out.csv", Asked())
+    predict_file(classifier, path, tmp_path / "out.csv", PredictOptions())
     assert [row["more"] for row in read(tmp_path / "out.csv")] == ["", "[1]", ""]
     for name in ("late.csv", "late.parquet"):
         with pytest.raises(TlmError, match=r"in\.jsonl: row 3: column 'none' is new"):
-            predict_file(classifier, path, tmp_path / name, Asked(rows=2))
+            predict_file(classifier, path, tmp_path / name, PredictOptions(rows=2))
         assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_an_empty_table_stays_one(classifier, tmp_path, suffix):
     path = write(tmp_path / f"in.{suffix}", [])
-    if suffix == "jsonl":
-        with pytest.raises(TlmError, match="no column 'text'"):
-            predict_file(classifier, path, tmp_path / "out.csv", Asked())
-        return
-    assert predict_file(classifier, path, tmp_path / "out.csv", Asked()).rows == 0
-    assert (tmp_path / "out.csv").read_text().startswith("id,text,prediction,probability")
+    assert predict_file(classifier, path, tmp_path / "out.csv", PredictOptions()).rows == 0
+    header = "prediction,probability" if suffix == "jsonl" else "id,text,prediction,probability"
+    assert (tmp_path / "out.csv").read_text().startswith(header)
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("id,body\n1,a boat\n", r"in\.csv: no column 'text'; there are id, body: say which with --text"),
+        (
+            "id,body\n1,a boat\n",
+            r"in\.csv: no column 'text'; there are id, body; name the column with --text",
+        ),
         ("text,text\na,b\n", "two columns are called 'text'"),
         ("id,text\n1,a boat\n2,\n", r"in\.csv: row 2: no text in column text"),
         ("id,text\n1,a boat\n2\n", r"in\.csv: row 2: 1 fields, 2 columns"),
         ('id,text\n1,a boat\n2,"b" c\n', r"in\.csv: row 2: "),
         ("text,prediction\na,b\n", "has a column 'prediction' already"),
-        ("", "empty, not even a header"),
-        (b"text\nn\xe4her\n", r"in\.csv: not utf-8 \(byte 0xe4\)"),
+        ("", "empty, without even a header"),
+        (
+            b"text\nn\xe4her\n",
+            r"in\.csv: not utf-8 \(byte 0xe4\); save it as UTF-8 or name its encoding with --encoding",
+        ),
     ],
 )
 def test_faults_name_file_row_and_column(classifier, tmp_path, content, told):
     path = tmp_path / "in.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(TlmError, match=told):
-        predict_file(classifier, path, tmp_path / "out.csv", Asked(rows=1))
+        predict_file(classifier, path, tmp_path / "out.csv", PredictOptions(rows=1))
     assert [each.name for each in tmp_path.iterdir()] == ["in.csv"]
 
 
@@ -227,28 +232,30 @@ def test_other_faults(classifier, tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_text('{"text": "a"}\n{"text": ["b"]}\n')
     with pytest.raises(TlmError, match=r"in\.jsonl: row 2: column 'text' holds no text but a list"):
-        predict_file(classifier, path, tmp_path / "out.csv", Asked())
+        predict_file(classifier, path, tmp_path / "out.csv", PredictOptions())
     path.write_text('{"text": "a", "n": 1}\n{"text": "b", "n": "x"}\n')
     with pytest.raises(TlmError, match=r"column 'n' holds values of several types.*write \.jsonl"):
-        predict_file(classifier, path, tmp_path / "out.parquet", Asked())
-    with pytest.raises(TlmError, match="is the input"):
-        predict_file(classifier, path, path, Asked())
-    with pytest.raises(TlmError, match="scores are written as"):
-        predict_file(classifier, path, tmp_path / "out.txt", Asked())
+        predict_file(classifier, path, tmp_path / "out.parquet", PredictOptions())
+    with pytest.raises(TlmError, match="input and output are the same file"):
+        predict_file(classifier, path, path, PredictOptions())
+    with pytest.raises(TlmError, match=r"must end in one of \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet,"):
+        predict_file(classifier, path, tmp_path / "out.txt", PredictOptions())
     with pytest.raises(TlmError, match="no such file"):
-        predict_file(classifier, tmp_path / "none.csv", tmp_path / "out.csv", Asked())
+        predict_file(classifier, tmp_path / "none.csv", tmp_path / "out.csv", PredictOptions())
     (tmp_path / "in.csv.gz").write_bytes(gzip.compress(b"text\n" + b"a boat\n" * 9999)[:-9])
     with pytest.raises(TlmError, match=r"in\.csv\.gz: truncated or broken"):
-        predict_file(classifier, tmp_path / "in.csv.gz", tmp_path / "out.csv", Asked())
-    for name in ("a.xlsx", "a.parquet.gz", "a"):
+        predict_file(classifier, tmp_path / "in.csv.gz", tmp_path / "out.csv", PredictOptions())
+    for name in ("a.xlsx", "a"):
         with pytest.raises(TlmError, match="must end in one of"):
-            kind_of(tmp_path / name)
+            format_of(Input(tmp_path / name))
+    with pytest.raises(TlmError, match="compressed already"):
+        writable_format(tmp_path / "a.parquet.gz")
 
 
 @pytest.mark.parametrize("destination", ["out.csv", "out.parquet", "out.jsonl"])
 def test_rows_without_text_can_be_let_through(classifier, tmp_path, destination):
     path = write(tmp_path / "in.csv", ["", " \u00ad", "a boat", "a rose"])
-    told = predict_file(classifier, path, tmp_path / destination, Asked(rows=2, allow_empty=True))
+    told = predict_file(classifier, path, tmp_path / destination, PredictOptions(rows=2, allow_empty=True))
     found = read(tmp_path / destination)
     assert (told.rows, told.empty, sum(told.classes.values())) == (4, 2, 2)
     assert [row["prediction"] in LABELS for row in found] == [False, False, True, True]
@@ -260,7 +267,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     peaks = []
     for rows in (2_000, 20_000):
         path = write(tmp_path / f"{rows}.csv.gz", ["the boat is at anchor " * 5] * rows)
-        reader = Reader(path, reading.Columns(), 100)
+        reader = ChunkReader(path, TableOptions(required=("text",)), 100)
         tracemalloc.start()
         seen = sum(len(chunk.numbers) for chunk in reader.chunks())
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -287,7 +294,7 @@ def test_memory_does_not_grow_with_the_file_from_end_to_end(classifier, tmp_path
     for rows in (1_000, 10_000):
         path = write(tmp_path / f"{rows}.csv", ["the boat is at anchor " * 5] * rows)
         tracemalloc.start()
-        told = predict_file(Constant(), path, tmp_path / "out.csv", Asked(rows=50))
+        told = predict_file(Constant(), path, tmp_path / "out.csv", PredictOptions(rows=50))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert told.rows == rows and sum(1 for _ in (tmp_path / "out.csv").open()) == rows + 1
@@ -306,13 +313,13 @@ def test_progress_tells_an_eta(classifier, tmp_path, capsys, monkeypatch):
     ticks = iter(range(0, 10_000, 6))
     monkeypatch.setattr("tlm.progress.time.monotonic", lambda: float(next(ticks)))
     # Also within a chunk: one may take minutes.
-    predict_file(classifier, path, tmp_path / "out.csv", Asked(rows=1_000_000))
+    predict_file(classifier, path, tmp_path / "out.csv", PredictOptions(rows=1_000_000))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) > 3 and all("ETA" in line and "rows" in line for line in lines[:-1])
     assert f"{len(TEXTS) * 20:,} rows" in lines[-1] and "done in" in lines[-1]
 
 
-def piped(classifier, data: bytes, form="tsv", **asked) -> str:
+def piped(classifier, data: bytes, form="tsv", **options) -> str:
     """What comes out of a pipe that `data` went into."""
     ours, theirs = os.pipe()
     feeder = threading.Thread(target=lambda: (os.write(theirs, data), os.close(theirs)))
@@ -320,7 +327,7 @@ def piped(classifier, data: bytes, form="tsv", **asked) -> str:
     out = io.StringIO()
     try:
         with os.fdopen(ours, "rb") as stream:
-            predict_lines(classifier, stream, out, Asked(**asked), form)
+            predict_lines(classifier, stream, out, PredictOptions(**options), form)
     finally:
         feeder.join()
     return out.getvalue()
@@ -353,7 +360,9 @@ def test_lines_are_answered_as_they_come(classifier):
 
     out = Out()
     with os.fdopen(ours, "rb") as stream:
-        worker = threading.Thread(target=predict_lines, args=(classifier, stream, out, Asked(), "tsv"))
+        worker = threading.Thread(
+            target=predict_lines, args=(classifier, stream, out, PredictOptions(), "tsv")
+        )
         worker.start()
         os.write(theirs, b"the boat\nhalf of a li")
         assert answered.wait(60) and out.getvalue().count("\n") == 1
@@ -379,13 +388,11 @@ def test_pairs_in_a_pipe(toy, tmp_path):
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=12))
 def test_a_csv_comes_back_as_it_went_in(tmp_path_factory, texts):
     """Whatever stands in the fields: quotes, line ends, commas."""
-    from tlm.serving.writing import writing
-
     folder = tmp_path_factory.mktemp("csv")
     with (folder / "in.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([["text", "n"], *([text, place] for place, text in enumerate(texts))])
-    reader = Reader(folder / "in.csv", reading.Columns(), 5)
-    with writing(folder / "tmp", folder / "out.csv", folder / "in.csv") as put:
+    reader = ChunkReader(folder / "in.csv", TableOptions(), 5)
+    with open_writer(folder / "tmp", folder / "out.csv", folder / "in.csv") as put:
         for chunk in reader.chunks():
             put(chunk, {"new": pa.array([1.5] * len(chunk.numbers), pa.float64())})
     with (folder / "tmp").open(newline="", encoding="utf-8") as stream:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlm.errors import TlmError
+from tlm.formats.files import glob_pattern
 from tlm.sources import archives
-from tlm.sources.archives import extract, glob_pattern
+from tlm.sources.archives import extract
 
 
 def make_zip(path: Path, members: dict[str, bytes]) -> Path:
@@ -88,3 +89,21 @@ def test_a_star_stays_within_its_folder(glob, name):
     matched = glob_pattern(glob).fullmatch(name)
     if matched and "**" not in glob:
         assert glob.count("/") == name.count("/")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_hidden_members_are_left_out_unless_named(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    names = ["x.csv", "__MACOSX/._x.csv", "d/.x.csv"]
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, "text")
+    else:
+        with tarfile.open(path, "w") as archive:
+            for name in names:
+                info = tarfile.TarInfo(name)
+                info.size = 4
+                archive.addfile(info, io.BytesIO(b"text"))
+    assert extract(path, "**", tmp_path / "all", "a") == [tmp_path / "all/x.csv"]
+    assert extract(path, "d/.*", tmp_path / "named", "a") == [tmp_path / "named/d/.x.csv"]

@@ -6,7 +6,7 @@ import pytest
 from source_files import citation, section, write_medline
 
 from tlm.errors import TlmError
-from tlm.sources.formats import Input
+from tlm.formats.files import Input
 from tlm.sources.medline import articles
 
 

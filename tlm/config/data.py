@@ -28,8 +28,8 @@ class Delimited(Strict):
     format: Literal["delimited"]
     files: Globs = "**/*"
     """Which files of the source; in the order of the globs, then of the names."""
-    kind: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
-    """By the file's suffix if not given."""
+    kind: str | None = None
+    """Format of the files (csv, tsv, jsonl, parquet); by default their suffix decides."""
     columns: list[str] | None = None
     """Names of the columns of a CSV or TSV without a header line."""
     text: str | list[str] = "text"

@@ -71,8 +71,8 @@ class OwnTask(Strict):
     """Leave out rows without a text or a label, and count them; otherwise they are errors."""
     columns: list[str] | None = None
     """Names of the columns where a CSV or TSV has no header line."""
-    kind: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
-    """By the file's suffix if not given."""
+    kind: str | None = None
+    """Format of the files (csv, tsv, jsonl, parquet); by default their suffix decides."""
     quoting: bool = True
     """Off for TSV files that use quotation marks as plain characters."""
     encodings: list[str] = ["utf-8"]

@@ -30,8 +30,8 @@ from tlm.config.data import CorpusPart, CorpusSpec
 from tlm.corpus.parsers import documents, units
 from tlm.corpus.seen import Seen
 from tlm.errors import TlmError
+from tlm.formats.files import Input
 from tlm.progress import Progress
-from tlm.sources.formats import Input
 from tlm.text import passages, sentences, unspaced_passages
 
 SHARD_PASSAGES = 65_536  # about 40 MB of text

@@ -1,7 +1,7 @@
 """Parsers of corpora: files of a source become documents, each a list of clean paragraphs.
 
-Place in the flow: between sources and `tlm.corpus.build`, which cuts documents into passages. What a parser
-leaves out, it counts.
+Place in the flow: between sources and `tlm.corpus.build`, which cuts documents into passages. A parser counts the rows
+and texts that it leaves out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from lxml import html
 
 from tlm.config.data import Botocore, CorpusPart, Delimited, MedlineAbstracts, Mixed, Text
 from tlm.errors import TlmError
-from tlm.sources.formats import Input, find, is_delimited, open_bytes, open_text, rows
+from tlm.formats.files import Input, find, open_bytes, open_text
+from tlm.formats.registry import format_of, read_rows
+from tlm.formats.tables import declared_options
 from tlm.sources.medline import articles
 from tlm.text import clean, paragraphs
 
 Document = list[str]  # its paragraphs
-TEXTS = (".txt", ".text", ".md")
 
 
 def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
@@ -43,13 +44,18 @@ def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
     return [[file] for file in found]
 
 
-def documents(part: CorpusPart, files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
-    """The documents of one unit, in order. None is empty; empty ones are counted in `left_out`."""
+def documents(
+    part: CorpusPart, files: Sequence[Input], left_out: Counter[str], flags: Mapping[str, str] | None = None
+) -> Iterator[Document]:
+    """The documents of one unit, in order, without empty ones, which are counted in `left_out`.
+
+    `flags`: column → option of the command line, for error messages.
+    """
     parser = part.parser
     if isinstance(parser, Mixed):
         parser = _by_suffix(parser, files)
     if isinstance(parser, Delimited):
-        found = _delimited(parser, files, left_out)
+        found = _delimited(parser, files, left_out, flags)
     elif isinstance(parser, Text):
         found = _text(parser, files)
     elif isinstance(parser, MedlineAbstracts):
@@ -64,30 +70,25 @@ def documents(part: CorpusPart, files: Sequence[Input], left_out: Counter[str]) 
 
 
 def _by_suffix(parser: Mixed, files: Sequence[Input]) -> Delimited | Text:
-    """What reads the file of a unit. Raises TlmError for a suffix that tells nothing."""
+    """The parser for the file of a unit. Raises TlmError for an unknown suffix."""
     (file,) = files
     common = {"files": parser.files, "encodings": parser.encodings}
-    if is_delimited(file):
+    if format_of(file).columns:
         return Delimited(format="delimited", text=parser.text, **common)
-    if file.suffix in TEXTS:
-        return Text(format="text", unit=parser.unit, lines=parser.lines, **common)
-    known = ", ".join([*TEXTS, ".csv, .tsv, .jsonl, .parquet"])
-    raise TlmError(
-        f"{file}: a suffix that says nothing; there are {known}, also compressed: name the files by a glob such as"
-        " `folder/**/*.txt`"
-    )
+    return Text(format="text", unit=parser.unit, lines=parser.lines, **common)
 
 
-def _delimited(parser: Delimited, files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
+def _delimited(
+    parser: Delimited, files: Sequence[Input], left_out: Counter[str], flags: Mapping[str, str] | None
+) -> Iterator[Document]:
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
-    columns = list(dict.fromkeys([*texts, *parser.where]))
+    options = declared_options(parser, [*texts, *parser.where], flags)
     for file in files:
-        for _, values in rows(file, parser, columns):
+        for _, values in read_rows(file, options):
             if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
                 left_out["rows outside `where`"] += 1
                 continue
-            present = [str(values[column]) for column in texts if values[column] is not None]
-            yield [part for text in present for part in paragraphs(text)]
+            yield [part for column in texts for part in paragraphs(values[column] or "")]
 
 
 def _text(parser: Text, files: Sequence[Input]) -> Iterator[Document]:

@@ -73,7 +73,7 @@ def prepare(
     if unspaced and isinstance(spec.corpus, OwnCorpus):
         spec = spec.model_copy(update={"corpus": OwnCorpus(**{**spec.corpus.model_dump(), "spaces": False})})
     if isinstance(spec.corpus, OwnCorpus):
-        unit = unit_of(resolved(spec.corpus.paths, "corpus"))
+        unit = unit_of(resolved(spec.corpus.paths, "corpus"), spec.corpus.encodings)
         if unit is not None:
             spec = spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"unit": unit})})
         assert isinstance(spec.corpus, OwnCorpus)

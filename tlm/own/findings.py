@@ -21,11 +21,12 @@ from tlm.config.data import CorpusPart, Delimited, Split
 from tlm.config.own import OwnCorpus, OwnSpec, all_paths
 from tlm.config.sources import FileSpec, local_matches
 from tlm.corpus.build import cut
-from tlm.corpus.parsers import TEXTS, documents
+from tlm.corpus.parsers import documents
 from tlm.errors import TlmError
+from tlm.formats.files import Input, members, open_text
+from tlm.formats.registry import by_suffix
 from tlm.own.language import Writing, guess
 from tlm.plan.own_tasks import task_spec
-from tlm.sources.formats import Input, members, open_text
 from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
 
@@ -241,15 +242,16 @@ def percentiles(lengths: Iterable[int]) -> dict[str, int]:
     }
 
 
-def unit_of(paths: Sequence[Path]) -> str | None:
-    """How documents stand in the .txt files among `paths`: `paragraph` or `line`; None if there are none.
+def unit_of(paths: Sequence[Path], encodings: Sequence[str]) -> str | None:
+    """The unit of a document in the .txt files among `paths`: `paragraph` or `line`; None if there are none.
 
-    By the beginnings of some files: blank lines mean paragraphs.
+    Decided by the beginnings of some files: blank lines separate paragraphs.
     """
-    texts = [source for path in paths for source in members(path) if source.suffix in TEXTS]
+    found = [source for path in paths for source in members(path)]
+    texts = [source for source in found if (known := by_suffix(source.name)) and not known.columns]
     votes: Counter[str] = Counter()
     for source in texts[:: max(1, -(-len(texts) // 20))]:
-        with open_text(source, ["utf-8"]) as stream:
+        with open_text(source, encodings) as stream:
             lines = [line.strip() for line in islice(stream, 2000)]
         filled = sum(map(bool, lines))
         votes["paragraph" if filled <= 1 or len(lines) - filled > filled / 50 else "line"] += 1

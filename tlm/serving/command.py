@@ -117,9 +117,9 @@ def predict(args: argparse.Namespace) -> None:
     if args.threads is not None:
         os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # the tokenizer's own, read once
     from tlm.serving.classifier import Classifier  # imports torch
-    from tlm.serving.predict import Asked, Told, predict_file, predict_lines
+    from tlm.serving.predict import PredictOptions, predict_file, predict_lines
 
-    asked = Asked(
+    options = PredictOptions(
         text=tuple(args.text),
         pair=args.pair,
         names=tuple(args.columns),
@@ -130,9 +130,13 @@ def predict(args: argparse.Namespace) -> None:
         rows=args.chunk_rows,
     )
     if args.input is not None:
-        from tlm.serving.reading import kind_of
+        from tlm.formats.files import Input
+        from tlm.formats.registry import format_of, writable_format
 
-        kind_of(args.input), kind_of(args.output)  # before a model is loaded for nothing
+        (
+            format_of(Input(args.input)),
+            writable_format(args.output),
+        )  # an error here comes before the model is loaded
     classifier = Classifier.load(
         args.model,
         device=args.device,
@@ -140,28 +144,27 @@ def predict(args: argparse.Namespace) -> None:
         threads=args.threads,
         batch=args.batch_size,
     )
-    told: Told
     if args.input is not None:
-        told = predict_file(classifier, args.input, args.output, asked)
-        print(f"{args.output}: {_summary(told)}", file=sys.stderr)
+        summary = predict_file(classifier, args.input, args.output, options)
+        print(f"{args.output}: {_in_words(summary)}", file=sys.stderr)
         return
     if sys.stdin.isatty():
         print("a text a line; Ctrl-D ends", file=sys.stderr)
     try:
-        predict_lines(classifier, sys.stdin.buffer, sys.stdout, asked, args.format)
+        predict_lines(classifier, sys.stdin.buffer, sys.stdout, options, args.format)
     except BrokenPipeError:  # who reads us has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _summary(told: Any) -> str:
+def _in_words(summary: Any) -> str:
     """`1,200 rows; garden 60.0%, kitchen 40.0%`."""
-    parts = [f"{told.rows:,} rows"]
-    if told.empty:
-        parts.append(f"{told.empty:,} without a text have no prediction")
-    total = sum(told.classes.values())
-    shares = [f"{label} {count / total:.1%}" for label, count in told.classes.most_common(10)]
+    parts = [f"{summary.rows:,} rows"]
+    if summary.empty:
+        parts.append(f"{summary.empty:,} without a text have no prediction")
+    total = sum(summary.classes.values())
+    shares = [f"{label} {count / total:.1%}" for label, count in summary.classes.most_common(10)]
     if shares:
-        parts.append(", ".join(shares) + (" …" if len(told.classes) > 10 else ""))
+        parts.append(", ".join(shares) + (" …" if len(summary.classes) > 10 else ""))
     return "; ".join(parts)
 
 

@@ -6,15 +6,16 @@ links and members that swell beyond reason are refused, and nothing is written o
 
 from __future__ import annotations
 
-import re
 import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from tlm.errors import TlmError
+from tlm.formats.files import glob_pattern, is_hidden
 
 _CHUNK = 1 << 20
 # English text compresses about 4-fold and repetitive JSON 20-fold; beyond 200-fold it is a bomb.
@@ -22,35 +23,26 @@ MAX_EXPANSION = 200
 FREE_BYTES = 64 << 20  # small archives may swell as they like up to this size
 
 
-def glob_pattern(glob: str) -> re.Pattern[str]:
-    """A glob over posix paths as a pattern: `*` and `?` stay within a folder, `**/` is any folders."""
-    out = ""
-    position = 0
-    while position < len(glob):
-        if glob.startswith("**/", position):
-            out, position = out + "(?:[^/]+/)*", position + 3
-        elif glob.startswith("**", position):
-            out, position = out + ".*", position + 2
-        elif glob[position] in "*?":
-            out, position = out + ("[^/]*" if glob[position] == "*" else "[^/]"), position + 1
-        else:
-            out, position = out + re.escape(glob[position]), position + 1
-    return re.compile(out)
-
-
 def extract(archive: Path, members: str, destination: Path, what: str) -> list[Path]:
     """Extract the members of `archive` that match the glob `members`, under their own names.
+
+    Leaves out hidden members (`.x`, `__MACOSX/`) unless the glob names them, as hidden files of folders are left out.
 
     `what` names the archive in messages (in the cache it has a digest for a name). Returns the files written.
     Raises TlmError if it is not an archive or a broken one, if nothing matches, or if a member is unsafe.
     """
     pattern = glob_pattern(members)
+    hidden_too = is_hidden(members)  # a glob that names them
+
+    def wanted(member: str) -> bool:
+        return pattern.fullmatch(member) is not None and (hidden_too or not is_hidden(member))
+
     allowed = max(FREE_BYTES, MAX_EXPANSION * archive.stat().st_size)
     try:
         if zipfile.is_zipfile(archive):
-            written = _extract_zip(archive, pattern, destination, what, allowed)
+            written = _extract_zip(archive, wanted, destination, what, allowed)
         elif tarfile.is_tarfile(archive):
-            written = _extract_tar(archive, pattern, destination, what, allowed)
+            written = _extract_tar(archive, wanted, destination, what, allowed)
         else:
             raise TlmError(f"{what}: neither a zip nor a tar archive, or a truncated one")
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
@@ -61,12 +53,12 @@ def extract(archive: Path, members: str, destination: Path, what: str) -> list[P
 
 
 def _extract_zip(
-    archive: Path, pattern: re.Pattern[str], destination: Path, what: str, allowed: int
+    archive: Path, wanted: Callable[[str], bool], destination: Path, what: str, allowed: int
 ) -> list[Path]:
     written = []
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
-            if info.is_dir() or not pattern.fullmatch(info.filename):
+            if info.is_dir() or not wanted(info.filename):
                 continue
             mode = info.external_attr >> 16
             if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
@@ -79,12 +71,12 @@ def _extract_zip(
 
 
 def _extract_tar(
-    archive: Path, pattern: re.Pattern[str], destination: Path, what: str, allowed: int
+    archive: Path, wanted: Callable[[str], bool], destination: Path, what: str, allowed: int
 ) -> list[Path]:
     written = []
     with tarfile.open(archive) as opened:
         for info in opened:
-            if info.isdir() or not pattern.fullmatch(info.name.removeprefix("./")):
+            if info.isdir() or not wanted(info.name.removeprefix("./")):
                 continue
             stream = opened.extractfile(info) if info.isreg() else None
             if stream is None:

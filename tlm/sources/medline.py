@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from tlm.errors import TlmError
-from tlm.sources.formats import Input, open_bytes
+from tlm.formats.files import Input, open_bytes
 from tlm.text import clean
 
 CATEGORIES = ("BACKGROUND", "OBJECTIVE", "METHODS", "RESULTS", "CONCLUSIONS")

@@ -6,13 +6,16 @@ here. A parser yields every row, also a faulty one: what is a fault is decided, 
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tlm.config.data import Delimited, MedlineSentences, Split, TaskSpec, TextFolders
-from tlm.sources.formats import Input, find, open_text, rows
+from tlm.formats.files import Input, find, open_text
+from tlm.formats.registry import read_rows
+from tlm.formats.tables import declared_options
 from tlm.sources.medline import CATEGORIES, articles
 from tlm.text import clean, sentences
 
@@ -47,44 +50,46 @@ def _inputs(parser: Delimited | TextFolders, source_dir: Path) -> list[tuple[Spl
 
 
 def delimited(
-    parser: Delimited, inputs: Sequence[tuple[Split | None, Input]], left_out: Counter[str]
+    parser: Delimited,
+    inputs: Sequence[tuple[Split | None, Input]],
+    left_out: Counter[str],
+    flags: Mapping[str, str] | None = None,
 ) -> Iterator[Example]:
-    """The rows of files, each with the split to which it was given, if any."""
+    """The rows of files, each with the split to which it was given, if any.
+
+    `flags`: column → option of the command line, for error messages.
+    """
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
     wanted = [*texts, parser.label, *parser.where]
     wanted += [column for column in (parser.text_pair, parser.document) if column]
-    columns = list(dict.fromkeys(wanted))
+    options = declared_options(parser, wanted, flags)
     for split, source in inputs:
-        for number, values in rows(source, parser, columns):
+        for number, values in read_rows(source, options):
             if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
                 left_out["rows outside `where`"] += 1
                 continue
             where = f"{source}: row {number}"
-            label = clean(_string(values[parser.label]))
-            text = clean(" ".join(_string(values[column]) for column in texts))
-            pair = clean(_string(values[parser.text_pair])) if parser.text_pair else None
+            label = clean(values[parser.label] or "")
+            text = clean(" ".join(values[column] or "" for column in texts))
+            pair = clean(values[parser.text_pair] or "") if parser.text_pair else None
             if parser.skip_empty and (not text or not label or pair == ""):
                 left_out["rows without text or label"] += 1
                 continue
             yield Example(
                 text=text,
                 label=parser.label_names.get(label, label),
-                document=_string(values[parser.document]) if parser.document else where,
+                document=(values[parser.document] or "") if parser.document else where,
                 where=where,
                 text_pair=pair,
                 split=split,
             )
 
 
-def _string(value: object) -> str:
-    return "" if value is None else str(value)
-
-
 def _text_folders(parser: TextFolders, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
     for split, source in _inputs(parser, source_dir):
         with open_text(source, parser.encodings) as stream:
             text = clean(stream.read())
-            if stream.encoding.lower() not in ("utf-8-sig", parser.encodings[0].lower()):
+            if stream.encoding not in ("utf-8-sig", codecs.lookup(parser.encodings[0]).name):
                 left_out[f"files read as {stream.encoding}, not {parser.encodings[0]} (kept)"] += 1
         name = source.path.relative_to(source_dir).as_posix()
         label = source.path.parent.name

@@ -1,69 +1,50 @@
-"""Scored rows to a file: CSV, TSV, JSON Lines or Parquet by its name, all columns of the input and ours behind them.
+"""The writer of each format: chunks of rows and their new columns → a file.
 
-Place in the flow: predict → a user's file. Rows are written as they come. A Parquet file that becomes another keeps its
-types; a CSV's columns are texts and stay so; those of JSON Lines become Parquet columns by their first rows.
+Place in the flow: named in the table of `tlm.formats.registry`; used by `tlm predict`. Rows are written as they come.
+Columns of a Parquet file keep their types in another Parquet file; columns of a CSV stay texts; columns of JSON Lines
+get the types of their first rows.
 """
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
-import io
 import json
-import lzma
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
 from tlm.errors import TlmError
-from tlm.serving.reading import ABSENT, Chunk, kind_of
+from tlm.formats.compression import compressed_text
+from tlm.formats.tables import ABSENT, Chunk
 
 Added = Mapping[str, pa.Array]
 Write = Callable[[Chunk, Added], None]
-"""Writes the rows of a chunk, and columns that it did not have behind its own."""
+"""Writes the rows of a chunk, with the new columns behind the chunk's own."""
 
 
 @contextmanager
-def writing(path: Path, name: Path, source: Path) -> Iterator[Write]:
-    """A writer to `path` in the format that `name`, the final one, tells; `source` is for messages.
+def write_csv(path: Path, name: str, source: Path) -> Iterator[Write]:
+    """Comma-separated values to `path`, compressed as `name`, the final file name, says; `source` is for messages.
 
-    Raises TlmError for an unknown format, and for rows that do not fit what was written before.
+    Raises TlmError for rows with a column that the first rows did not have.
     """
-    kind = kind_of(name)
-    if kind == "text":
-        raise TlmError(f"{name}: scores are written as .csv, .tsv, .jsonl or .parquet")
-    with ExitStack() as stack:
-        if kind == "parquet":
-            yield _parquet(stack, path, source)
-            return
-        stream = stack.enter_context(_text(path, name.suffix.lower()))
-        yield _jsonl(stream) if kind == "jsonl" else _csv(stream, "\t" if kind == "tsv" else ",", source)
+    with path.open("wb") as raw, compressed_text(raw, name) as stream:
+        yield _delimited(stream, ",", source)
 
 
 @contextmanager
-def _text(path: Path, suffix: str) -> Iterator[IO[str]]:
-    """A text file, compressed as `suffix` says; the same text gives the same bytes."""
-    with ExitStack() as stack:
-        raw: Any = stack.enter_context(path.open("wb"))
-        if suffix == ".gz":  # no name and no time in its header
-            raw = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
-        elif suffix == ".bz2":
-            raw = stack.enter_context(bz2.BZ2File(raw, "wb"))
-        elif suffix == ".xz":
-            raw = stack.enter_context(lzma.LZMAFile(raw, "wb"))
-        elif suffix == ".zst":
-            raw = stack.enter_context(zstandard.ZstdCompressor().stream_writer(raw, closefd=False))
-        yield stack.enter_context(io.TextIOWrapper(cast("IO[bytes]", raw), encoding="utf-8", newline=""))
+def write_tsv(path: Path, name: str, source: Path) -> Iterator[Write]:
+    """Tab-separated values, otherwise as CSV."""
+    with path.open("wb") as raw, compressed_text(raw, name) as stream:
+        yield _delimited(stream, "\t", source)
 
 
-def _csv(stream: IO[str], delimiter: str, source: Path) -> Write:
-    # Of the line ends in a field, the writer quotes those that stand in its own: both, if these are \r\n.
+def _delimited(stream: IO[str], delimiter: str, source: Path) -> Write:
+    # The writer quotes a field that holds a character of its line terminator: with \r\n, both line ends are quoted.
     writer = csv.writer(_UnixEnds(stream), delimiter=delimiter, lineterminator="\r\n")
     header: list[str] = []
 
@@ -72,22 +53,14 @@ def _csv(stream: IO[str], delimiter: str, source: Path) -> Write:
             header.extend([*chunk.names, *added])
             writer.writerow(header)
         _check_names(chunk, header, source)
-        absent = [ABSENT] * len(chunk.numbers)
-        columns = [
-            added[name].to_pylist()
-            if name in added
-            else chunk.values(name)
-            if name in chunk.names
-            else absent
-            for name in header
-        ]
+        columns = [added[name].to_pylist() if name in added else chunk.values(name) for name in header]
         writer.writerows([_field(value) for value in row] for row in zip(*columns, strict=True))
 
     return write
 
 
 class _UnixEnds:
-    """Takes rows that end in \\r\\n, which `csv` hands over one at a time, and ends them in \\n."""
+    """A stream for `csv.writer`, which writes one row at a time: replaces the \\r\\n of each row by \\n."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -115,18 +88,24 @@ def _check_names(chunk: Chunk, known: Sequence[str], source: Path) -> None:
             )
 
 
-def _jsonl(stream: IO[str]) -> Write:
+@contextmanager
+def write_jsonl(path: Path, name: str, source: Path) -> Iterator[Write]:
+    """JSON Lines; a key that a row's object did not have stays absent."""
+
     def write(chunk: Chunk, added: Added) -> None:
         names = [*chunk.names, *added]
-        columns = [chunk.values(name) for name in chunk.names] + [each.to_pylist() for each in added.values()]
+        columns = [*map(chunk.values, chunk.names), *(each.to_pylist() for each in added.values())]
         for row in zip(*columns, strict=True):
-            said = {name: value for name, value in zip(names, row, strict=True) if value is not ABSENT}
-            stream.write(json.dumps(said, ensure_ascii=False, default=str) + "\n")
+            values = {name: value for name, value in zip(names, row, strict=True) if value is not ABSENT}
+            stream.write(json.dumps(values, ensure_ascii=False, default=str) + "\n")
 
-    return write
+    with path.open("wb") as raw, compressed_text(raw, name) as stream:
+        yield write
 
 
-def _parquet(stack: ExitStack, path: Path, source: Path) -> Write:
+@contextmanager
+def write_parquet(path: Path, name: str, source: Path) -> Iterator[Write]:
+    """Parquet, its schema that of the first chunk. Raises TlmError for rows that do not fit this schema."""
     opened: list[pq.ParquetWriter] = []
 
     def write(chunk: Chunk, added: Added) -> None:
@@ -138,10 +117,14 @@ def _parquet(stack: ExitStack, path: Path, source: Path) -> Write:
             arrays |= {name: pa.nulls(len(chunk.numbers), schema.field(name).type) for name in gone}
         table = pa.table({**arrays, **added})
         if schema is None:
-            opened.append(stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd")))
+            opened.append(pq.ParquetWriter(path, table.schema, compression="zstd"))
         opened[0].write_table(table if schema is None else table.select(schema.names))
 
-    return write
+    try:
+        yield write
+    finally:
+        for each in opened:
+            each.close()
 
 
 def _array(chunk: Chunk, name: str, schema: pa.Schema | None, source: Path) -> Any:

@@ -1,0 +1,134 @@
+"""The formats of text files: one entry per format, with its suffixes, its reader and its writer.
+
+Place in the flow: tasks, corpora and `tlm predict` read through `read_chunks` or `read_rows`, and `tlm predict` writes
+through `open_writer`, so that a new entry in `FORMATS` serves all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlm.errors import TlmError
+from tlm.formats import readers, writers
+from tlm.formats.compression import COMPRESSIONS, split_suffix
+from tlm.formats.files import Input, Watch
+from tlm.formats.tables import Chunk, TableOptions, as_text
+
+_ROWS = 128  # in memory at once while a task or a corpus is read: a row may be a long document
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files with one text, or one row of columns, after the other."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Input, TableOptions, int, Watch | None], Iterator[Chunk]]
+    write: Callable[[Path, str, Path], AbstractContextManager[writers.Write]] | None = None
+    """None: the format can only be read."""
+    columns: bool = True
+    """Whether rows have named columns; False for plain text."""
+    compressible: bool = True
+    """Whether a file is written compressed where its name asks for that."""
+    count_rows: Callable[[Input], int | None] | None = None
+    """The number of rows without reading them, for progress lines; None: progress is in bytes."""
+
+
+FORMATS: dict[str, Format] = {
+    "csv": Format((".csv",), readers.read_csv, writers.write_csv),
+    "tsv": Format((".tsv",), readers.read_tsv, writers.write_tsv),
+    "jsonl": Format((".jsonl", ".ndjson"), readers.read_jsonl, writers.write_jsonl),
+    "parquet": Format(
+        (".parquet",),
+        readers.read_parquet,
+        writers.write_parquet,
+        compressible=False,
+        count_rows=readers.count_parquet_rows,
+    ),
+    "text": Format((".txt", ".text", ".md"), readers.read_lines, columns=False),
+}
+"""Name → format. The name is a value of `kind:` in the configuration."""
+
+
+def known_suffixes(*, columns: bool | None = None, writable: bool = False) -> str:
+    """Suffixes for messages: of all formats, of those with or without columns, of those that can be written."""
+    return ", ".join(
+        suffix
+        for each in FORMATS.values()
+        if (columns is None or each.columns == columns) and (each.write or not writable)
+        for suffix in each.suffixes
+    )
+
+
+def by_suffix(name: str) -> Format | None:
+    """The format of a file name, compressed or not; None if its suffix is in no entry."""
+    suffix = split_suffix(name)[0]
+    return next((each for each in FORMATS.values() if suffix in each.suffixes), None)
+
+
+def format_of(source: Input, kind: str | None = None) -> Format:
+    """The format named `kind`, or that of the file's suffix. Raises TlmError listing the known ones."""
+    if kind is not None:
+        if kind not in FORMATS:
+            raise TlmError(f"{source}: no format {kind!r} (`kind:`); there are {', '.join(FORMATS)}")
+        return FORMATS[kind]
+    found = by_suffix(source.name)
+    if found is None:
+        raise TlmError(
+            f"{source}: its name must end in one of {known_suffixes()}, which {', '.join(COMPRESSIONS)} may"
+            " follow; rename it, or name the files by a glob such as `folder/**/*.txt`"
+        )
+    return found
+
+
+def read_chunks(
+    source: Input, options: TableOptions, rows: int, watch: Watch | None = None
+) -> Iterator[Chunk]:
+    """The rows of a file in order, `rows` at a time, at least one chunk.
+
+    Raises TlmError naming file and row: an unknown format, a required column that does not exist, two columns of one
+    name, a row that cannot be parsed or has too many or too few fields.
+    """
+    return format_of(source, options.kind).read(source, options, rows, watch)
+
+
+def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Row number and the values of `options.required`, None for missing ones, for every row.
+
+    Raises TlmError as `read_chunks` and `as_text` do, and for a format without columns.
+    """
+    if not format_of(source, options.kind).columns:
+        known = known_suffixes(columns=True)
+        raise TlmError(f"{source}: plain text has no columns; its name must end in one of {known}")
+    for chunk in read_chunks(source, options, _ROWS):
+        columns = [chunk.values(name) for name in options.required]
+        for number, values in zip(chunk.numbers, zip(*columns, strict=True), strict=True):
+            where = f"{source}: row {number}"
+            named = zip(options.required, values, strict=True)
+            yield number, {name: as_text(value, where, name) for name, value in named}
+
+
+def writable_format(path: Path) -> Format:
+    """The format of `path`. Raises TlmError unless it can be written, compressed if the name asks for that."""
+    found = by_suffix(path.name)
+    if found is None or found.write is None:
+        raise TlmError(
+            f"{path}: its name must end in one of {known_suffixes(writable=True)}, which {', '.join(COMPRESSIONS)} may"
+            " follow"
+        )
+    if split_suffix(path.name)[1] and not found.compressible:
+        suffix = split_suffix(path.name)[0]
+        raise TlmError(f"{path}: a {suffix} file is compressed already; let its name end in {suffix}")
+    return found
+
+
+def open_writer(path: Path, name: Path, source: Path) -> AbstractContextManager[writers.Write]:
+    """A writer to `path` in the format of `name`, the final name; `source` is for messages.
+
+    Raises TlmError for a format that cannot be written, and later for rows that do not fit those before them.
+    """
+    write = writable_format(name).write
+    assert write is not None
+    return write(path, name.name, source)
