@@ -9,6 +9,7 @@ import lzma
 import os
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,7 @@ from tlm.formats.files import Input
 from tlm.formats.registry import format_of, open_writer, writable_format
 from tlm.formats.tables import TableOptions
 from tlm.serving.classifier import Classifier, Outputs
+from tlm.serving.folder import find_model
 from tlm.serving.predict import PredictOptions, predict_file, predict_lines
 from tlm.serving.reading import ChunkReader
 
@@ -417,6 +419,32 @@ def test_the_command(folder, tmp_path):
         wrong.stderr.startswith("error: --input and --output belong together")
         and wrong.stderr.count("\n") == 1
     )
+
+
+def test_a_model_is_found_by_its_name(tmp_path):
+    (tmp_path / "models/mytask").mkdir(parents=True)
+    (tmp_path / "config/own").mkdir(parents=True)
+    (tmp_path / "config/own/planned.yaml").touch()
+    assert find_model(Path("mytask"), tmp_path) == tmp_path / "models/mytask"
+    assert find_model(tmp_path / "models/mytask", tmp_path) == tmp_path / "models/mytask"
+    with pytest.raises(
+        TlmError, match=r"mytsk: neither a folder nor a model of models/; did you mean 'mytask'\?"
+    ):
+        find_model(Path("mytsk"), tmp_path)
+    with pytest.raises(
+        TlmError, match=r"planned: not built yet; .* `snakemake models/planned/manifest\.json`"
+    ):
+        find_model(Path("planned"), tmp_path)
+    with pytest.raises(TlmError, match=r"other: neither .*; there are mytask"):
+        find_model(Path("other"), tmp_path)
+
+
+def test_a_missing_text_is_empty_only_with_allow_empty(classifier, tmp_path):
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_text('{"text": "a boat"}\n{"content": "a rose"}\n{"text": NaN}\n')
+    with pytest.raises(TlmError, match=r"in\.jsonl: row 2: no column 'text'; there are content; .* --text"):
+        predict_file(classifier, path, out, PredictOptions())
+    assert predict_file(classifier, path, out, PredictOptions(allow_empty=True)).empty == 2
 
 
 def test_a_model_of_others_is_served_too(folder, tmp_path):

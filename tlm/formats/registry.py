@@ -68,17 +68,18 @@ def by_suffix(name: str) -> Format | None:
     return next((each for each in FORMATS.values() if suffix in each.suffixes), None)
 
 
-def format_of(source: Input, kind: str | None = None) -> Format:
-    """The format named `kind`, or that of the file's suffix. Raises TlmError listing the known ones."""
-    if kind is not None:
-        if kind not in FORMATS:
-            raise TlmError(f"{source}: no format {kind!r} (`kind:`); there are {', '.join(FORMATS)}")
-        return FORMATS[kind]
-    found = by_suffix(source.name)
-    if found is None:
+def format_of(source: Input, kind: str | None = None, *, columns: bool | None = None) -> Format:
+    """The format named `kind`, or that of the file's suffix; with `columns`, one whose rows have (no) columns.
+
+    Raises TlmError listing the known formats.
+    """
+    if kind is not None and kind not in FORMATS:
+        raise TlmError(f"{source}: no format {kind!r} (`kind:`); there are {', '.join(FORMATS)}")
+    found = FORMATS[kind] if kind else by_suffix(source.name)
+    if found is None or columns not in (None, found.columns):
         raise TlmError(
-            f"{source}: its name must end in one of {known_suffixes()}, which {', '.join(COMPRESSIONS)} may"
-            " follow; rename it, or name the files by a glob such as `folder/**/*.txt`"
+            f"{source}: its name must end in one of {known_suffixes(columns=columns)}, which {', '.join(COMPRESSIONS)}"
+            " may follow; rename it, or name the files by a glob such as `folder/**/*.csv`"
         )
     return found
 
@@ -99,9 +100,7 @@ def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[
 
     Raises TlmError as `read_chunks` and `as_text` do, and for a format without columns.
     """
-    if not format_of(source, options.kind).columns:
-        known = known_suffixes(columns=True)
-        raise TlmError(f"{source}: plain text has no columns; its name must end in one of {known}")
+    format_of(source, options.kind, columns=True)
     for chunk in read_chunks(source, options, _ROWS):
         columns = [chunk.values(name) for name in options.required]
         for number, values in zip(chunk.numbers, zip(*columns, strict=True), strict=True):

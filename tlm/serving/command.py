@@ -1,6 +1,7 @@
-"""`tlm predict`, `tlm onnx` and `tlm push`: what a finished model is used for.
+"""The commands `tlm predict`, `tlm onnx` and `tlm push`, which use a finished model.
 
-Place in the flow: the command line's side of this package; its arguments are light to import, the rest is not.
+Place in the flow: between `tlm.cli` and this package. Importing this module builds
+the arguments only; torch loads inside the commands.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 from tlm.errors import TlmError
 
-_EXAMPLE = "models/mytask"
+_EXAMPLE = "mytask"
+_MODEL = "name of a model in models/, such as mytask, or the folder of any model"
 
 
 def add_parser(commands: Any) -> None:
@@ -26,47 +28,63 @@ def add_parser(commands: Any) -> None:
 def _add_predict(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
-        help="what a model says of a file, or of lines in a pipe",
-        description="Predictions for a file of any size (--input, --output), or for every line of standard input.",
+        help="predict a file, or lines in a pipe, with a finished model",
+        description="Predicts every row of a file of any size (--input, --output), or every line of standard input.",
         epilog=f"tlm predict {_EXAMPLE} --input new.csv --output scored.parquet;"
         f" echo 'some text' | tlm predict {_EXAMPLE}",
     )
-    parser.add_argument("model", type=Path, help=f"folder of a model, such as {_EXAMPLE}")
+    parser.add_argument("model", type=Path, help=_MODEL)
     files = parser.add_argument_group("a file")
     files.add_argument(
         "--input",
         type=Path,
-        help=".csv, .tsv, .jsonl, .parquet, or .txt (a text a line); also .gz, .bz2, .xz, .zst",
+        help=".csv, .tsv, .jsonl, .parquet, or .txt with one text per line; also compressed",
     )
-    files.add_argument("--output", type=Path, help=".csv, .tsv, .jsonl or .parquet: all columns, and ours")
     files.add_argument(
-        "--text", nargs="+", default=[], metavar="COLUMN", help="of the text; by default the task's"
+        "--output",
+        type=Path,
+        help="all columns of --input and the predictions, as .csv, .tsv, .jsonl or .parquet",
     )
-    files.add_argument("--pair", metavar="COLUMN", help="of the second text of a pair; by default the task's")
     files.add_argument(
-        "--columns", type=_list, default=[], help="names, for a file without a header: id,body"
+        "--text",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="columns of the text (default: the task's)",
     )
-    files.add_argument("--encoding", help="of the file; by default the task's (UTF-8 if it named none)")
+    files.add_argument(
+        "--pair", metavar="COLUMN", help="column of the second text of a pair (default: the task's)"
+    )
+    files.add_argument(
+        "--columns", type=_list, default=[], help="column names of a file without a header line: id,body"
+    )
+    files.add_argument("--encoding", help="encoding of --input (default: that of the task, else UTF-8)")
     files.add_argument("--chunk-rows", type=_positive, default=8192, help="rows in memory (%(default)s)")
     lines = parser.add_argument_group("standard input")
     lines.add_argument(
-        "--format", choices=("tsv", "jsonl"), default="tsv", help="of the lines that come out (%(default)s)"
+        "--format", choices=("tsv", "jsonl"), default="tsv", help="format of the output lines (%(default)s)"
     )
     answers = parser.add_argument_group("predictions")
-    answers.add_argument("--prefix", default="", help="before the names of the new columns")
-    answers.add_argument("--probabilities", action="store_true", help="of all classes, not of the best alone")
+    answers.add_argument("--prefix", default="", help="prefix of the new columns' names")
+    answers.add_argument("--probabilities", action="store_true", help="add one column per class")
     answers.add_argument(
-        "--allow-empty", action="store_true", help="a row without text gets no prediction and ends nothing"
+        "--allow-empty",
+        action="store_true",
+        help="accept rows without text, and leave their predictions empty",
     )
     speed = parser.add_argument_group("speed")
-    speed.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if any")
+    speed.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one"
+    )
     speed.add_argument(
         "--precision",
         choices=("fp32", "bf16", "auto"),
         default="fp32",
-        help="fp32 (default): as evaluated; auto: bf16 where it is fast, numbers differ in the third digit",
+        help="fp32 (default): as evaluated; auto: bf16 where it is fast, which changes the third digit",
     )
-    speed.add_argument("--batch-size", type=_positive, help="texts at once (default: as fit 8,192 tokens)")
+    speed.add_argument(
+        "--batch-size", type=_positive, help="texts per batch (default: as many as fit 8,192 tokens)"
+    )
     speed.add_argument("--threads", type=_positive, help="default: all cores")
     parser.set_defaults(run=predict)
 
@@ -74,26 +92,30 @@ def _add_predict(commands: Any) -> None:
 def _add_onnx(commands: Any) -> None:
     parser = commands.add_parser(
         "onnx",
-        help="a model as an ONNX file",
+        help="export a model as an ONNX file",
         description="Writes onnx/model.onnx into the model's folder, after comparing it with PyTorch."
         " Needs the extra `onnx`.",
     )
-    parser.add_argument("model", type=Path, help=f"folder of a model, such as {_EXAMPLE}")
+    parser.add_argument("model", type=Path, help=_MODEL)
     parser.set_defaults(run=onnx)
 
 
 def _add_push(commands: Any) -> None:
     parser = commands.add_parser(
         "push",
-        help="a model to the Hugging Face Hub",
-        description="Uploads a model's folder to the Hub, private unless you say otherwise. The token is that of"
-        " `hf auth login` or of the variable HF_TOKEN.",
+        help="upload a model to the Hugging Face Hub",
+        description="Uploads a model's folder to the Hub, as a private repository unless --public. Needs the token of"
+        " `hf auth login` or the variable HF_TOKEN.",
     )
-    parser.add_argument("model", type=Path, help=f"folder of a model, such as {_EXAMPLE}")
+    parser.add_argument("model", type=Path, help=_MODEL)
     parser.add_argument("repository", help="user/name or organization/name")
-    parser.add_argument("--public", action="store_true", help="everybody may read it (default: private)")
-    parser.add_argument("--message", default="Upload a TLM model", help="of the commit")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be uploaded; asks no server")
+    parser.add_argument(
+        "--public", action="store_true", help="everybody can read the repository (default: private)"
+    )
+    parser.add_argument("--message", default="Upload a TLM model", help="commit message")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be uploaded, without a connection"
+    )
     parser.set_defaults(run=push)
 
 
@@ -109,14 +131,15 @@ def _positive(value: str) -> int:
 
 
 def predict(args: argparse.Namespace) -> None:
-    """Predict a file, or standard input. Raises TlmError for every fault of model, file or flags."""
+    """Predict a file, or standard input. Raises TlmError for a faulty model, file or option."""
     if (args.input is None) != (args.output is None):
         raise TlmError(
-            "--input and --output belong together; without both, lines are read from standard input"
+            "--input and --output belong together; give both, or neither to read lines from standard input"
         )
     if args.threads is not None:
         os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # the tokenizer's own, read once
     from tlm.serving.classifier import Classifier  # imports torch
+    from tlm.serving.folder import find_model
     from tlm.serving.predict import PredictOptions, predict_file, predict_lines
 
     options = PredictOptions(
@@ -138,7 +161,7 @@ def predict(args: argparse.Namespace) -> None:
             writable_format(args.output),
         )  # an error here comes before the model is loaded
     classifier = Classifier.load(
-        args.model,
+        find_model(args.model),
         device=args.device,
         precision=args.precision,
         threads=args.threads,
@@ -149,10 +172,10 @@ def predict(args: argparse.Namespace) -> None:
         print(f"{args.output}: {_in_words(summary)}", file=sys.stderr)
         return
     if sys.stdin.isatty():
-        print("a text a line; Ctrl-D ends", file=sys.stderr)
+        print("enter one text per line; Ctrl-D ends", file=sys.stderr)
     try:
         predict_lines(classifier, sys.stdin.buffer, sys.stdout, options, args.format)
-    except BrokenPipeError:  # who reads us has read enough
+    except BrokenPipeError:  # the reader of the pipe has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -170,18 +193,20 @@ def _in_words(summary: Any) -> str:
 
 def onnx(args: argparse.Namespace) -> None:
     """Export a model. Raises TlmError as `export_onnx` does."""
-    from tlm.serving.folder import ONNX
+    from tlm.serving.folder import ONNX, find_model
     from tlm.serving.onnx_file import export_onnx
 
-    difference = export_onnx(args.model, args.model / ONNX)
-    print(f"{args.model / ONNX}: written; its logits differ from PyTorch's by {difference:.0e} at most")
+    folder = find_model(args.model)
+    difference = export_onnx(folder, folder / ONNX)
+    print(f"{folder / ONNX}: written; its logits differ from PyTorch's by {difference:.0e} at most")
 
 
 def push(args: argparse.Namespace) -> None:
     """Upload a model. Raises TlmError as `tlm.serving.hub` does."""
+    from tlm.serving.folder import find_model
     from tlm.serving.hub import plan, upload
 
-    planned = plan(args.model, args.repository, public=args.public)
+    planned = plan(find_model(args.model), args.repository, public=args.public)
     print(planned.told())
     if not args.dry_run:
         print(upload(planned, message=args.message))

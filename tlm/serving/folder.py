@@ -1,12 +1,13 @@
-"""What a model's folder says of itself: its files, its classes, how long a text may be, which columns it reads.
+"""A model's folder: its files, its classes, the longest text, and the columns that its task read.
 
 Place in the flow: written by `export`, read by everything else of this package. A folder without our manifest (a run's
-own `stage2/model`, or any encoder in the format of `transformers`) is served too; it just says less. Nothing here can
-run code: weights are read from safetensors alone, and a folder that names code of its own is refused.
+`stage2/model`, or any encoder in the format of `transformers`) is served too, with default columns. Nothing here can
+run code: weights are read from safetensors only, and a folder that names code to run is refused.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,35 +21,55 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 FILES = (WEIGHTS, CONFIG, *TOKENIZER)
 ONNX = "onnx/model.onnx"
+MODELS = Path("models")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the task's own file had its texts; a new file is expected to look the same."""
+    """The columns of the task's files; `tlm predict` expects the same columns by default."""
 
     text: tuple[str, ...] = ("text",)
-    """Columns that make the text, joined by a space."""
+    """The columns of the text, joined by a space."""
     pair: str | None = None
     names: tuple[str, ...] = ()
-    """Of a file without a header line."""
+    """The column names of a file without a header line."""
     quoting: bool = True
     encodings: tuple[str, ...] = ("utf-8",)
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A folder that holds a classifier, and what it says of it."""
+    """A folder that holds a classifier, with its settings."""
 
     folder: Path
     labels: tuple[str, ...]
     regression: bool
     length: int
-    """Tokens of an input, the special ones included; the rest of a text is not read."""
+    """The most tokens of an input, with special tokens; the model does not read the rest of a text."""
     columns: Columns
 
 
+def find_model(name: Path, root: Path = Path()) -> Path:
+    """The folder of a model: `name` itself if it is a folder, else `models/<name>`.
+
+    Raises TlmError, with the closest name of a model or of a task of `config/own/`, if there is neither.
+    """
+    if name.is_dir():
+        return name
+    folder = root / MODELS / name
+    if folder.is_dir():
+        return folder
+    built = [path.name for path in sorted((root / MODELS).glob("*")) if path.is_dir()]
+    declared = [path.stem for path in sorted((root / "config/own").glob("*.yaml"))]
+    if name.name in declared:
+        raise TlmError(f"{name}: not built yet; build it with `snakemake {MODELS}/{name.name}/{MANIFEST}`")
+    close = difflib.get_close_matches(name.name, [*built, *declared], n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(built) or 'no models yet'}"
+    raise TlmError(f"{name}: neither a folder nor a model of {MODELS}/; {hint}")
+
+
 def read_folder(folder: Path) -> ServedModel:
-    """What `folder` holds. Raises TlmError for one that is no model, or that asks for code of its own to be run."""
+    """The model in `folder`. Raises TlmError for a folder without a model, or with code to run."""
     if not folder.is_dir():
         raise TlmError(f"{folder}: no such folder; build a model with `snakemake models/<task>/{MANIFEST}`")
     for name in FILES:
@@ -58,7 +79,7 @@ def read_folder(folder: Path) -> ServedModel:
     config, tokenizer = (_read(folder / name) for name in (CONFIG, "tokenizer_config.json"))
     for name, values in ((CONFIG, config), ("tokenizer_config.json", tokenizer)):
         if "auto_map" in values or "custom_pipelines" in values:
-            raise TlmError(f"{folder / name}: asks for code of its own to be run (auto_map); refused")
+            raise TlmError(f"{folder / name}: names code to run (auto_map); refused")
     names = config.get("id2label") or {}
     labels = tuple(str(label) for _, label in sorted((int(key), label) for key, label in names.items()))
     regression = config.get("problem_type") == "regression"
@@ -66,22 +87,22 @@ def read_folder(folder: Path) -> ServedModel:
         raise TlmError(
             f"{folder / CONFIG}: id2label does not name the model's outputs; export the model again"
         )
-    said = read_manifest(folder, KIND).parameters if (folder / MANIFEST).is_file() else {}
-    listed = said.get("columns", {}).items()
+    parameters = read_manifest(folder, KIND).parameters if (folder / MANIFEST).is_file() else {}
+    listed = parameters.get("columns", {}).items()
     columns: dict[str, Any] = {key: tuple(each) if isinstance(each, list) else each for key, each in listed}
     return ServedModel(
         folder=folder,
         labels=labels,
         regression=regression,
-        length=int(said.get("length") or tokenizer["model_max_length"]),
+        length=int(parameters.get("length") or tokenizer["model_max_length"]),
         columns=Columns(**columns),
     )
 
 
 def _hint(folder: Path) -> str:
-    """What to do about a folder that is no model."""
+    """A hint for a folder without a model."""
     if any((folder / name).is_file() for name in ("pytorch_model.bin", "model.bin")):
-        return "weights are read from safetensors only, since other formats can run code; save it as such"
+        return "weights are read from safetensors only, because other formats can run code; convert them"
     inside = [path.parent for path in sorted(folder.glob(f"*/{WEIGHTS}"))]
     return f"did you mean {inside[0]}?" if inside else "name a folder such as models/<task>"
 
