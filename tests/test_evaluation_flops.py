@@ -10,8 +10,9 @@ from transformers import (
     ModernBertForSequenceClassification,
 )
 
+from tlm.config.training import paper_tokens
 from tlm.errors import TlmError
-from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, paper_tokens, shape_of
+from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, shape_of
 
 ROWS, LENGTH, MASKED = 3, 24, 7
 CONFIGS = {

@@ -1,5 +1,6 @@
 """From names to runs: merging, what each method is made of, and mistakes told apart."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,12 @@ def test_a_new_optional_field_changes_no_shipped_specification(scale, monkeypatc
     def specifications() -> dict[tuple[str, str], str]:
         shipped = project(scale=scale)
         found = {
-            (task, variant): runs.resolve(shipped, task, variant, 1)
+            (task, variant): runs.resolve_encoder(shipped, task, variant, 1).spec
             for task in shipped.scale.all_tasks
             for variant, spec in shipped.variants.items()
-            if runs.possible(shipped, spec)
+            if spec.trains_encoder and runs.possible(shipped, spec)
         }
-        return {name: run.spec.model_dump_json() for name, run in found.items() if run.spec}
+        return {name: spec.model_dump_json() for name, spec in found.items()}
 
     before = specifications()
     monkeypatch.setattr(runs, "RunSpec", _WithNewField)
@@ -53,40 +54,57 @@ def test_a_new_optional_field_changes_no_shipped_specification(scale, monkeypatc
 
 
 def test_a_new_optional_field_is_in_the_specification_of_a_run_that_sets_it():
-    spec = runs.resolve(project(scale="smoke"), "toy", "tlm", 1).spec
-    assert spec is not None
+    spec = runs.resolve_encoder(project(scale="smoke"), "toy", "tlm", 1).spec
     changed = _WithNewField(**spec.model_dump(), gradient_noise=0.1)
     assert changed.model_dump(mode="json") == {**spec.model_dump(mode="json"), "gradient_noise": 0.1}
 
 
 def test_a_tlm_run_is_made_of_its_own_selection_and_both_stages():
-    run = runs.resolve(project(scale="smoke"), "toy", "tlm", 2)
+    run = runs.resolve_encoder(project(scale="smoke"), "toy", "tlm", 2)
     assert run.folder == "runs/smoke/toy/tlm/seed2"
     assert run.model == "runs/smoke/toy/tlm/seed2/stage2"
     assert run.selection == Selection("bm25", 20, "toy", "toy")
     assert run.external_tokens == "data/tokens/toy-wordpiece-512/external/toy/toy/bm25-k20"
-    assert run.spec is not None and run.spec.seed == 2
+    assert run.spec.seed == 2
 
 
 def test_a_plm_is_pretrained_once_on_the_whole_corpus_at_the_stated_multiple():
     shipped = project(scale="smoke")
-    seeds = [runs.resolve(shipped, "toy", "plm", seed) for seed in shipped.seeds]
+    seeds = [runs.resolve_encoder(shipped, "toy", "plm", seed) for seed in shipped.seeds]
     assert len({run.stage1 for run in seeds}) == 1
     pretraining = seeds[0].pretraining
-    assert pretraining is not None and pretraining.task == SHARED and pretraining.spec is not None
+    assert pretraining is not None and pretraining.task == SHARED
     assert pretraining.spec.stage1.rho1 == "inf"
-    assert pretraining.selection is not None and pretraining.selection.selector == "whole"
-    own = runs.resolve(shipped, "toy", "tlm", 1).spec
-    assert own is not None and own.stage1.budget.tokens is not None
+    assert pretraining.passages.selector == "whole"
+    own = runs.resolve_encoder(shipped, "toy", "tlm", 1).spec
+    assert own.stage1.budget.tokens is not None
     multiple = shipped.scale.plm.compute
     assert multiple >= 2
     assert pretraining.spec.stage1.budget.tokens == multiple * own.stage1.budget.tokens
 
 
+def test_the_budget_of_a_plm_counts_the_tokens_of_table_b1():
+    shipped = project(scale="small")  # IMDB's internal batches are longer than its external ones
+    stages = [runs.resolve_reference(shipped, task, 1).spec.stage1 for task in shipped.scale.tasks]
+    mean = sum(stage.training_tokens for stage in stages) / len(stages)
+    pretraining = runs.resolve_pretraining(shipped, "plm")
+    assert pretraining.spec.stage1.budget.tokens == math.ceil(shipped.scale.plm.compute * mean)
+    imdb = stages[shipped.scale.tasks.index("imdb")]
+    assert imdb.training_tokens > imdb.budget.steps * imdb.batch_size * imdb.external_length
+
+
+def test_tfidf_is_no_encoder_run_and_resolving_it_as_one_raises():
+    shipped = project(scale="smoke")
+    run = runs.resolve(shipped, "toy", "tfidf", 1)
+    assert isinstance(run, runs.BaselineRun) and run.evaluation == "runs/smoke/toy/tfidf/seed1/evaluation"
+    with pytest.raises(TlmError, match="runs/smoke/toy/tfidf/seed1 trains no encoder"):
+        runs.resolve_encoder(shipped, "toy", "tfidf", 1)
+
+
 def test_overrides_come_last_and_reach_every_run():
     changed = project(scale="smoke", overrides={"stage1": {"rho2": 100}, "k": 7})
-    spec = runs.resolve(changed, "toy", "tlm", 1)
-    assert spec.spec is not None and spec.spec.stage1.rho2 == 100
+    spec = runs.resolve_encoder(changed, "toy", "tlm", 1)
+    assert spec.spec.stage1.rho2 == 100
     assert spec.selection is not None and spec.selection.size == 7
 
 
@@ -98,14 +116,14 @@ def test_overrides_given_as_text_keep_their_types():
 def test_runs_that_come_to_the_same_are_built_once():
     shipped = project(scale="demo")
     names = {
-        name: runs.resolve(shipped, "bbc-news", name, 1)
+        name: runs.resolve_encoder(shipped, "bbc-news", name, 1)
         for name in ("tlm", "k10", "rho1-3", "rho2-20", "k50")
     }
     assert {name: run.variant for name, run in names.items()} == {
         **dict.fromkeys(("tlm", "k10", "rho1-3", "rho2-20"), "tlm"),
         "k50": "k50",
     }
-    alone = runs.resolve(shipped, "bbc-news", "no-stage2", 1)
+    alone = runs.resolve_encoder(shipped, "bbc-news", "no-stage2", 1)
     assert alone.evaluation == "runs/demo/bbc-news/no-stage2/seed1/evaluation"
     assert alone.model == alone.stage1 == names["tlm"].stage1
 
@@ -113,7 +131,8 @@ def test_runs_that_come_to_the_same_are_built_once():
 def test_an_override_leaves_the_value_that_a_row_is_about():
     changed = project(scale="demo", overrides={"stage1": {"rho2": 100}, "k": 7})
     made = {
-        name: runs.resolve(changed, "bbc-news", name, 1) for name in ("tlm", "rho2-20", "rho2-100", "k50")
+        name: runs.resolve_encoder(changed, "bbc-news", name, 1)
+        for name in ("tlm", "rho2-20", "rho2-100", "k50")
     }
     rho2 = {name: run.spec.stage1.rho2 for name, run in made.items()}
     assert rho2 == {"tlm": 100, "rho2-20": 20, "rho2-100": 100, "k50": 100}
@@ -163,12 +182,12 @@ def test_a_scale_with_some_of_glue_shows_those():
 
 
 def test_adaptations_start_from_the_first_baseline():
-    demo = runs.resolve(project(scale="demo"), "bbc-news", "tapt", 2)
+    demo = runs.resolve_encoder(project(scale="demo"), "bbc-news", "tapt", 2)
     assert demo.start == "runs/demo/shared/plm/seed1/stage1"
-    assert demo.spec is not None and (demo.spec.stage1.rho1, demo.spec.stage1.rho2) == (0, "inf")
+    assert (demo.spec.stage1.rho1, demo.spec.stage1.rho2) == (0, "inf")
     assert demo.external_tokens is None
-    medium = runs.resolve(project(scale="medium"), "chemprot", "plm-mlm", 1)
-    assert medium.start is None and medium.spec is not None
+    medium = runs.resolve_encoder(project(scale="medium"), "chemprot", "plm-mlm", 1)
+    assert medium.start is None
     assert medium.spec.model.pretrained == "FacebookAI/roberta-base"
     assert medium.tokenizer == "FacebookAI--roberta-base"
     assert medium.spec.stage1.budget.steps == 30_000

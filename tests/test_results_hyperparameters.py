@@ -21,7 +21,7 @@ def settings(table, scale, **overrides):
     config = {"scale": scale, "seeds": [1], "overrides": overrides}
     project = load_project(config, ROOT / "config")
     return [
-        setting(table, runs.resolve(project, task, "tlm", 1), REPORTED) for task in project.scale.all_tasks
+        setting(table, runs.resolve_reference(project, task, 1), REPORTED) for task in project.scale.all_tasks
     ]
 
 
@@ -81,6 +81,13 @@ def test_scales_of_our_own_show_their_budget_and_how_they_finetune():
     ours, paper, others = lines(STAGE2, "smoke")
     assert ours["differs"] == "training_steps learning_rate batch_size" and paper["training_steps"] == "30000"
     assert others["task"] == "Gururangan et al. (2020)" and others["epochs"] == "3 or 10"
+
+
+def test_both_tables_show_the_shape_of_the_schedule():
+    schedule = {"warmup_fraction": 0.1, "warmup_steps": None, "decay_fraction": 0.4}
+    for table, stage in ((STAGE1, "stage1"), (STAGE2, "stage2")):
+        line = lines(table, "smoke", **{stage: {"optimizer": schedule}})[0]
+        assert (line["warmup_steps"], line["decay_fraction"]) == ("10%", "40%")
 
 
 def test_a_cell_is_read_as_it_was_written(tmp_path):

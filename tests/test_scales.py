@@ -7,8 +7,8 @@ from conftest import ROOT
 from training_toy import Toy
 from transformers import AutoModelForSequenceClassification
 
-from tlm.config.training import RunSpec
-from tlm.evaluation.flops import paper_flops, paper_tokens
+from tlm.config.training import RunSpec, paper_tokens
+from tlm.evaluation.flops import paper_flops
 from tlm.plan import runs
 from tlm.plan.project import load_project
 from tlm.plan.shared_artifacts import largest_k
@@ -29,9 +29,8 @@ def project(scale: str):
 
 def run(scale: str, task: str) -> tuple[RunSpec, int]:
     """The resolved TLM run of a task, and its K."""
-    resolved = runs.resolve(project(scale), task, "tlm", 1)
-    assert resolved.spec is not None and resolved.selection is not None
-    return resolved.spec, resolved.selection.size
+    resolved = runs.resolve_reference(project(scale), task, 1)
+    return resolved.spec, resolved.passages.size
 
 
 @pytest.mark.parametrize("scale", SCALES)

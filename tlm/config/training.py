@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from tlm.config.base import Strict
+from tlm.errors import TlmError
 
 INFINITE = "inf"
 TRACKERS = ("tensorboard", "wandb")
@@ -99,6 +100,22 @@ class Optimizer(Strict):
     max_grad_norm: float = Field(1.0, gt=0)
 
 
+def paper_tokens(
+    *, steps: int, batch_size: int, length: int, internal_length: int | None = None, rho1: int | None = None
+) -> float:
+    """Training tokens as the paper counts them: steps · batch size · sequence length (Section 4.1).
+
+    Where internal batches have their own length (IMDB at the small scale, note 1 of Table B.1), one batch in
+    every rho1 + 1 has it. Raises TlmError if that needs a rho1 that is not given.
+    """
+    mean_length: float = length
+    if internal_length is not None and internal_length != length:
+        if rho1 is None:
+            raise TlmError("tokens: a separate internal length needs rho1 to know how many batches have it")
+        mean_length = (internal_length + rho1 * length) / (rho1 + 1)
+    return steps * batch_size * mean_length
+
+
 class Stage1Spec(Strict):
     """Stage 1: one internal batch in every rho1 + 1 (Section 3.1).
 
@@ -123,6 +140,20 @@ class Stage1Spec(Strict):
     held_out_rows: PositiveInt = 512
     """At most so many dev texts, the same ones in every run, carry that measure: it costs a forward pass each."""
     checkpoint_every: PositiveInt = 200
+
+    @property
+    def training_tokens(self) -> float:
+        """Tokens of stage 1 as the paper counts them (`paper_tokens`), or the budget if it is in tokens."""
+        if self.budget.steps is None:
+            return self.budget.tokens or 0
+        internal = self.rho1 != INFINITE
+        return paper_tokens(
+            steps=self.budget.steps,
+            batch_size=self.batch_size * self.accumulation,
+            length=self.external_length,
+            internal_length=self.internal_length if internal else None,
+            rho1=int(self.rho1) if internal else None,
+        )
 
     @model_validator(mode="after")
     def _rho1(self) -> Stage1Spec:

@@ -45,6 +45,11 @@ class VariantSpec(Strict):
     pinned: dict[str, Any] = {}
     """What the row is about: laid over everything, `overrides` included, so that its label stays true."""
 
+    @property
+    def trains_encoder(self) -> bool:
+        """False for TF-IDF, which draws nothing at random either: one seed is enough."""
+        return self.method != "tfidf"
+
     @model_validator(mode="after")
     def _consistent(self) -> VariantSpec:
         if self.selector == "task-only" and self.stage1.get("rho1", 0) != 0:

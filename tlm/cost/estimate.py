@@ -16,7 +16,7 @@ from tlm.cost.facts import Facts, file_bytes, total
 from tlm.cost.jobs import Job
 from tlm.cost.parts import Part
 from tlm.cost.training_rules import RateOf, run_of
-from tlm.plan.runs import Run
+from tlm.plan.runs import EncoderRun
 
 _DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
     "fetch": data_rules.fetch,
@@ -32,7 +32,7 @@ _DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
     "internal_tokens": data_rules.internal_tokens,
     "external_tokens": data_rules.external_tokens,
 }
-_TRAINING: Mapping[str, Callable[[Facts, Run, RateOf], Part]] = {
+_TRAINING: Mapping[str, Callable[[Facts, EncoderRun, RateOf], Part]] = {
     "stage1": training_rules.stage1,
     "stage2": training_rules.stage2,
     "evaluate": training_rules.evaluate,
@@ -104,7 +104,7 @@ def packed(seconds: Iterable[float], slots: int) -> float:
 def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
     """What these jobs, which Snakemake has planned, cost. Raises TlmError where a model's sizes are not known."""
     parts: dict[str, list[Part]] = {}
-    runs: dict[str, Run] = {}
+    runs: dict[str, EncoderRun] = {}
     seconds: dict[str, float] = {}
     chains: dict[str, float] = {}
     for job in jobs:
@@ -129,7 +129,7 @@ def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
     )
 
 
-def _chain(run: Run, seconds: Mapping[str, float]) -> float:
+def _chain(run: EncoderRun, seconds: Mapping[str, float]) -> float:
     """Seconds of a run from its first job to its last: `seconds` is by folder, and some are other runs' too."""
     # A pretraining is a run with a stage 1 of its own, and then the last of its chain.
     folders = {run.start, run.stage1, f"{run.folder}/stage2", run.evaluation, f"{run.folder}/attention"}
@@ -147,8 +147,8 @@ def _downloads(facts: Facts, jobs: Sequence[Job]) -> Iterator[str]:
         yield f"to be downloaded: {known / 1e9:,.2f} GB of {len(needed)} source{'s' * (len(needed) > 1)}{more}"
 
 
-def _hub(facts: Facts, jobs: Sequence[Job], runs: Mapping[str, Run]) -> Iterator[str]:
-    names = {run.spec.model.pretrained for run in runs.values() if run.spec}
+def _hub(facts: Facts, jobs: Sequence[Job], runs: Mapping[str, EncoderRun]) -> Iterator[str]:
+    names = {run.spec.model.pretrained for run in runs.values()}
     names |= {facts.tokenizers[job.parts[2]][0].pretrained for job in jobs if job.rule == "tokenizer"}
     if found := sorted(name for name in names if name):
         yield f"needs the Hugging Face Hub, or its cache: {', '.join(found)}"

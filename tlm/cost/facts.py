@@ -23,7 +23,7 @@ from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.project import Project
-from tlm.plan.runs import Run
+from tlm.plan.runs import EncoderRun
 from tlm.plan.selections import Selection
 from tlm.rules import Workflow
 from tlm.sources.download import cached
@@ -106,12 +106,11 @@ class Facts:
         known = parameters.published(spec.pretrained) if spec.pretrained else None
         return known[1] if known else spec.vocabulary
 
-    def model(self, run: Run) -> tuple[ModelSpec, int]:
+    def model(self, run: EncoderRun) -> tuple[ModelSpec, int]:
         """The run's model with all its sizes, and its vocabulary.
 
         Raises TlmError for a checkpoint of the Hub whose sizes are not known here.
         """
-        assert run.spec is not None
         spec = run.spec.model
         if spec.pretrained is None:
             return spec, self.vocabulary(run.tokenizer)
@@ -122,7 +121,7 @@ class Facts:
             )
         return spec.model_copy(update=known[0]), known[1]
 
-    def internal_length(self, run: Run, split: Split, longest: int) -> float:
+    def internal_length(self, run: EncoderRun, split: Split, longest: int) -> float:
         """Mean length of the task's texts as a model reads them, at most `longest`, which it is if not known."""
         built = self.manifest(run.internal_tokens)
         if built is None or not built.counts[split]["rows"]:
@@ -130,7 +129,7 @@ class Facts:
         counts = built.counts[split]
         return min(longest, counts["tokens"] / counts["rows"] + SPECIALS)
 
-    def external_length(self, run: Run, longest: int) -> float:
+    def external_length(self, run: EncoderRun, longest: int) -> float:
         """Mean length of the passages that stage 1 reads, likewise."""
         built = self.manifest(run.external_tokens) if run.external_tokens else None
         if built is None:

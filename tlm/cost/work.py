@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tlm.config.training import INFINITE
+from tlm.config.training import INFINITE, Stage2Spec
 from tlm.cost import parameters
 from tlm.cost.facts import Facts
 from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops
-from tlm.plan.runs import Run
-from tlm.results.hyperparameters import training_tokens
+from tlm.plan.runs import EncoderRun
 
 FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twice as much
 
@@ -40,9 +39,8 @@ class Cost:
         return self.matmul_flops + self.checked
 
 
-def stage1(facts: Facts, run: Run) -> Cost:
+def stage1(facts: Facts, run: EncoderRun) -> Cost:
     """Stage 1 of a run, or the shared pretraining of a PLM."""
-    assert run.spec is not None
     spec, (model, vocabulary) = run.spec.stage1, facts.model(run)
     classes = facts.classes(run.task)
     counted = parameters.count(model, vocabulary, classes)
@@ -57,7 +55,7 @@ def stage1(facts: Facts, run: Run) -> Cost:
         steps = math.ceil(spec.budget.tokens / (rows * per_row))
     else:
         steps = spec.budget.steps or 0
-    tokens = float(training_tokens(spec))
+    tokens = float(spec.training_tokens)
     read = steps * rows * per_row
     masked = spec.mlm_probability * steps * rows
     masked *= per_row if spec.rho2 != 0 else (1 - share) * external
@@ -84,10 +82,9 @@ def stage1(facts: Facts, run: Run) -> Cost:
     )
 
 
-def stage2(facts: Facts, run: Run) -> Cost | None:
+def stage2(facts: Facts, run: EncoderRun, spec: Stage2Spec) -> Cost | None:
     """Stage 2 of a run; None if it counts epochs and the task's rows are not known yet."""
-    assert run.spec is not None and run.spec.stage2 is not None
-    spec, (model, vocabulary) = run.spec.stage2, facts.model(run)
+    model, vocabulary = facts.model(run)
     rows = facts.rows(run.task, "train")
     if spec.steps is not None:
         steps = spec.steps
@@ -109,9 +106,8 @@ def stage2(facts: Facts, run: Run) -> Cost | None:
     )
 
 
-def evaluation(facts: Facts, run: Run) -> Cost | None:
+def evaluation(facts: Facts, run: EncoderRun) -> Cost | None:
     """Predictions on dev and test, and the held-out loss on dev; None if the rows are not known yet."""
-    assert run.spec is not None
     dev, test = facts.rows(run.task, "dev"), facts.rows(run.task, "test")
     if dev is None or test is None:
         return None
@@ -123,9 +119,8 @@ def evaluation(facts: Facts, run: Run) -> Cost | None:
     return Cost(checked=read)
 
 
-def attention(facts: Facts, run: Run, texts: int) -> Cost:
+def attention(facts: Facts, run: EncoderRun, texts: int) -> Cost:
     """The reading of a model's heads on so many dev texts, or all where they are fewer."""
-    assert run.spec is not None
     model, vocabulary = facts.model(run)
     rows = min(texts, facts.rows(run.task, "dev") or texts)
     length = facts.internal_length(run, "dev", run.length)

@@ -71,22 +71,6 @@ def paper_flops(tokens: float, parameters: float) -> float:
     return 6.0 * tokens * parameters
 
 
-def paper_tokens(
-    *, steps: int, batch_size: int, length: int, internal_length: int | None = None, rho1: int | None = None
-) -> float:
-    """Training tokens as the paper counts them: steps · batch size · sequence length (Section 4.1).
-
-    Where internal batches have their own length (IMDB at the small scale, note 1 of Table B.1), one batch in
-    every rho1 + 1 has it. Raises TlmError if that needs a rho1 that is not given.
-    """
-    mean_length: float = length
-    if internal_length is not None and internal_length != length:
-        if rho1 is None:
-            raise TlmError("tokens: a separate internal length needs rho1 to know how many batches have it")
-        mean_length = (internal_length + rho1 * length) / (rho1 + 1)
-    return steps * batch_size * mean_length
-
-
 def matmul_flops(shape: Shape, work: Work) -> Matmuls:
     """Operations of all matrix multiplications of training on `work`, forward and backward.
 

@@ -27,7 +27,7 @@ from tlm.cost.training_rules import RateOf
 from tlm.own.findings import CorpusFound, TaskFound
 from tlm.plan import runs
 from tlm.plan.own_tasks import corpus_source
-from tlm.plan.runs import Run, manifest
+from tlm.plan.runs import EncoderRun, manifest
 from tlm.plan.selections import Selection, audit_folder, retrieval_folder
 
 _TRIAL_BYTES = 3_000_000  # of text, from which a trial vocabulary is learnt
@@ -93,13 +93,13 @@ class Foreseen(Facts):
         """Outputs of the head."""
         return (len(self.task.labels) or 1) if task == self.name else super().classes(task)
 
-    def internal_length(self, run: Run, split: Split, longest: int) -> float:
+    def internal_length(self, run: EncoderRun, split: Split, longest: int) -> float:
         """Mean tokens of a text, cut at `longest`."""
         if run.task != self.name or split not in self.lengths.splits:
             return super().internal_length(run, split, longest)
         return float(np.minimum(self.lengths.splits[split], longest).mean())
 
-    def external_length(self, run: Run, longest: int) -> float:
+    def external_length(self, run: EncoderRun, longest: int) -> float:
         """Mean tokens of a passage, likewise."""
         return float(np.minimum(self.lengths.passages + SPECIALS, longest).mean())
 
@@ -124,20 +124,19 @@ class Foreseen(Facts):
         found = [("fetch", f"data/sources/{self.name}"), ("task", f"data/tasks/{self.name}")]
         if self.corpus is not None:
             found.append(("fetch", f"data/sources/{corpus_source(self.name)}"))
-        tlm = runs.resolve(view, self.name, "tlm", view.seeds[0])
-        assert tlm.selection is not None
+        tlm = runs.resolve_reference(view, self.name, view.seeds[0])
         found += [
             ("corpus", f"data/corpora/{tlm.corpus}"),
             ("index", f"data/indexes/{tlm.corpus}"),
             ("tokenizer", f"data/tokenizers/{tlm.tokenizer}"),
             ("internal_tokens", tlm.internal_tokens),
-            ("retrieve", retrieval_folder(tlm.corpus, self.name, tlm.selection.size)),
-            ("audit", audit_folder(self.name, tlm.selection.folder.removeprefix("data/"))),
+            ("retrieve", retrieval_folder(tlm.corpus, self.name, tlm.passages.size)),
+            ("audit", audit_folder(self.name, tlm.passages.folder.removeprefix("data/"))),
         ]
         for variant in OWN_VARIANTS:
             for seed in view.seeds:
                 run = runs.resolve(view, self.name, variant, seed)
-                if run.spec is None:
+                if not isinstance(run, EncoderRun):
                     found.append(("tfidf", run.evaluation))
                     continue
                 if run.selection is not None and run.external_tokens is not None:

@@ -134,7 +134,7 @@ def _models(project: Project) -> list[Side]:
             },
             seeds=tuple(project.seeds),
         )
-        for variant, weight in (("tlm", 1.0), (project.scale.baselines[0], -1.0))
+        for variant, weight in ((project.reference, 1.0), (project.scale.baselines[0], -1.0))
     ]
 
 

@@ -39,7 +39,7 @@ def _of_task(project: Project, task: str) -> Iterator[AuditEntry]:
         ):
             continue
         run = runs.resolve(project, task, name, project.seeds[0])
-        selection = (run.pretraining or run).selection
+        selection = run.read_selection if isinstance(run, runs.EncoderRun) else None
         if selection is None:
             raise TlmError(
                 f"{project.folder / 'experiments.yaml'}: contamination: {name} reads no passages; leave it out"

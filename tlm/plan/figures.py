@@ -68,7 +68,7 @@ def check_figures(project: Project) -> None:
     if taken := sorted({*experiments.figures, ATTENTION_TABLE} & set(experiments.tables)):
         raise TlmError(f"{_WHERE}: {taken[0]!r} is the name of a figure and of a table; rename one of them")
     for model in models(project):
-        if project.variant(model.variant).method == "tfidf":
+        if not project.variant(model.variant).trains_encoder:
             raise TlmError(
                 f"{_WHERE}: attention.variants: {model.variant!r} trains no encoder and has no heads"
             )

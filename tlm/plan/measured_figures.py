@@ -25,7 +25,7 @@ from tlm.config.figures import (
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan.project import Project
-from tlm.plan.runs import Run, manifest
+from tlm.plan.runs import EncoderRun, Run, as_encoder, manifest
 from tlm.plan.runs import resolve as resolve_run
 from tlm.plan.shared_artifacts import largest_k
 
@@ -56,9 +56,7 @@ def resolve(project: Project, figure: MeasuredFigure) -> MeasuredDrawing:
         if project.data.tasks[task].problem not in kind.problems:
             continue
         for variant, label in kind.variants(project, figure.variants).items():
-            # TF-IDF draws nothing at random.
-            once = project.variant(variant).method == "tfidf" or not kind.every_seed
-            for seed in project.seeds[:1] if once else project.seeds:
+            for seed in project.seeds_of(variant) if kind.every_seed else project.seeds[:1]:
                 folders = kind.folders(project, resolve_run(project, task, variant, seed))
                 if given := {role: folder for role, folder in folders.items() if folder}:
                     runs.append(MeasuredRun(task=task, label=label, seed=seed, folders=given))
@@ -73,7 +71,7 @@ def inputs(project: Project, figure: MeasuredDrawing) -> list[str]:
 def check(project: Project, name: str, figure: MeasuredFigure) -> None:
     """Raises TlmError if a variant of the figure does not exist, or has no such measurements."""
     for variant in figure.variants:
-        if project.variant(variant).method == "tfidf" and KINDS[figure.kind].needs_encoder:
+        if not project.variant(variant).trains_encoder and KINDS[figure.kind].needs_encoder:
             raise TlmError(
                 f"config/experiments.yaml: figures.{name}: {variant!r} trains no encoder and selects no passages"
             )
@@ -92,12 +90,12 @@ def _with_pretrained(project: Project, declared: dict[str, str]) -> dict[str, st
 def _with_baseline(project: Project, declared: dict[str, str]) -> dict[str, str]:
     """With the scale's first baseline: first encoders, then the baseline, then TF-IDF."""
     rival = project.scale.baselines[0]
-    encoders = {name: label for name, label in declared.items() if project.variant(name).method != "tfidf"}
+    encoders = {name: label for name, label in declared.items() if project.variant(name).trains_encoder}
     return {**encoders, rival: project.variant(rival).label or rival, **declared}
 
 
 def _learning(project: Project, run: Run) -> dict[str, str | None]:
-    return {"stage1": run.stage1, "evaluation": run.evaluation}
+    return {"stage1": as_encoder(run).stage1, "evaluation": run.evaluation}
 
 
 def _calibration(project: Project, run: Run) -> dict[str, str | None]:
@@ -105,6 +103,7 @@ def _calibration(project: Project, run: Run) -> dict[str, str | None]:
 
 
 def _selection(project: Project, run: Run) -> dict[str, str | None]:
+    run = as_encoder(run)
     if run.selection is None:
         return {}
     needed = run.selection.made_from(largest_k(project, run.selection.corpus, run.task))
@@ -117,9 +116,9 @@ def _selection(project: Project, run: Run) -> dict[str, str | None]:
 
 def jobs(project: Project, run: Run) -> dict[str, str | None]:
     """Rule → the folder that it makes, for every job that one run needs, in the order of the flow."""
-    if run.spec is None:
+    if not isinstance(run, EncoderRun):
         return {"task": f"data/tasks/{run.task}", "tfidf": run.evaluation}
-    selection = (run.pretraining or run).selection
+    selection = run.read_selection
     owner = None if selection is None or selection.owner == SHARED else selection
     needed = owner.made_from(largest_k(project, owner.corpus, run.task)) if owner else {}
     external = (run.pretraining or run).external_tokens
@@ -133,7 +132,7 @@ def jobs(project: Project, run: Run) -> dict[str, str | None]:
         "internal_tokens": run.internal_tokens,
         "external_tokens": external,
         "stage1": run.stage1,
-        "stage2": run.model if run.spec.stage2 else None,
+        "stage2": run.stage2,
         "evaluate": run.evaluation,
     }
 

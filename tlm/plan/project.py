@@ -51,6 +51,15 @@ class Project(Strict):
         """Training seeds in force."""
         return self.scale.seeds or self.settings.seeds
 
+    def seeds_of(self, variant: str) -> list[int]:
+        """The seeds of a variant's runs: all, or the first for one that draws nothing at random."""
+        return self.seeds if self.variant(variant).trains_encoder else self.seeds[:1]
+
+    @property
+    def reference(self) -> str:
+        """The variant that is the scale's TLM run: the first of method `tlm` in config/experiments.yaml."""
+        return next(name for name, spec in self.experiments.variants.items() if spec.method == "tlm")
+
     @property
     def built(self) -> list[str]:
         """The scales of which runs are built: the chosen one, and those that Table 2 sets beside it."""

@@ -33,19 +33,13 @@ _MERGED = ("model", "embedding_init", "stage1", "stage2")
 
 @dataclass(frozen=True)
 class Run:
-    """One `scale / task / variant / seed`, resolved."""
+    """One `scale / task / variant / seed`, resolved: a `BaselineRun` or an `EncoderRun`."""
 
     scale: str
     task: str
     variant: str  # the first of equal ones
     seed: int
-    method: str
     corpus: str
-    tokenizer: str
-    selection: Selection | None
-    spec: RunSpec | None  # None for tfidf, which trains no encoder
-    pretraining: Run | None = None  # the shared stage 1 of a PLM: it is the run's own, or what the run adapts
-    stage1_variant: str | None = None  # whose stage 1 this is; None where it is a pretraining or a checkpoint
 
     @property
     def folder(self) -> str:
@@ -56,6 +50,31 @@ class Run:
         return f"runs/{self.scale}/{self.task}/{variant}/seed{self.seed}"
 
     @property
+    def evaluation(self) -> str:
+        """Folder of metrics, predictions and FLOPs."""
+        return f"{self.folder}/evaluation"
+
+
+@dataclass(frozen=True)
+class BaselineRun(Run):
+    """TF-IDF and a linear model: one job, which writes the evaluation."""
+
+
+@dataclass(frozen=True)
+class EncoderRun(Run):
+    """A run whose encoder is trained in stage 1, stage 2 or both."""
+
+    tokenizer: str
+    spec: RunSpec
+    selection: Selection | None = None
+    pretraining: EncoderRun | None = (
+        None  # the stage 1 that a PLM's runs share: used as it is, or continued (adapted)
+    )
+    stage1_variant: str | None = (
+        None  # the variant that trains this run's stage 1; None: shared, or a checkpoint
+    )
+
+    @property
     def stage1(self) -> str | None:
         """Folder of the stage-1 model that this run starts stage 2 from; None for a checkpoint."""
         if self.stage1_variant is not None:
@@ -64,27 +83,35 @@ class Run:
 
     @property
     def start(self) -> str | None:
-        """Folder of the pretraining that this run's own stage 1 goes on from; None for random weights."""
+        """Folder of the pretraining that this run's own stage 1 continues; None for random weights."""
         return f"{self.pretraining.folder}/stage1" if self.stage1_variant and self.pretraining else None
 
     @property
+    def stage2(self) -> str | None:
+        """Folder of the stage-2 model; None for a run without stage 2."""
+        return f"{self.folder}/stage2" if self.spec.stage2 else None
+
+    @property
     def model(self) -> str:
-        """Folder of the model that is evaluated."""
-        assert self.spec is not None
-        model = f"{self.folder}/stage2" if self.spec.stage2 else self.stage1
-        assert model is not None
-        return model
+        """Folder of the model that is evaluated: stage 2, or stage 1 where there is no stage 2."""
+        return self.stage2 or str(self.stage1)
 
     @property
     def length(self) -> int:
         """Longest input of the model that is evaluated, in tokens."""
-        assert self.spec is not None
         return self.spec.stage2.length if self.spec.stage2 else self.spec.stage1.internal_length
 
     @property
-    def evaluation(self) -> str:
-        """Folder of metrics, predictions and FLOPs."""
-        return f"{self.folder}/evaluation"
+    def passages(self) -> Selection:
+        """The selection that stage 1 reads. Raises TlmError for a run that reads none."""
+        if self.selection is None:
+            raise TlmError(f"{self.folder}: its stage 1 reads no passages")
+        return self.selection
+
+    @property
+    def read_selection(self) -> Selection | None:
+        """The passages behind the weights: those of the run, or of the pretraining that it starts from."""
+        return (self.pretraining or self).selection
 
     @property
     def internal_tokens(self) -> str:
@@ -101,16 +128,38 @@ class Run:
 
 
 def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
-    """What the run `task / variant / seed` of the project's scale is made of.
+    """The run `task / variant / seed` of the project's scale.
 
     Raises TlmError naming the scale, task and variant whose merged settings are not valid.
     """
     run = _resolve(project, task, variant)
     first, first_stage1 = _firsts(project, task)[variant]
-    spec = run.spec and run.spec.model_copy(update={"seed": seed})
+    if not isinstance(run, EncoderRun):
+        return replace(run, variant=first, seed=seed)
     return replace(
-        run, variant=first, seed=seed, spec=spec, stage1_variant=run.stage1_variant and first_stage1
+        run,
+        variant=first,
+        seed=seed,
+        spec=run.spec.model_copy(update={"seed": seed}),
+        stage1_variant=run.stage1_variant and first_stage1,
     )
+
+
+def resolve_encoder(project: Project, task: str, variant: str, seed: int) -> EncoderRun:
+    """The same. Raises TlmError for a variant that trains no encoder."""
+    return as_encoder(resolve(project, task, variant, seed))
+
+
+def resolve_reference(project: Project, task: str, seed: int) -> EncoderRun:
+    """The task's TLM run: the run of the scale's reference variant."""
+    return resolve_encoder(project, task, project.reference, seed)
+
+
+def as_encoder(run: Run) -> EncoderRun:
+    """`run`, if it trains an encoder. Raises TlmError otherwise."""
+    if not isinstance(run, EncoderRun):
+        raise TlmError(f"{run.folder} trains no encoder: it has no stages, no tokens and no attention heads")
+    return run
 
 
 @lru_cache(maxsize=8192)
@@ -123,11 +172,13 @@ def _firsts(project: Project, task: str) -> dict[str, tuple[str, str]]:
         if not possible(project, variant):
             continue
         run = _resolve(project, task, name)
-        start = run.pretraining.folder if run.pretraining else ""
-        made_of = f"{run.tokenizer} {run.external_tokens} {start} {run.stage1_variant is None}"
-        spec = run.spec and run.spec.model_dump(mode="json")
-        key = f"{made_of} {canonical_json(spec)}"
-        key1 = f"{made_of} {canonical_json(spec and {**spec, 'stage2': None})}"
+        key = key1 = ""
+        if isinstance(run, EncoderRun):
+            start = run.pretraining.folder if run.pretraining else ""
+            made_of = f"{run.tokenizer} {run.external_tokens} {start} {run.stage1_variant is None}"
+            spec = run.spec.model_dump(mode="json")
+            key = f"{made_of} {canonical_json(spec)}"
+            key1 = f"{made_of} {canonical_json({**spec, 'stage2': None})}"
         found[name] = (whole.setdefault(key, name), stage1.setdefault(key1, name))
     return found
 
@@ -149,39 +200,40 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
         "task": task,
         "variant": variant,
         "seed": project.seeds[0],
-        "method": change.method,
         "corpus": corpus_of(project, change, task),
     }
-    if change.method == "tfidf":
-        return Run(**common, tokenizer=tokenizer_name(project), selection=None, spec=None)
+    if not change.trains_encoder:
+        return BaselineRun(**common)
     base = merged(project, task, variant)
     if change.method == "adapted":
         return _adapted(project, task, base, common, where)
     if change.method == "checkpoint":
-        # Of the scale it has stage 2 alone: not the shape of its model, nor a task's stage 1, which it does not run.
+        # It takes stage 2 alone from the scale: its model has a shape of its own, and it runs no stage 1.
         base = {**base, "model": change.model, "stage1": project.scale.stage1}
     spec = _spec(project, base, where)
     if change.method == "plm":
         if spec.stage2 is None:
             raise TlmError(f"{where}: a PLM needs stage 2, its stage 1 has seen no labels")
         pretraining = resolve_pretraining(project, variant)
-        assert pretraining.spec is not None
-        # The stage 1 that it had: nothing of the task's own stage 1 reaches a PLM.
+        # A PLM takes no setting from the task's own stage 1.
         spec = spec.model_copy(update={"stage1": pretraining.spec.stage1})
-        return Run(
-            **common, tokenizer=tokenizer_name(project), selection=None, spec=spec, pretraining=pretraining
-        )
+        return EncoderRun(**common, tokenizer=tokenizer_name(project), spec=spec, pretraining=pretraining)
     if change.method == "checkpoint":
         if spec.stage2 is None:
             raise TlmError(f"{where}: a checkpoint needs stage 2, it has seen no labels")
-        return Run(**common, tokenizer=tokenizer_name(project, spec), selection=None, spec=spec)
-    return Run(
+        return EncoderRun(**common, tokenizer=tokenizer_name(project, spec), spec=spec)
+    return EncoderRun(
         **common,
         tokenizer=tokenizer_name(project),
         selection=_selection(project, task, change, base, spec, where),
         spec=spec,
         stage1_variant=variant,
     )
+
+
+def _reference(project: Project, task: str) -> EncoderRun:
+    """The task's TLM run, before equal runs are joined."""
+    return as_encoder(_resolve(project, task, project.reference))
 
 
 def _selection(
@@ -215,12 +267,13 @@ def _execution(project: Project) -> dict[str, Any]:
     }
 
 
-def _adapted(project: Project, task: str, base: dict[str, Any], common: dict[str, Any], where: str) -> Run:
+def _adapted(
+    project: Project, task: str, base: dict[str, Any], common: dict[str, Any], where: str
+) -> EncoderRun:
     """A baseline's further stage 1 on the task's data (Tables 8 and A.2)."""
     name = project.scale.baselines[0]
     baseline = project.variant(name)
-    own = _resolve(project, task, "tlm").spec
-    assert own is not None
+    own = _reference(project, task).spec
     budget = {
         unit: math.ceil(project.scale.plm.adaptation * amount)
         for unit, amount in own.stage1.budget.model_dump(exclude_none=True).items()
@@ -229,10 +282,9 @@ def _adapted(project: Project, task: str, base: dict[str, Any], common: dict[str
     if baseline.method == "checkpoint":
         base["model"] = baseline.model
     spec = _spec(project, base, where)
-    return Run(
+    return EncoderRun(
         **common,
         tokenizer=tokenizer_name(project, spec),
-        selection=None,
         spec=spec,
         pretraining=resolve_pretraining(project, name) if baseline.method == "plm" else None,
         stage1_variant=common["variant"],
@@ -275,24 +327,23 @@ def merged(project: Project, task: str, variant: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8192)
-def resolve_pretraining(project: Project, variant: str) -> Run:
+def resolve_pretraining(project: Project, variant: str) -> EncoderRun:
     """The stage 1 that all tasks and seeds of a PLM variant share: MLM on the whole corpus in random order."""
     scale = project.scale
     seed = project.seeds[0]  # trained once: the seeds of its row are those of stage 2
     base = merged(project, SHARED, variant)
-    budgets = [_token_budget(_resolve(project, task, "tlm")) for task in scale.tasks]
+    budgets = [_reference(project, task).spec.stage1.training_tokens for task in scale.tasks]
     tokens = math.ceil(scale.plm.compute * sum(budgets) / len(budgets))
     stage1 = merge(base["stage1"], {"rho1": INFINITE, "rho2": 0, "budget": {"tokens": tokens}})
     init = EmbeddingInitSpec(**base["embedding_init"])
     # A word is at least one token: so many words hold at least the tokens that training and the start will read.
     words = max(tokens, init.tokens if base["model"].get("embedding_init") == "cooccurrence" else 0)
     where = f"scale {project.settings.scale}, variant {variant} (pretraining)"
-    return Run(
+    return EncoderRun(
         scale=project.settings.scale,
         task=SHARED,
         variant=variant,
         seed=seed,
-        method="plm",
         corpus=scale.corpus,
         tokenizer=tokenizer_name(project),
         selection=Selection(
@@ -301,16 +352,6 @@ def resolve_pretraining(project: Project, variant: str) -> Run:
         spec=_spec(project, {**base, "stage1": stage1, "stage2": None}, where),
         stage1_variant=variant,
     )
-
-
-def _token_budget(run: Run) -> int:
-    """Training tokens of stage 1; for budgets in steps the paper's product of steps, batch size and length."""
-    assert run.spec is not None
-    stage1 = run.spec.stage1
-    if stage1.budget.tokens is not None:
-        return stage1.budget.tokens
-    assert stage1.budget.steps is not None
-    return stage1.budget.steps * stage1.batch_size * stage1.accumulation * stage1.external_length
 
 
 def corpus_of(project: Project, variant: VariantSpec, task: str | None = None) -> str:

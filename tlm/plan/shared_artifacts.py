@@ -31,8 +31,7 @@ def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:
             continue
         for name, variant in view.variants.items():
             if variant.method == "checkpoint":
-                spec = runs.resolve(view, view.scale.tasks[0], name, view.seeds[0]).spec
-                assert spec is not None
+                spec = runs.resolve_encoder(view, view.scale.tasks[0], name, view.seeds[0]).spec
                 own = view.scale.tokenizer.model_copy(
                     update={"pretrained": spec.model.pretrained, "revision": spec.model.revision}
                 )
@@ -72,7 +71,7 @@ def largest_k(project: Project, corpus: str, task: str) -> int:
     another, retrieves nothing again.
     """
     if task in project.own:
-        return int(runs.merged(project.at(task), task, "tlm")["k"])
+        return int(runs.merged(project.at(task), task, project.at(task).reference)["k"])
     asked = [project.scale.k]
     for scale in project.scales:
         view = project.at(scale)

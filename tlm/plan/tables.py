@@ -182,7 +182,7 @@ def _filled(template: str, words: dict[str, str]) -> str:
 def cells(project: Project) -> dict[tuple[str, str, str], CellSpec]:
     """(table, row, column) → cell, for every measured number of every table that the scale can have.
 
-    TF-IDF draws nothing at random: its row has one seed. Raises TlmError if a row names an unknown variant, or a run
+    Raises TlmError if a row names an unknown variant, or a run
     in it is not valid.
     """
     found = {}
@@ -198,9 +198,7 @@ def cells(project: Project) -> dict[tuple[str, str, str], CellSpec]:
 def _cell(project: Project, name: str, row: Row, column: Column) -> CellSpec:
     if lacking := [task for task in column.tasks if task not in project.scale.all_tasks]:
         raise TlmError(f"table {name}, row {row.id}: scale {row.scale} has no task {lacking[0]!r}")
-    seeds = project.seeds
-    if project.variant(row.variant).method == "tfidf":
-        seeds = seeds[:1]
+    seeds = project.seeds_of(row.variant)
     return CellSpec(
         table=name,
         row=row.id,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tlm.config.base import Strict, parse
-from tlm.config.training import INFINITE, Optimizer, Stage1Spec
+from tlm.config.training import Optimizer, paper_tokens
 from tlm.errors import TlmError
-from tlm.evaluation.flops import paper_flops, paper_tokens
-from tlm.plan.runs import Run
+from tlm.evaluation.flops import paper_flops
+from tlm.plan.runs import EncoderRun
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
 from tlm.results.reported import Reported
 
@@ -40,6 +40,7 @@ HEADINGS = {
     "learning_rate": "Learning rate",
     "weight_decay": "Weight decay",
     "warmup_steps": "Warm-up steps",
+    "decay_fraction": "Decay (share of steps)",
     "max_grad_norm": "Max. grad. norm",
 }
 COLUMNS = {
@@ -53,6 +54,8 @@ COLUMNS = {
         "batch_size",
         "internal_length",
         "external_length",
+        "warmup_steps",
+        "decay_fraction",
         "training_tokens",
         "data",
         "flops",
@@ -66,6 +69,7 @@ COLUMNS = {
         "max_grad_norm",
         "weight_decay",
         "warmup_steps",
+        "decay_fraction",
         "length",
     ),
 }
@@ -136,7 +140,7 @@ def _same(ours: Value, theirs: Value) -> bool:
     return ours == theirs
 
 
-def setting(table: Name, run: Run, reported: Reported) -> Setting:
+def setting(table: Name, run: EncoderRun, reported: Reported) -> Setting:
     """The setting of a resolved TLM run."""
     scale, task = run.scale, run.task
     if table == STAGE2:
@@ -166,11 +170,10 @@ def setting(table: Name, run: Run, reported: Reported) -> Setting:
     return Setting(table=table, scale=scale, task=task, configured=_stage1(run), reported=paper)
 
 
-def _stage1(run: Run) -> dict[str, Value]:
-    assert run.spec is not None and run.selection is not None
+def _stage1(run: EncoderRun) -> dict[str, Value]:
     stage = run.spec.stage1
     return {
-        "k": run.selection.size,
+        "k": run.passages.size,
         "rho1": stage.rho1,
         "rho2": stage.rho2,
         "corpus": run.corpus,
@@ -179,28 +182,15 @@ def _stage1(run: Run) -> dict[str, Value]:
         "batch_size": stage.batch_size * stage.accumulation,
         "internal_length": stage.internal_length,
         "external_length": stage.external_length,
-        "training_tokens": training_tokens(stage),
+        "training_tokens": stage.training_tokens,
+        **_schedule(stage.optimizer),
     }
 
 
-def training_tokens(stage: Stage1Spec) -> float:
-    """Tokens of stage 1 as the paper counts them; the budget itself where the scale counts tokens."""
-    if stage.budget.steps is None:
-        assert stage.budget.tokens is not None
-        return stage.budget.tokens
-    internal = stage.rho1 != INFINITE
-    return paper_tokens(
-        steps=stage.budget.steps,
-        batch_size=stage.batch_size * stage.accumulation,
-        length=stage.external_length,
-        internal_length=stage.internal_length if internal else None,
-        rho1=int(stage.rho1) if internal else None,
-    )
-
-
-def _stage2(run: Run) -> dict[str, Value]:
-    assert run.spec is not None and run.spec.stage2 is not None
+def _stage2(run: EncoderRun) -> dict[str, Value]:
     stage = run.spec.stage2
+    if stage is None:
+        raise TlmError(f"{run.folder} has no stage 2: Table A.1 has nothing to show")
     return {
         "epochs": stage.epochs,
         "training_steps": stage.steps,
@@ -208,13 +198,18 @@ def _stage2(run: Run) -> dict[str, Value]:
         "batch_size": stage.batch_size,
         "max_grad_norm": stage.optimizer.max_grad_norm,
         "weight_decay": stage.optimizer.weight_decay,
-        "warmup_steps": _warmup(stage.optimizer),
+        **_schedule(stage.optimizer),
         "length": stage.length,
     }
 
 
-def _warmup(optimizer: Optimizer) -> Value:
-    return f"{optimizer.warmup_fraction:.0%}" if optimizer.warmup_steps is None else optimizer.warmup_steps
+def _schedule(optimizer: Optimizer) -> dict[str, Value]:
+    """The learning rate's shape: linear warm-up, a constant part, linear decay to zero."""
+    warmup = optimizer.warmup_steps
+    return {
+        "warmup_steps": f"{optimizer.warmup_fraction:.0%}" if warmup is None else warmup,
+        "decay_fraction": f"{optimizer.decay_fraction:.0%}",
+    }
 
 
 def assemble(table: Name, settings: Sequence[Setting], reported: Reported) -> Rendered:

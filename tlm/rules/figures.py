@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tlm.errors import TlmError
 from tlm.plan import figures
 from tlm.plan.runs import manifest
 from tlm.rules.base import as_json, flags, manifests, with_parent_folders
@@ -16,10 +15,8 @@ class FigureRules(TrainingRules):
     """Attention heads and figures."""
 
     def _read_heads(self, wildcards: Any) -> dict[str, str | None]:
-        run = self.run(wildcards)
-        if run.spec is None:
-            raise TlmError(f"{run.folder} trains no encoder and has no attention heads")
-        return {"stage2": run.model} if run.spec.stage2 else {"stage1": run.stage1}
+        run = self.encoder_run(wildcards)
+        return {"stage2": run.stage2} if run.stage2 else {"stage1": run.stage1}
 
     def attention_inputs(self, wildcards: Any) -> dict[str, str]:
         """The model that is evaluated: its heads are read."""

@@ -10,7 +10,7 @@ from tlm.config.task_report import METHODS, RIDGE, MethodSpec, PageSpec
 from tlm.errors import TlmError
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.project import Project
-from tlm.plan.runs import Run, manifest
+from tlm.plan.runs import EncoderRun, Run, manifest
 from tlm.plan.selections import audit_folder, retrieval_folder
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error
 
@@ -32,6 +32,11 @@ class PageRules(RuleFunctions):
             )
         return self.project
 
+    def _tlm(self, task: str) -> EncoderRun:
+        """The task's TLM run with the first seed."""
+        view = self._report_view(task)
+        return runs.resolve_reference(view, task, view.seeds[0])
+
     def _compared(self, task: str) -> dict[str, list[Run]]:
         """Method → its runs, one a seed; TF-IDF draws no random numbers and has one."""
         view = self._report_view(task)
@@ -41,11 +46,7 @@ class PageRules(RuleFunctions):
                 "report compares TLM with; add it to the sweep of K (`sweeps:` of the scale)"
             )
         return {
-            name: [
-                runs.resolve(view, task, name, seed)
-                for seed in (view.seeds[:1] if view.variant(name).method == "tfidf" else view.seeds)
-            ]
-            for name in METHODS
+            name: [runs.resolve(view, task, name, seed) for seed in view.seeds_of(name)] for name in METHODS
         }
 
     @exit_on_user_error
@@ -53,17 +54,16 @@ class PageRules(RuleFunctions):
         """The task, its tokens, retrieval and corpus; evaluations and stages of all methods and seeds."""
         found = self._compared(wildcards.task)
         every = [run for each in found.values() for run in each]
-        first = found["tlm"][0]
-        assert first.selection is not None  # `runs.resolve` refuses a TLM run that reads no passages
+        first = self._tlm(wildcards.task)
         k = shared_artifacts.largest_k(self._report_view(wildcards.task), first.corpus, wildcards.task)
-        trained = [run for run in every if run.spec is not None]
+        trained = [run for run in every if isinstance(run, EncoderRun)]
         stages = [run.stage1 for run in trained] + [run.model for run in trained]
         return {
             "task": manifest(f"data/tasks/{wildcards.task}"),
             "tokens": manifest(first.internal_tokens),
             "corpus": manifest(f"data/corpora/{first.corpus}"),
             "retrieval": manifest(retrieval_folder(first.corpus, wildcards.task, k)),
-            "audit": manifest(audit_folder(wildcards.task, first.selection.folder.removeprefix("data/"))),
+            "audit": manifest(audit_folder(wildcards.task, first.passages.folder.removeprefix("data/"))),
             "evaluations": [manifest(run.evaluation) for run in every],
             "stages": [manifest(folder) for folder in dict.fromkeys(stages) if folder],
             "model": manifest(f"models/{wildcards.task}"),
@@ -105,8 +105,8 @@ class PageRules(RuleFunctions):
                     )
                     for name, each in found.items()
                 ),
-                k=runs.merged(view, wildcards.task, "tlm")["k"],
-                length=found["tlm"][0].length,
+                k=self._tlm(wildcards.task).passages.size,
+                length=self._tlm(wildcards.task).length,
                 examples=_EXAMPLES,
                 model=f"models/{wildcards.task}",
             )

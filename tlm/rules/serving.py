@@ -8,19 +8,19 @@ from typing import Any
 from tlm.errors import TlmError
 from tlm.plan import runs
 from tlm.plan.project import Project
-from tlm.plan.runs import Run, manifest
+from tlm.plan.runs import EncoderRun, manifest
 from tlm.rules.base import RuleFunctions, exit_on_user_error
 
 
 class ServingRules(RuleFunctions):
     """Finished models."""
 
-    def _finished(self, name: str) -> list[Run]:
+    def _finished(self, name: str) -> list[EncoderRun]:
         """The TLM runs of a task, one a seed; those of an own task are of the scale of its name."""
         view = self.project.at(name) if name in self.project.own else self.project
         if name not in view.scale.tasks:
             raise TlmError(f"no model {name!r}: {_there(view)}")
-        return [runs.resolve(view, name, "tlm", seed) for seed in view.seeds]
+        return [runs.resolve_reference(view, name, seed) for seed in view.seeds]
 
     @exit_on_user_error
     def export_inputs(self, wildcards: Any) -> dict[str, Any]:

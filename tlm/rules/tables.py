@@ -81,7 +81,7 @@ class TableRules(RuleFunctions):
         view = self.project.at(wildcards.row)
         found = [
             hyperparameters.setting(
-                wildcards.described, runs.resolve(view, task, "tlm", view.seeds[0]), self._reported
+                wildcards.described, runs.resolve_reference(view, task, view.seeds[0]), self._reported
             )
             for task in view.scale.all_tasks
         ]
@@ -111,7 +111,7 @@ class TableRules(RuleFunctions):
             raise TlmError(
                 f"no examples of task {wildcards.task!r}; there are those of {', '.join(self._example_tasks)}"
             )
-        corpus = runs.corpus_of(self.project, self.project.variant("tlm"), wildcards.task)
+        corpus = runs.corpus_of(self.project, self.project.variant(self.project.reference), wildcards.task)
         k = shared_artifacts.largest_k(self.project, corpus, wildcards.task)
         folders: dict[str, str | None] = {
             "task": f"data/tasks/{wildcards.task}",

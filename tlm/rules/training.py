@@ -10,7 +10,7 @@ from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
-from tlm.plan.runs import Run, manifest
+from tlm.plan.runs import EncoderRun, Run, manifest
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
 
@@ -24,6 +24,10 @@ class TrainingRules(RuleFunctions):
             return runs.resolve_pretraining(project, wildcards.variant)
         return runs.resolve(project, wildcards.task, wildcards.variant, int(wildcards.seed))
 
+    def encoder_run(self, wildcards: Any) -> EncoderRun:
+        """The same. Raises TlmError for a run that trains no encoder."""
+        return runs.as_encoder(self.run(wildcards))
+
     @property
     def scales(self) -> str:
         """A pattern of the scales of which runs are built."""
@@ -35,7 +39,7 @@ class TrainingRules(RuleFunctions):
 
     def tokenizer(self, wildcards: Any) -> str:
         """The run's tokenizer."""
-        return manifest(f"data/tokenizers/{self.run(wildcards).tokenizer}")
+        return manifest(f"data/tokenizers/{self.encoder_run(wildcards).tokenizer}")
 
     @cached_property
     def _tokenizers(self) -> dict[str, tuple[TokenizerSpec, str]]:
@@ -65,7 +69,7 @@ class TrainingRules(RuleFunctions):
         return shared_artifacts.stored_length(self.project, wildcards.task)
 
     def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
-        run = self.run(wildcards)
+        run = self.encoder_run(wildcards)
         internal = None if run.task == SHARED else run.internal_tokens
         return {"task_tokens": internal, "external_tokens": run.external_tokens, "start": run.start}
 
@@ -80,8 +84,7 @@ class TrainingRules(RuleFunctions):
 
     def stage1_spec(self, wildcards: Any) -> str:
         """The run without its stage 2, so that a change of stage 2 reruns stage 2 alone."""
-        spec = self.run(wildcards).spec
-        assert spec is not None
+        spec = self.encoder_run(wildcards).spec
         return as_json(spec.model_copy(update={"stage2": None}))
 
     def stage1_priority(self, wildcards: Any) -> int:
@@ -91,27 +94,24 @@ class TrainingRules(RuleFunctions):
     @exit_on_user_error
     def stage2_inputs(self, wildcards: Any) -> dict[str, str]:
         """Stage 1's model, unless a checkpoint stands for it, and the task's tokens."""
-        run = self.run(wildcards)
+        run = self.encoder_run(wildcards)
         return manifests({"stage1": run.stage1, "tokens": run.internal_tokens})
 
     def stage2_flags(self, wildcards: Any) -> str:
         """The model as a flag of its script."""
-        return flags({"stage1": self.run(wildcards).stage1})
+        return flags({"stage1": self.encoder_run(wildcards).stage1})
 
     def stage2_spec(self, wildcards: Any) -> str:
         """The whole run."""
-        spec = self.run(wildcards).spec
-        assert spec is not None
-        return as_json(spec)
+        return as_json(self.encoder_run(wildcards).spec)
 
     def _evaluated(self, wildcards: Any) -> dict[str, str | None]:
-        run = self.run(wildcards)
-        assert run.spec is not None
-        selection = (run.pretraining or run).selection
+        run = self.encoder_run(wildcards)
+        selection = run.read_selection
         return {
             "stage1": run.stage1,
             "pretraining": run.start,
-            "stage2": run.model if run.spec.stage2 else None,
+            "stage2": run.stage2,
             "data": selection.folder if selection else None,
         }
 
@@ -128,4 +128,4 @@ class TrainingRules(RuleFunctions):
     def tfidf_variants(self) -> str:
         """A pattern of the variants that train no encoder."""
         variants = self.project.experiments.variants.items()
-        return "|".join(name for name, spec in variants if spec.method == "tfidf") or "(?!)"
+        return "|".join(name for name, spec in variants if not spec.trains_encoder) or "(?!)"

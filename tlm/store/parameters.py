@@ -15,6 +15,7 @@ from typing import Any
 from tlm.config.base import load_yaml
 from tlm.config.params import FILE as PARAMS
 from tlm.errors import TlmError
+from tlm.layout import SHARED
 from tlm.plan.project import Project
 from tlm.store.stages import Stage
 
@@ -107,13 +108,11 @@ def _train(project: Project, stage: Stage) -> Keys:
     variants = sorted({PurePosixPath(out).parts[3] for out in stage.outs} & set(project.experiments.variants))
     sweeps = sorted({PurePosixPath(out).parts[3] for out in stage.outs} - set(variants))
     scale = ["model", "embedding_init", "stage1", "stage2", "per_task"]
-    pretrained = any(PurePosixPath(out).parts[2] == "shared" for out in stage.outs)
+    pretrains = any(PurePosixPath(out).parts[2] == SHARED for out in stage.outs)
+    budgeted = pretrains or any(project.variant(name).method == "adapted" for name in variants)
     return {
         PARAMS: ["rho1", "rho2"],
-        scale_file(project): [
-            *scale,
-            *(["plm"] if pretrained or "plm-mlm" in variants or "tapt" in variants else []),
-        ],
+        scale_file(project): [*scale, *(["plm"] if budgeted else [])],
         SETTINGS: ["precision", "attention", "compile", "overrides"],
         EXPERIMENTS: [*(f"variants.{name}" for name in variants), *(["sweeps"] if sweeps else [])],
     }
