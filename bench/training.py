@@ -23,15 +23,15 @@ import torch
 from accelerate import Accelerator
 
 from tlm.config.training import ModelSpec, Optimizer
-from tlm.evaluation.flops import Shape, Work, matmul_flops
+from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops
 from tlm.training.batches import Stream, input_lengths
 from tlm.training.execution import Execution
 from tlm.training.loop import train
-from tlm.training.masking import Source
+from tlm.training.masking import TrainingData
 from tlm.training.model import TwoHeads, build_mlm
 from tlm.training.objective import stage1_weights
-from tlm.training.plan import Plan, Step
 from tlm.training.precision import resolve
+from tlm.training.stage_plan import StagePlan, TrainingStep
 from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
 from tlm.training.tokens import Store
 
@@ -79,7 +79,7 @@ def gemm_peak(dtype: torch.dtype, seconds: float = 1.0) -> float:
     return best
 
 
-def authors_shape(source: Source, spec: ModelSpec, vocabulary: Vocabulary) -> Callable[[float], Round]:
+def authors_shape(source: TrainingData, spec: ModelSpec, vocabulary: Vocabulary) -> Callable[[float], Round]:
     """fp32, padded to the longest length, the head everywhere, plain AdamW."""
     model = build_mlm(spec, vocabulary, attention="sdpa", seed=1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, foreach=False, fused=False)
@@ -91,7 +91,7 @@ def authors_shape(source: Source, spec: ModelSpec, vocabulary: Vocabulary) -> Ca
         nonlocal done
         rows = order[np.arange(done * ROWS, (done + 1) * ROWS) % len(order)]  # no bucketing
         done += 1
-        shuffled = Source(source.store, _Fixed(source.stream, rows), LENGTH)
+        shuffled = TrainingData(source.store, _Fixed(source.stream, rows), LENGTH)
         batch = shuffled.masked(0, vocabulary, MASKED)
         input_ids = torch.full((ROWS, LENGTH), vocabulary.pad)
         input_ids[:, : batch.padded_length] = torch.from_numpy(batch.input_ids)
@@ -128,7 +128,7 @@ class _Fixed(Stream):
 
 
 def ours(
-    source: Source, spec: ModelSpec, vocabulary: Vocabulary, precision: str, accelerator: Accelerator
+    source: TrainingData, spec: ModelSpec, vocabulary: Vocabulary, precision: str, accelerator: Accelerator
 ) -> Callable[[float], Round]:
     """Stage 1's own loop on external batches."""
     mlm = build_mlm(spec, vocabulary, attention="eager", seed=1)
@@ -136,13 +136,13 @@ def ours(
     shape = Shape("modernbert", spec.hidden_size, spec.layers, spec.intermediate_size, vocabulary.size, 1)
 
     def run(steps: int) -> tuple[Round, float]:
-        plan = Plan(
+        plan = StagePlan(
             name="ours",
             seed=1,
             tokens=np.cumsum(
                 [source.stream.lengths[source.stream.batch(i)].sum() for i in range(steps)]
             ).tolist(),
-            step=lambda number: Step(False, [source.masked(number, vocabulary, MASKED)]),
+            step=lambda number: TrainingStep(False, [source.masked(number, vocabulary, MASKED)]),
             weights=lambda step: stage1_weights(False, 20, step.batches),
             nominal_length=lambda internal: LENGTH,
             optimizer=RECIPE,
@@ -154,7 +154,7 @@ def ours(
             done = train(plan, model, accelerator, Path(folder), {})
         work = done.work.external
         flops = matmul_flops(
-            shape, Work(work.padded_tokens, work.squared_lengths, work.masked_positions, 0)
+            shape, MatmulWork(work.padded_tokens, work.squared_lengths, work.masked_positions, 0)
         ).total
         return Round(work.real_tokens / done.seconds, flops / done.seconds), done.seconds / steps
 
@@ -184,7 +184,7 @@ def main() -> None:
     store = Store.open(args.tokens) if args.tokens else some_text()
     vocabulary = vocabulary_of(load_tokenizer(args.tokenizer)) if args.tokenizer else VOCABULARY
     stream = Stream(input_lengths(store, LENGTH), seed=1, name="external", batch_size=ROWS)
-    source = Source(store, stream, LENGTH)
+    source = TrainingData(store, stream, LENGTH)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     result: dict[str, float | str] = {"precision": precision, "threads": args.threads}
     for size in args.sizes:

@@ -6,8 +6,8 @@ from pathlib import Path
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.figures import HeadsSpec
-from tlm.evaluation.attention import read_heads
-from tlm.evaluation.record import RunName
+from tlm.evaluation.artifact import RunName
+from tlm.evaluation.attention_weights import read_heads
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.figures import AttentionTable
-from tlm.evaluation.heads import read_attention
+from tlm.evaluation.attention_heads import read_attention
 from tlm.results.attention import HEADER, as_markdown, attention_rows
 from tlm.results.figures.style import as_csv
 from tlm.results.static import write_table

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from tlm.cli import run_script
+from tlm.evaluation.artifact import RunName
 from tlm.evaluation.evaluate import evaluate_run
-from tlm.evaluation.record import RunName
 
 
 def main() -> None:

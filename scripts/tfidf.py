@@ -6,7 +6,7 @@ from pathlib import Path
 from tlm.cli import run_script
 from tlm.config.base import parse_json
 from tlm.config.baseline import TfidfSpec
-from tlm.evaluation.record import RunName
+from tlm.evaluation.artifact import RunName
 from tlm.evaluation.tfidf import evaluate_tfidf
 
 

@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from tlm.artifacts import write_json, write_manifest
-from tlm.evaluation.record import RunName
-from tlm.training.record import Counts, Work
+from tlm.evaluation.artifact import RunName
+from tlm.training.work_counts import StageWork, WorkCounts
 
 WORDS = ["red", "green", "blue", "the", "a", "sky", "grass", "rose", "##s", "is", "."]
 LABELS = ["blue", "green", "red"]
@@ -90,7 +90,7 @@ def save_mlm(folder, seed=0):
 
 
 def work(rows, length, masked):
-    return Counts(4, rows, rows * length - 5, rows * length, rows * 32, rows * length**2, masked)
+    return WorkCounts(4, rows, rows * length - 5, rows * length, rows * 32, rows * length**2, masked)
 
 
 def make_stages(folder, *, rho2=20, labels=LABELS):
@@ -108,9 +108,9 @@ def make_stages(folder, *, rho2=20, labels=LABELS):
             for file in ("tokenizer.json", "tokenizer_config.json"):
                 shutil.copy(tokenizer / file, stage / name / file)
         internal = work(10, 24, 30)
-        external = work(90, 12, 150) if kind == "stage1" else Counts()
+        external = work(90, 12, 150) if kind == "stage1" else WorkCounts()
         record = {
-            "work": Work(internal, external).as_dict(),
+            "work": StageWork(internal, external).as_dict(),
             "embedding_init": {"kind": "cooccurrence", "flops": 1000}
             if kind == "stage1"
             else {"kind": "random"},

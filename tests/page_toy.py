@@ -15,7 +15,7 @@ from tlm.artifacts import Manifest, read_manifest, write_json, write_manifest
 from tlm.config.experiments import ExamplesSpec
 from tlm.config.retrieval import IndexSpec, RetrievalSpec
 from tlm.config.task_report import METHODS, MethodSpec, PageSpec
-from tlm.evaluation.record import Predictions, RunName, read_rows, read_task, write_evaluation
+from tlm.evaluation.artifact import Predictions, RunName, read_rows, read_task, write_evaluation
 from tlm.results.page.gather import Folders
 from tlm.retrieval.index import build_index
 from tlm.retrieval.stage import retrieve

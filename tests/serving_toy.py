@@ -21,8 +21,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tlm.artifacts import write_manifest
 from tlm.config.data import TaskSpec
+from tlm.evaluation.artifact import RunName
 from tlm.evaluation.evaluate import evaluate_run
-from tlm.evaluation.record import RunName
 from tlm.serving.export import copy_model, export_model
 from tlm.tasks.build import build_task
 from tlm.training.model import TaskHead, build_mlm, new_classifier

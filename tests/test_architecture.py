@@ -8,7 +8,7 @@ from conftest import ROOT
 
 PAGE = (ROOT / "docs/architecture.md").read_text()
 TREE = PAGE.split("```")[1]
-LAYERS = re.findall(r"\b([a-z]+)(?:\.py|/)", TREE.split("\ntlm/\n")[1].split("\nexamples/")[0])
+LAYERS = re.findall(r"\b([a-z_]+)(?:\.py|/)", TREE.split("\ntlm/\n")[1].split("\nexamples/")[0])
 LAYERS = [
     name
     for name in dict.fromkeys(LAYERS)

@@ -19,7 +19,8 @@ from transformers import AutoModelForSequenceClassification, RobertaConfig, Robe
 from tlm.artifacts import verify
 from tlm.config.figures import HeadsSpec
 from tlm.errors import TlmError
-from tlm.evaluation.attention import (
+from tlm.evaluation.attention_heads import count, read_attention
+from tlm.evaluation.attention_weights import (
     attention_weights,
     load_encoder,
     read_example,
@@ -27,8 +28,7 @@ from tlm.evaluation.attention import (
     sample,
     token_kinds,
 )
-from tlm.evaluation.heads import count, read_attention
-from tlm.evaluation.predict import encode, read_tokenizer
+from tlm.evaluation.outputs import encode, read_tokenizer
 
 SPEC = HeadsSpec(texts=8, resamples=50, examples={"sky": "the sky is blue."})
 

@@ -10,9 +10,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 
 from tlm.artifacts import verify, write_manifest
 from tlm.errors import TlmError
+from tlm.evaluation.artifact import RunName, open_evaluation
 from tlm.evaluation.evaluate import evaluate_run
 from tlm.evaluation.heldout import held_out_loss
-from tlm.evaluation.record import RunName, open_evaluation
 
 
 @pytest.fixture

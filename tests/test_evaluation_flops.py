@@ -12,7 +12,7 @@ from transformers import (
 
 from tlm.config.training import paper_tokens
 from tlm.errors import TlmError
-from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, shape_of
+from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops, paper_flops, shape_of
 
 ROWS, LENGTH, MASKED = 3, 24, 7
 CONFIGS = {
@@ -58,7 +58,7 @@ def test_classification_agrees_with_torchs_counter(name):
     ids = torch.randint(3, 97, (ROWS, LENGTH))
     labels = torch.tensor([0, 1, 2])
     found = counted(lambda: model(input_ids=ids, attention_mask=ids > 5, labels=labels).loss.backward())
-    work = Work(ROWS * LENGTH, ROWS * LENGTH**2, 0, ROWS)
+    work = MatmulWork(ROWS * LENGTH, ROWS * LENGTH**2, 0, ROWS)
     assert matmul_flops(shape_of(model.config.to_dict()), work).total == found
 
 
@@ -68,7 +68,7 @@ def test_masked_language_modelling_agrees_with_torchs_counter_modernbert():
     labels = torch.full((ROWS, LENGTH), -100)
     labels.view(-1)[torch.arange(MASKED) * 5] = 4
     found = counted(lambda: model(input_ids=ids, labels=labels).loss.backward())
-    work = Work(ROWS * LENGTH, ROWS * LENGTH**2, MASKED, 0)
+    work = MatmulWork(ROWS * LENGTH, ROWS * LENGTH**2, MASKED, 0)
     assert matmul_flops(shape_of(model.config.to_dict()), work).total == found
 
 
@@ -81,13 +81,15 @@ def test_masked_language_modelling_agrees_with_torchs_counter_bert():
         hidden = model.bert(input_ids=ids).last_hidden_state.view(-1, 32)[:MASKED]
         torch.nn.functional.cross_entropy(model.cls(hidden), torch.arange(MASKED)).backward()
 
-    work = Work(ROWS * LENGTH, ROWS * LENGTH**2, MASKED, 0)
+    work = MatmulWork(ROWS * LENGTH, ROWS * LENGTH**2, MASKED, 0)
     assert matmul_flops(shape_of(model.config.to_dict()), work).total == counted(step)
 
 
 def test_parts_follow_their_own_work():
     shape = Shape("bert", hidden=8, layers=2, intermediate=16, vocabulary=50, classes=3)
-    parts = matmul_flops(shape, Work(padded_tokens=10, padded_squares=50, mlm_positions=2, classified_rows=1))
+    parts = matmul_flops(
+        shape, MatmulWork(padded_tokens=10, padded_squares=50, mlm_positions=2, classified_rows=1)
+    )
     assert parts.projections == 6 * 10 * 2 * (4 * 64 + 2 * 128)
     assert parts.attention == 6 * 50 * 2 * 2 * 8
     assert parts.lm_head == 6 * 2 * (64 + 8 * 50)
@@ -103,7 +105,7 @@ def test_formula_and_count_are_of_one_order_for_bert_base():
     """Long known: 6 N D is close to the matmul count where attention and embeddings are small or cancel."""
     shape = Shape("bert", hidden=768, layers=12, intermediate=3072, vocabulary=30522, classes=2)
     tokens = 256 * 128
-    work = Work(tokens, 256 * 128**2, round(0.15 * tokens), 0)
+    work = MatmulWork(tokens, 256 * 128**2, round(0.15 * tokens), 0)
     assert 0.7 < matmul_flops(shape, work).total / paper_flops(tokens, 109e6) < 1.1
 
 
@@ -119,4 +121,4 @@ def test_unknown_architectures_are_refused():
     with pytest.raises(TlmError, match="model_type 'gpt2'"):
         shape_of({"model_type": "gpt2"})
     with pytest.raises(TlmError, match="architecture 'gpt'"):
-        matmul_flops(Shape("gpt", 8, 1, 8, 8, 2), Work(1, 1, 1, 1))
+        matmul_flops(Shape("gpt", 8, 1, 8, 8, 2), MatmulWork(1, 1, 1, 1))

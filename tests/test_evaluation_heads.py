@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tlm.artifacts import verify
 from tlm.errors import TlmError
-from tlm.evaluation.heads import (
-    Example,
+from tlm.evaluation.attention_heads import (
+    AttentionExample,
     count,
     head_table,
     interval,
@@ -187,7 +187,7 @@ def test_the_interval_of_a_mean_is_near_the_textbook_one():
 def test_the_artifact_reads_back_as_it_was_written(tmp_path):
     hits = two_heads()
     tokens = ("[CLS]", *(f"w{number}" for number in range(9)), ".", "[SEP]")
-    example = Example("w0 …", tokens, shifted(1).astype(np.float32), SPECIAL, VERTICAL)
+    example = AttentionExample("w0 …", tokens, shifted(1).astype(np.float32), SPECIAL, VERTICAL)
     parameters = {"task": "toy", "variant": "tlm", "seed": 1, "spec": {"seed": 1, "resamples": 200}}
     bytes_ = []
     for name in ("one", "two"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tlm.artifacts import write_manifest
 from tlm.errors import TlmError
-from tlm.evaluation.predict import batches_by_length, encode, load_classifier, predict
+from tlm.evaluation.outputs import batches_by_length, encode, load_classifier, model_outputs
 from tlm.training.masking import assemble
 from tlm.training.tokenizer import load_tokenizer, vocabulary_of
 from tlm.training.tokens import open_split, tokenize_task
@@ -24,9 +24,9 @@ def test_outputs_do_not_depend_on_batches_and_agree_with_one_by_one(tmp_path, ar
     model = load_classifier(save_model(tmp_path / "model", architecture), device="cpu")
     texts, pairs = sentences(23), sentences(23, seed=1) if pair else None
     encoded = encode(tokenizer, texts, pairs, 24)
-    outputs = predict(model, encoded)
+    outputs = model_outputs(model, encoded)
     assert outputs.shape == (23, 3)
-    np.testing.assert_allclose(outputs, predict(model, encoded, batch_tokens=1), atol=1e-4)
+    np.testing.assert_allclose(outputs, model_outputs(model, encoded, batch_tokens=1), atol=1e-4)
     for row in (0, 7, 22):
         second = None if pairs is None else pairs[row]
         one = tokenizer(texts[row], second, truncation=True, max_length=24, return_tensors="pt")
@@ -88,4 +88,4 @@ def test_no_model_and_foreign_models_are_refused(tmp_path):
 def test_nothing_to_encode(tmp_path):
     tokenizer = load_tokenizer(save_tokenizer(tmp_path / "tokenizer"))
     model = load_classifier(save_model(tmp_path / "model", "bert"), device="cpu")
-    assert predict(model, encode(tokenizer, [], None, 8)).shape == (0, 3)
+    assert model_outputs(model, encode(tokenizer, [], None, 8)).shape == (0, 3)

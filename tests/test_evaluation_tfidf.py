@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from tlm.artifacts import read_manifest, verify
 from tlm.config.baseline import TfidfSpec
 from tlm.errors import TlmError
-from tlm.evaluation.record import RunName, Task, as_predictions, read_rows, split_metrics
+from tlm.evaluation.artifact import RunName, TaskInfo, as_predictions, read_rows, split_metrics
 from tlm.evaluation.tfidf import evaluate_tfidf, unspaced
 
 WORDS = {"red": "apple cherry rose blood", "green": "grass leaf lime frog", "blue": "sky sea ink whale"}
@@ -131,7 +131,7 @@ def test_mistakes_are_one_line_and_leave_nothing(task_dir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-TASK = Task("t", False, ("a", "b", "c"), "macro_f1", ("dev",), "0" * 64)
+TASK = TaskInfo("t", False, ("a", "b", "c"), "macro_f1", ("dev",), "0" * 64)
 
 
 @settings(max_examples=30, deadline=None)

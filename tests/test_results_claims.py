@@ -16,7 +16,7 @@ from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import Column, Score
 from tlm.config.figures import SensitivityDrawing
 from tlm.errors import TlmError
-from tlm.evaluation.heads import Attention, Hits
+from tlm.evaluation.attention_heads import AttentionArtifact, Hits
 from tlm.results.claims import HEADER, LedgerSources, ledger_lines, open_sources, records
 from tlm.results.claims_page import as_markdown, tfidf
 from tlm.results.differences import all_differences, render, tfidf_sentence
@@ -26,7 +26,7 @@ from tlm.results.figures.style import styled
 from tlm.results.predictions import open_runs
 from tlm.results.reported import load_reported
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, SUPPORTED, judge
-from tlm.statistics import Estimate
+from tlm.statistics import BootstrapEstimate
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")
 ITEMS = 1000
@@ -35,7 +35,7 @@ ITEMS = 1000
 def estimate(value, spread=0.5, seeds=(0.1, -0.1)):
     """Draws whose 95 % interval is about value ± 2 spread; seeds around the value."""
     quantiles = np.random.default_rng(0).standard_normal(2000)
-    return Estimate(
+    return BootstrapEstimate(
         value, value + spread * (quantiles - quantiles.mean()), tuple(value + each for each in seeds)
     )
 
@@ -278,7 +278,7 @@ def model(variant, seed, positional, texts=50, heads=(2, 4)):
     share = np.zeros((texts, *heads))
     share.reshape(texts, -1)[:, :positional] = 10
     share.reshape(texts, -1)[:, positional:] = 2 + seed % 2
-    return Attention(
+    return AttentionArtifact(
         folder=ROOT,
         task="task",
         task_digest="data",

@@ -23,7 +23,7 @@ from tlm.config.figures import (
     ShownRow,
 )
 from tlm.errors import TlmError
-from tlm.evaluation.heads import Attention, Example, count, stack
+from tlm.evaluation.attention_heads import AttentionArtifact, AttentionExample, count, stack
 from tlm.results.attention import HEADER, as_markdown, attention_rows
 from tlm.results.calibration import reliability
 from tlm.results.costs import JobCost
@@ -85,7 +85,7 @@ def model(variant, seed=1, *, layers=2, number=2, texts=6, spec=(1, 100), digest
         for text in range(texts)
     ]
     weights = heads(layers, number, seed).astype(np.float32)
-    return Attention(
+    return AttentionArtifact(
         folder=ROOT / variant,
         task="chemprot",
         task_digest=digest,
@@ -93,7 +93,7 @@ def model(variant, seed=1, *, layers=2, number=2, texts=6, spec=(1, 100), digest
         seed=seed,
         spec={"seed": spec[0], "resamples": spec[1]},
         hits=stack(found),
-        examples={"chemprot": Example(SENTENCE, TOKENS, weights, SPECIAL, VERTICAL)},
+        examples={"chemprot": AttentionExample(SENTENCE, TOKENS, weights, SPECIAL, VERTICAL)},
     )
 
 

@@ -9,7 +9,7 @@ from page_toy import ROWS, Toy, write_toy
 from sklearn.metrics import confusion_matrix, f1_score
 
 from tlm.errors import TlmError
-from tlm.evaluation.record import read_rows
+from tlm.evaluation.artifact import read_rows
 from tlm.results.calibration import reliability
 from tlm.results.page import formatting
 from tlm.results.page.advice import advice

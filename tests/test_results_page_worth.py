@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from tlm.results.page import formatting
 from tlm.results.page.task_report import Lead, NumberWithInterval
 from tlm.results.page.worth import difference, estimate, verdict
-from tlm.statistics import Estimate
+from tlm.statistics import BootstrapEstimate
 
 
 def resampled(value, spread, by_seed=None):
     draws = value + spread * np.linspace(-1, 1, 101)
-    return Estimate(value, draws, tuple(by_seed or (value,)))
+    return BootstrapEstimate(value, draws, tuple(by_seed or (value,)))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from tlm.artifacts import read_manifest, verify
 from tlm.errors import TlmError
+from tlm.evaluation.artifact import RunName
 from tlm.evaluation.evaluate import evaluate_run
-from tlm.evaluation.record import RunName
 from tlm.results.calibration import reliability
 from tlm.serving.export import export_model
 from tlm.serving.folder import read_folder

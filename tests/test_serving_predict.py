@@ -25,7 +25,7 @@ from training_toy import LENGTH, Toy
 
 from tlm.artifacts import read_manifest, write_manifest
 from tlm.errors import TlmError
-from tlm.evaluation.predict import Encoded
+from tlm.evaluation.outputs import Encoded
 from tlm.formats.files import Input
 from tlm.formats.registry import format_of, open_writer, writable_format
 from tlm.formats.tables import TableOptions

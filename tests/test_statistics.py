@@ -9,9 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from tlm import metrics, resampled, statistics
+from tlm import metrics, resampled_metrics, statistics
 from tlm.errors import TlmError
-from tlm.statistics import Estimate, bootstrap, combine, mean_sd, paired_bootstrap, percentile, scores, wilson
+from tlm.statistics import (
+    BootstrapEstimate,
+    bootstrap,
+    combine,
+    mean_sd,
+    paired_bootstrap,
+    percentile,
+    scores,
+    wilson,
+)
 
 
 def texts(items, runs, right=0.8, classes=3, seed=0, shared=0.7):
@@ -45,7 +54,7 @@ def test_every_resample_is_what_the_metric_says(metric, items):
     guesses = np.where(draw.random((3, items)) < 0.5, labels, draw.choice(classes, size=(3, items)))
     if metrics.is_regression(metric):
         labels, guesses = labels.astype(float), guesses + np.round(draw.random((3, items)), 1)
-    found = resampled.correlation if metrics.is_regression(metric) else resampled.agreement
+    found = resampled_metrics.correlation if metrics.is_regression(metric) else resampled_metrics.agreement
     kinds = found(metric, labels, guesses, classes)
     numbers = draw.multinomial(items, np.full(items, 1 / items), size=12)
     if metrics.is_regression(metric):
@@ -227,4 +236,9 @@ def test_refusals():
     with pytest.raises(TlmError, match="nothing to combine"):
         combine([])
     with pytest.raises(TlmError, match="seeds"):
-        combine([(1, Estimate(0, np.zeros(3), (1, 2))), (1, Estimate(0, np.zeros(3), (1, 2, 3)))])
+        combine(
+            [
+                (1, BootstrapEstimate(0, np.zeros(3), (1, 2))),
+                (1, BootstrapEstimate(0, np.zeros(3), (1, 2, 3))),
+            ]
+        )

@@ -16,7 +16,7 @@ from source_files import citation, seal, section, write_medline
 from tlm.artifacts import verify
 from tlm.config.data import TaskSpec
 from tlm.errors import TlmError
-from tlm.evaluation.record import read_task
+from tlm.evaluation.artifact import read_task
 from tlm.retrieval.queries import training_texts
 from tlm.tasks.build import build_task
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tlm.config.training import Budget
 from tlm.errors import TlmError
-from tlm.training.batches import WINDOW, Schedule, Stream, internal_before, is_internal, plan
+from tlm.training.batches import WINDOW, Schedule, Stream, cumulative_tokens, internal_before, is_internal
 
 
 def stream(rows: int, seed: int = 0, batch_size: int = 4, **options) -> Stream:
@@ -83,10 +83,10 @@ def test_schedule_walks_both_streams_in_order(rho1, accumulation):
 
 def test_budget_in_tokens_ends_at_the_first_step_that_reaches_it():
     schedule = Schedule(stream(10), stream(50, 1), rho1=3)
-    tokens = plan(Budget(tokens=2000), schedule.tokens)
+    tokens = cumulative_tokens(Budget(tokens=2000), schedule.tokens)
     assert tokens[-1] >= 2000 > tokens[-2]
     assert [b - a for a, b in pairwise([0, *tokens])] == [schedule.tokens(s) for s in range(len(tokens))]
-    assert len(plan(Budget(steps=7), schedule.tokens)) == 7
+    assert len(cumulative_tokens(Budget(steps=7), schedule.tokens)) == 7
 
 
 def test_a_task_of_one_row_and_missing_data():

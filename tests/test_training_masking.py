@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from training_toy import Toy
 
 from tlm.training.batches import Stream, input_lengths
-from tlm.training.masking import Batch, Source, assemble, mask
+from tlm.training.masking import Batch, TrainingData, assemble, mask
 from tlm.training.randomness import generator
 from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
 from tlm.training.tokens import Store, open_split
@@ -124,8 +124,10 @@ def test_a_batch_with_its_masks_can_be_rebuilt_alone():
     offsets = np.arange(0, 1001, 10)
     store = Store(rng.integers(5, 200, 1000).astype(np.uint16), offsets)
 
-    def source() -> Source:
-        return Source(store, Stream(input_lengths(store, 12), seed=5, name="external", batch_size=4), 12)
+    def source() -> TrainingData:
+        return TrainingData(
+            store, Stream(input_lengths(store, 12), seed=5, name="external", batch_size=4), 12
+        )
 
     walked = source()
     for index in range(40):

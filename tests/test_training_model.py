@@ -12,8 +12,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 
 from tlm.config.training import ModelSpec
 from tlm.errors import TlmError
-from tlm.training import fast
-from tlm.training.families import check_family, transform
+from tlm.training import cpu_forward
 from tlm.training.model import (
     TaskHead,
     TensorBatch,
@@ -21,6 +20,7 @@ from tlm.training.model import (
     check_lengths,
     parameter_counts,
 )
+from tlm.training.model_families import check_family, transform
 from tlm.training.objective import Weights
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def test_our_forward_is_theirs(architecture, padded, pairs):
     losses, gradients = [], []
     for native in (True, False):
         two = two_heads(architecture, native=native)
-        assert fast.supports(two.config, CPU)
+        assert cpu_forward.supports(two.config, CPU)
         out = two(tensors, Weights(0.1, 0.3))
         out["loss"].backward()
         losses.append([out["mlm"].item(), out["task"].item()])
@@ -64,7 +64,7 @@ def test_bf16_is_close_to_fp32(architecture):
 @pytest.mark.parametrize("architecture", SCRATCH)
 def test_dropout_takes_the_native_way(architecture):
     two = two_heads(architecture, dropout=0.1)
-    assert not fast.supports(two.config, CPU)
+    assert not cpu_forward.supports(two.config, CPU)
     two(TensorBatch.of(batch(1), CPU), Weights(0.1, 0.3))["loss"].backward()
 
 

@@ -17,10 +17,10 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from tlm.artifacts import read_manifest
 from tlm.config.training import ModelSpec, TokenizerSpec
 from tlm.errors import TlmError
-from tlm.evaluation.predict import encode, load_classifier, predict, read_tokenizer
-from tlm.training.families import transform
+from tlm.evaluation.outputs import encode, load_classifier, model_outputs, read_tokenizer
 from tlm.training.masking import assemble, mask
 from tlm.training.model import TaskHead, TensorBatch, TwoHeads, build_mlm, check_lengths, new_classifier
+from tlm.training.model_families import transform
 from tlm.training.objective import Weights
 from tlm.training.randomness import generator
 from tlm.training.stage1 import run_stage1
@@ -107,7 +107,7 @@ def test_plm_and_plm_mlm_from_a_checkpoint(checkpoint: Checkpoint, tmp_path: Pat
         assert "token_type_ids" not in inputs
         logits = AutoModelForSequenceClassification.from_pretrained(folder)(**inputs).logits.detach().numpy()
         encoded = encode(read_tokenizer(folder), [text], None, LENGTH)
-        assert np.allclose(predict(load_classifier(folder, "cpu"), encoded), logits, atol=1e-5)
+        assert np.allclose(model_outputs(load_classifier(folder, "cpu"), encoded), logits, atol=1e-5)
 
 
 def test_mistakes(checkpoint: Checkpoint):

@@ -14,7 +14,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from tlm.artifacts import partial_path, verify
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
-from tlm.training import feed, loop, optimizer, stage2, watch
+from tlm.training import loop, monitor, optimizer, prefetch, stage2
 from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import best_of, run_stage2
 
@@ -239,7 +239,7 @@ def test_a_checkpoint_of_another_spec_is_refused(toy: Toy, tmp_path: Path, monke
         raise Killed
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(watch.Watch, "report", dies)
+        patched.setattr(monitor.Monitor, "report", dies)
         stage1(toy, toy_spec(**{"stage1.checkpoint_every": 4}), tmp_path / "s")
     # Killed before anything was logged, so before a checkpoint: any spec may begin.
     shutil.rmtree(partial_path(tmp_path / "s"))
@@ -270,7 +270,7 @@ def test_memory_that_runs_out_is_explained(toy: Toy, tmp_path: Path, monkeypatch
     def full(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
-    monkeypatch.setattr(feed.TensorBatch, "to", full)
+    monkeypatch.setattr(prefetch.TensorBatch, "to", full)
     with pytest.raises(TlmError, match=r"out of memory.*lower batch_size"):
         stage1(toy, toy_spec(), tmp_path / "s")
 

@@ -1,21 +1,20 @@
-"""How far a number can be believed: bootstrap over items, paired within seeds; binomial intervals; mean and spread.
+"""Confidence intervals of scores: bootstrap over items, paired within seeds; binomial intervals; mean and spread.
 
-Place in the flow: beside `tlm.metrics`, whose definitions it follows to the letter; used wherever a score or a
-difference is shown with an interval (docs/claims.md). The paper reports means over three seeds and no intervals.
-NumPy alone: no machine-learning library is loaded for it.
+Place in the flow: beside `tlm.metrics`, with the same definitions; used wherever a score or a difference is shown with
+an interval (docs/claims.md). The paper reports means over three seeds and no intervals. This module needs NumPy only.
 
-**What is resampled.** The items of a split, with replacement, all runs of all systems at once: an item that one system
-finds easy is mostly easy for the other, and for the other seed, so that a difference has a narrower interval than its
-parts. The seeds are not resampled (there are too few): `Estimate.interval` covers the choice of the test items, given
-the trained models, and `Estimate.over_seeds` widens it by what the seeds were seen to change.
+**Resampling.** The items of a split are drawn with replacement, and all runs of all systems are scored on the same
+draw. An item that is easy for one system or seed is mostly easy for the others, so a difference has a narrower interval
+than its two parts. The seeds are not resampled, because there are too few. `BootstrapEstimate.interval` covers the
+choice of the test items, given the trained models; `BootstrapEstimate.over_seeds` adds the spread between seeds.
 
 **Percentile intervals** average over seeds and tasks as the metric itself does, and respect its range. BCa (Efron 1987)
 would correct skewness and bias, but its jackknife breaks down where a metric takes few values (accuracy on 65 texts),
 and differences are nearly symmetric. tests/test_statistics.py measures the coverage.
 
-**Speed.** Items with the same label and the same prediction in every run are exchangeable: instead of items, their
-kinds are drawn (multinomial), and all metrics of classification follow from sums per class. That is exact, and
-a thousand resamples of 5,000 items and six runs take a second.
+**Speed.** Items with the same label and the same prediction in every run are exchangeable. So the bootstrap draws how
+many items of each kind a resample holds (multinomial), and all classification metrics follow from sums per class. The
+result is exact, and a thousand resamples of 5,000 items and six runs take a second.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from tlm.errors import TlmError
-from tlm.resampled import agreement, correlation
+from tlm.resampled_metrics import agreement, correlation
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -52,7 +51,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BootstrapEstimate:
     """A number, the same number in each resample (resamples,), and in each training seed (empty if it has none)."""
 
     value: float
@@ -132,7 +131,7 @@ def bootstrap(
     *,
     resamples: int = RESAMPLES,
     seed: Seed = 1,
-) -> Estimate:
+) -> BootstrapEstimate:
     """Any statistic of `items` (items, ...), computed afresh on every resample of the first axis.
 
     For metrics take `scores`, which is exact, too, and much faster. Raises TlmError for no items.
@@ -141,7 +140,7 @@ def bootstrap(
         raise TlmError("no items to resample")
     draw = np.random.default_rng(seed)
     draws = [statistic(items[draw.integers(len(items), size=len(items))]) for _ in range(resamples)]
-    return Estimate(float(statistic(items)), np.array(draws, np.float64))
+    return BootstrapEstimate(float(statistic(items)), np.array(draws, np.float64))
 
 
 def paired_bootstrap(
@@ -153,7 +152,7 @@ def paired_bootstrap(
     *,
     resamples: int = RESAMPLES,
     seed: Seed = 1,
-) -> Estimate:
+) -> BootstrapEstimate:
     """The metric of `ours` less that of `theirs`, both (seeds, items) predictions, each averaged over its seeds.
 
     Every resample of the items is that of all runs of both. Raises TlmError as `scores` and `combine` do.
@@ -162,7 +161,7 @@ def paired_bootstrap(
     return combine([(1, one), (-1, other)])
 
 
-def combine(parts: Sequence[tuple[float, Estimate]]) -> Estimate:
+def combine(parts: Sequence[tuple[float, BootstrapEstimate]]) -> BootstrapEstimate:
     """The sum of weight times estimate, resample by resample and seed by seed.
 
     Paired where the estimates come from one call of `scores`, independent where from calls with different `seed`.
@@ -181,7 +180,7 @@ def combine(parts: Sequence[tuple[float, Estimate]]) -> Estimate:
     count = seeds.pop()
     by_seed = [np.broadcast_to(estimate.by_seed, count) for _, estimate in parts] if count else []
     weights = [weight for weight, _ in parts]
-    return Estimate(
+    return BootstrapEstimate(
         float(sum(weight * estimate.value for weight, estimate in parts)),
         np.sum([weight * estimate.draws for weight, estimate in parts], axis=0),
         tuple(float(value) for value in np.dot(weights, by_seed)) if count else (),
@@ -196,7 +195,7 @@ def scores(
     *,
     resamples: int = RESAMPLES,
     seed: Seed = 1,
-) -> list[Estimate]:
+) -> list[BootstrapEstimate]:
     """The metric of each of `systems`, averaged over its seeds, in the same resamples of the items.
 
     `labels` is (items,), each system (seeds, items) predictions, or (items,) for a single run; the systems may have
@@ -226,7 +225,7 @@ def scores(
     draws = np.concatenate([found.values(drawn) for drawn in _resamples(sizes, resamples, seed)])
     ends = np.cumsum([len(each) for each in runs])
     return [
-        Estimate(
+        BootstrapEstimate(
             float(values[start:end].mean()),
             draws[:, start:end].mean(axis=1),
             tuple(float(value) for value in values[start:end]),

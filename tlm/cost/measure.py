@@ -17,7 +17,7 @@ from transformers.utils import logging
 from tlm.config.training import ModelSpec, Optimizer, Precision
 from tlm.cost import parameters
 from tlm.cost.machine import HERE, Rate
-from tlm.evaluation.flops import Work, matmul_flops
+from tlm.evaluation.flops import MatmulWork, matmul_flops
 from tlm.training.masking import assemble, mask
 from tlm.training.model import TensorBatch, TwoHeads, attention_for, build_mlm
 from tlm.training.objective import stage1_weights
@@ -59,7 +59,7 @@ def measure(
     sizes = parameters.shape(small, vocabulary, 2)
 
     def flops(length: int, rows: int) -> float:
-        work = Work(rows * length, rows * length**2, round(_MASKED * rows * length), 0)
+        work = MatmulWork(rows * length, rows * length**2, round(_MASKED * rows * length), 0)
         return float(matmul_flops(sizes, work).total)
 
     rows = max(1, min(rows, int(_FLOPS[device] / flops(length, 1))))

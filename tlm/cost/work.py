@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tlm.config.training import INFINITE, Stage2Spec
 from tlm.cost import parameters
 from tlm.cost.facts import Facts
-from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops
+from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops, paper_flops
 from tlm.plan.runs import EncoderRun
 
 FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twice as much
@@ -59,7 +59,7 @@ def stage1(facts: Facts, run: EncoderRun) -> Cost:
     read = steps * rows * per_row
     masked = spec.mlm_probability * steps * rows
     masked *= per_row if spec.rho2 != 0 else (1 - share) * external
-    work = Work(
+    work = MatmulWork(
         padded_tokens=round(read),
         padded_squares=round(steps * rows * (share * internal**2 + (1 - share) * external**2)),
         mlm_positions=round(masked),
@@ -95,7 +95,7 @@ def stage2(facts: Facts, run: EncoderRun, spec: Stage2Spec) -> Cost | None:
     length = facts.internal_length(run, "train", spec.length)
     seen = steps * spec.batch_size
     sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
-    work = Work(round(seen * length), round(seen * length**2), 0, seen)
+    work = MatmulWork(round(seen * length), round(seen * length**2), 0, seen)
     dev = facts.rows(run.task, "dev") or 0
     checked = _read_once(sizes, spec.evaluations * dev, facts.internal_length(run, "dev", spec.length))
     return Cost(
@@ -131,5 +131,5 @@ def attention(facts: Facts, run: EncoderRun, texts: int) -> Cost:
 def _read_once(sizes: Shape, rows: int, length: float, mlm_probability: float = 0.0) -> float:
     """FLOPs of reading rows without learning from them."""
     masked = round(mlm_probability * rows * length)
-    work = Work(round(rows * length), round(rows * length**2), masked, 0 if masked else rows)
+    work = MatmulWork(round(rows * length), round(rows * length**2), masked, 0 if masked else rows)
     return FORWARD * matmul_flops(sizes, work).total

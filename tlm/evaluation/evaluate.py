@@ -19,19 +19,19 @@ from transformers.utils import logging
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.training import INFINITE
 from tlm.errors import TlmError
-from tlm.evaluation.flops import Shape, Work, matmul_flops, paper_flops, shape_of
-from tlm.evaluation.heldout import held_out_loss
-from tlm.evaluation.predict import class_names, encode, load_classifier, predict, read_tokenizer
-from tlm.evaluation.record import (
+from tlm.evaluation.artifact import (
     Predictions,
-    Rows,
     RunName,
-    Task,
+    SplitRows,
+    TaskInfo,
     as_predictions,
     read_rows,
     read_task,
     write_evaluation,
 )
+from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops, paper_flops, shape_of
+from tlm.evaluation.heldout import held_out_loss
+from tlm.evaluation.outputs import class_names, encode, load_classifier, model_outputs, read_tokenizer
 
 
 def evaluate_run(
@@ -128,7 +128,7 @@ def _length(first: Manifest | None, second: Manifest | None) -> int:
     return int(first.parameters["stage1"]["internal_length"])
 
 
-def _check_labels(model: PreTrainedModel, task: Task, where: Path) -> None:
+def _check_labels(model: PreTrainedModel, task: TaskInfo, where: Path) -> None:
     names = class_names(model)
     if task.regression and len(names) != 1:
         raise TlmError(
@@ -142,11 +142,11 @@ def _check_labels(model: PreTrainedModel, task: Task, where: Path) -> None:
 
 
 def _predict(
-    model: PreTrainedModel, model_dir: Path, task: Task, task_dir: Path, split: str, length: int
-) -> tuple[Rows, Predictions]:
+    model: PreTrainedModel, model_dir: Path, task: TaskInfo, task_dir: Path, split: str, length: int
+) -> tuple[SplitRows, Predictions]:
     rows = read_rows(task_dir, split)
     encoded = encode(read_tokenizer(model_dir), rows.texts, rows.pairs, length)
-    outputs = predict(model, encoded, what=f"predict {task.name} {split}")
+    outputs = model_outputs(model, encoded, what=f"predict {task.name} {split}")
     return rows, as_predictions(task, outputs)
 
 
@@ -179,7 +179,9 @@ def _stage1_cost(
     if rho2 != 0:
         positions += work["internal"]["masked_positions"]
     classified = 0 if rho2 == INFINITE else work["internal"]["rows"]
-    matmul = matmul_flops(shape, Work(work["padded_tokens"], work["squared_lengths"], positions, classified))
+    matmul = matmul_flops(
+        shape, MatmulWork(work["padded_tokens"], work["squared_lengths"], positions, classified)
+    )
     start = int(record["embedding_init"].get("flops", 0))
     return {
         "tokens": _tokens(work),
@@ -212,7 +214,7 @@ def _stage2_cost(record: Mapping[str, Any] | None, shape: Shape) -> dict[str, An
     if record is None:
         return None
     work = record["work"]
-    matmul = matmul_flops(shape, Work(work["padded_tokens"], work["squared_lengths"], 0, work["rows"]))
+    matmul = matmul_flops(shape, MatmulWork(work["padded_tokens"], work["squared_lengths"], 0, work["rows"]))
     return {"tokens": _tokens(work), "matmul": matmul.as_dict()}
 
 

@@ -19,7 +19,7 @@ from tlm.errors import TlmError
 class Shape:
     """The sizes of an encoder that decide its matrix multiplications."""
 
-    architecture: str  # a family of tlm.training.families
+    architecture: str  # a family of tlm.training.model_families
     hidden: int
     layers: int
     intermediate: int
@@ -28,7 +28,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Work:
+class MatmulWork:
     """What a stage ran through the model, summed over its optimizer steps.
 
     `padded_squares` is the sum over rows of padded length squared: the size of the attention matrices.
@@ -71,7 +71,7 @@ def paper_flops(tokens: float, parameters: float) -> float:
     return 6.0 * tokens * parameters
 
 
-def matmul_flops(shape: Shape, work: Work) -> Matmuls:
+def matmul_flops(shape: Shape, work: MatmulWork) -> Matmuls:
     """Operations of all matrix multiplications of training on `work`, forward and backward.
 
     Counted in multiply-adds, per padded token and layer: the projections of attention (4 h²) and of the

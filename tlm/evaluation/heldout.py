@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tlm.errors import TlmError
-from tlm.evaluation.predict import BATCH_TOKENS, Encoded, batches_by_length, encode, read_tokenizer
+from tlm.evaluation.outputs import BATCH_TOKENS, Encoded, batches_by_length, encode, read_tokenizer
 from tlm.training.masking import Batch, mask
 from tlm.training.model import TensorBatch, TwoHeads, attention_for, load_mlm
 from tlm.training.objective import Weights

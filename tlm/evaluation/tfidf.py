@@ -24,11 +24,11 @@ from threadpoolctl import threadpool_limits
 from tlm.artifacts import Manifest
 from tlm.config.baseline import TfidfSpec
 from tlm.errors import TlmError
-from tlm.evaluation.record import (
+from tlm.evaluation.artifact import (
     Predictions,
-    Rows,
     RunName,
-    Task,
+    SplitRows,
+    TaskInfo,
     as_predictions,
     read_rows,
     read_task,
@@ -64,7 +64,7 @@ def unspaced(texts: Sequence[str]) -> bool:
     return len(_UNSPACED.findall(sample)) > 0.3 * len(sample)
 
 
-def _evaluate(run: RunName, task: Task, task_dir: Path, destination: Path, spec: TfidfSpec) -> Manifest:
+def _evaluate(run: RunName, task: TaskInfo, task_dir: Path, destination: Path, spec: TfidfSpec) -> Manifest:
     start = time.monotonic()
     train, dev = read_rows(task_dir, "train"), read_rows(task_dir, "dev")
     if not task.regression and len(set(train.labels)) < 2:
@@ -117,14 +117,14 @@ def _evaluate(run: RunName, task: Task, task_dir: Path, destination: Path, spec:
     )
 
 
-def _texts(rows: Rows) -> list[str]:
+def _texts(rows: SplitRows) -> list[str]:
     """One bag of words a row; the two texts of a pair share it."""
     if rows.pairs is None:
         return rows.texts
     return [f"{text} {pair}" for text, pair in zip(rows.texts, rows.pairs, strict=True)]
 
 
-def _fit(task: Task, spec: TfidfSpec, strength: float, features: csr_matrix, labels: list[Any]) -> Any:
+def _fit(task: TaskInfo, spec: TfidfSpec, strength: float, features: csr_matrix, labels: list[Any]) -> Any:
     if task.regression:
         return Ridge(alpha=1 / strength, solver="sparse_cg", max_iter=spec.iterations).fit(features, labels)
     model = LogisticRegression(C=strength, max_iter=spec.iterations)
@@ -139,7 +139,7 @@ def _fit(task: Task, spec: TfidfSpec, strength: float, features: csr_matrix, lab
             ) from None
 
 
-def _predict(task: Task, model: Any, features: csr_matrix) -> Predictions:
+def _predict(task: TaskInfo, model: Any, features: csr_matrix) -> Predictions:
     if task.regression:
         return as_predictions(task, np.asarray(model.predict(features)).reshape(-1, 1))
     chances = model.predict_proba(features)

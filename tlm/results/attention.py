@@ -14,8 +14,8 @@ import numpy as np
 
 from tlm.config.figures import AttentionTable
 from tlm.errors import TlmError
-from tlm.evaluation.heads import (
-    Attention,
+from tlm.evaluation.attention_heads import (
+    AttentionArtifact,
     interval,
     is_positional,
     is_vertical,
@@ -50,7 +50,7 @@ class HeadCount:
     resampled: np.ndarray
 
 
-def attention_rows(spec: AttentionTable, artifacts: Sequence[Attention]) -> list[tuple[Any, ...]]:
+def attention_rows(spec: AttentionTable, artifacts: Sequence[AttentionArtifact]) -> list[tuple[Any, ...]]:
     """A row a task and model, and one for the first model's difference from each other; see `HEADER`.
 
     Raises TlmError if a task lacks a model, or if models of a task were read on different texts.
@@ -75,7 +75,7 @@ def attention_rows(spec: AttentionTable, artifacts: Sequence[Attention]) -> list
     return rows
 
 
-def counted(name: str, models: Sequence[Attention]) -> HeadCount:
+def counted(name: str, models: Sequence[AttentionArtifact]) -> HeadCount:
     """One of `MEASURES`, over the seeds of a model on one task."""
     values, resampled = [], []
     for model in models:
@@ -93,7 +93,9 @@ def _measure(name: str, share: np.ndarray) -> np.ndarray:
     return rule(share).sum(axis=(-2, -1)).astype(float)
 
 
-def _row(task: str, label: str, models: Sequence[Attention], found: dict[str, HeadCount]) -> tuple[Any, ...]:
+def _row(
+    task: str, label: str, models: Sequence[AttentionArtifact], found: dict[str, HeadCount]
+) -> tuple[Any, ...]:
     heads = models[0].hits.vertical[0].size
     return (
         task,
@@ -107,7 +109,7 @@ def _row(task: str, label: str, models: Sequence[Attention], found: dict[str, He
 
 
 def _difference(
-    task: str, label: str, model: Attention, one: dict[str, HeadCount], other: dict[str, HeadCount]
+    task: str, label: str, model: AttentionArtifact, one: dict[str, HeadCount], other: dict[str, HeadCount]
 ) -> tuple[Any, ...]:
     numbers = [
         number
@@ -124,7 +126,7 @@ def _with_interval(value: float, resampled: np.ndarray) -> tuple[float, float, f
     return value, float(low), float(high)
 
 
-def check_paired(models: Sequence[Attention]) -> None:
+def check_paired(models: Sequence[AttentionArtifact]) -> None:
     """Raises TlmError if models were read on different texts."""
     first = models[0]
     for model in models[1:]:

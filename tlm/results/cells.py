@@ -20,7 +20,7 @@ from typing import Any
 from tlm.config.experiments import MLM_LOSS, PRIMARY, CellSpec, Column, Score
 from tlm.config.facts import FACTS
 from tlm.errors import TlmError
-from tlm.evaluation.record import Evaluation, open_evaluation
+from tlm.evaluation.artifact import Evaluation, open_evaluation
 
 
 def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:

@@ -19,13 +19,13 @@ import numpy as np
 from tlm.artifacts import read_manifest
 from tlm.config.claims import Claim, Ledger, Side
 from tlm.errors import TlmError
-from tlm.evaluation.heads import Attention, read_attention
+from tlm.evaluation.attention_heads import AttentionArtifact, read_attention
 from tlm.results.attention import check_paired, counted
 from tlm.results.evidence import ALL, Evidence, comparison_of, evidence
 from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean, open_runs
 from tlm.results.reported import Reported, reported_line
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, Verdict, judge
-from tlm.statistics import Estimate, combine
+from tlm.statistics import BootstrapEstimate, combine
 
 HIGH_RESOURCE = 5000
 """Training texts: tasks with more are high-resource (Section 4.1)."""
@@ -53,7 +53,7 @@ class ClaimResult:
     claim: Claim
     task: str
     comparison: str
-    effect: Estimate | None
+    effect: BootstrapEstimate | None
     items: int | None
     paper: Evidence
     """What the paper reports of the same."""
@@ -71,7 +71,7 @@ class ClaimResult:
 class TaskEffect:
     """What a claim comes to on a task: the number, and the items that were resampled."""
 
-    effect: Estimate
+    effect: BootstrapEstimate
     items: int
 
 
@@ -80,7 +80,7 @@ class LedgerSources:
     """Everything that the ledger is made from, opened."""
 
     runs: Mapping[Key, EvaluatedRun]
-    attention: Mapping[tuple[str, str, int], Attention]
+    attention: Mapping[tuple[str, str, int], AttentionArtifact]
     training_texts: Mapping[str, int]
     corpus_bytes: Mapping[str, int]
     reported: Reported
@@ -143,7 +143,7 @@ def _overall(
 ) -> ClaimResult:
     """The line over all tasks."""
     effects = {task: each.effect for task, each in found.items()}
-    effect: Estimate | None
+    effect: BootstrapEstimate | None
     verdict: Verdict
     if not claim.resources:
         effect = mean(list(effects.values()))
@@ -166,7 +166,7 @@ def _overall(
     return ClaimResult(claim, ALL, comparison, effect, items, paper, verdict, reason)
 
 
-def _judged(claim: Claim, effect: Estimate) -> tuple[Verdict, str]:
+def _judged(claim: Claim, effect: BootstrapEstimate) -> tuple[Verdict, str]:
     if not np.any(effect.draws) and not any(effect.by_seed):
         kind = (claim.heads or "").removesuffix("_share")
         same = (
@@ -208,8 +208,8 @@ def _run(sources: LedgerSources, key: Key) -> EvaluatedRun:
 
 def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
     assert claim.heads is not None
-    parts: list[tuple[float, Estimate]] = []
-    models: list[Attention] = []
+    parts: list[tuple[float, BootstrapEstimate]] = []
+    models: list[AttentionArtifact] = []
     for side in sides:
         keys = [(task, side.runs[task], seed) for seed in side.seeds]
         if missing := [key for key in keys if key not in sources.attention]:
@@ -217,12 +217,12 @@ def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: Ledg
         models += [sources.attention[key] for key in keys]
         found = counted(claim.heads, models[-len(keys) :])
         scale = 100 if claim.heads.endswith("_share") else 1
-        parts.append((side.weight * scale, Estimate(found.value, found.resampled, found.by_seed)))
+        parts.append((side.weight * scale, BootstrapEstimate(found.value, found.resampled, found.by_seed)))
     check_paired(models)
     both = combine(parts)
     # Heads are read with the same draws for every task, by text number: shuffled, tasks are independent again.
     shuffled = np.random.default_rng(zlib.crc32(task.encode())).permutation(both.draws)
-    return TaskEffect(Estimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
+    return TaskEffect(BootstrapEstimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
 
 
 def _with_cost(claim: Claim, verdict: Verdict, reason: str, sources: LedgerSources) -> tuple[Verdict, str]:

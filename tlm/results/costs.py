@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config.figures import MeasuredRun
-from tlm.evaluation.record import open_evaluation
+from tlm.evaluation.artifact import open_evaluation
 from tlm.plan.measured_figures import benchmark
 from tlm.results.benchmarks import read_benchmark
 

@@ -16,7 +16,7 @@ from tlm.config.experiments import Column
 from tlm.errors import TlmError
 from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
-from tlm.statistics import Estimate, Interval, combine
+from tlm.statistics import BootstrapEstimate, Interval, combine
 
 HEADER = (
     "row",
@@ -44,7 +44,7 @@ class Difference:
     against: ComparedRow
     column: Column
     score: float
-    effect: Estimate
+    effect: BootstrapEstimate
     items: int
 
 
@@ -69,9 +69,9 @@ def all_differences(spec: Differences, runs: Mapping[Key, EvaluatedRun]) -> list
 
 def _column(
     spec: Differences, column: Column, runs: Mapping[Key, EvaluatedRun]
-) -> tuple[dict[str, Estimate], int]:
+) -> tuple[dict[str, BootstrapEstimate], int]:
     """Row → its score in the column: the mean over tasks, and of a task over its scores, as in a cell."""
-    by_task: dict[str, list[list[Estimate]]] = {}
+    by_task: dict[str, list[list[BootstrapEstimate]]] = {}
     items: dict[tuple[str, str], int] = {}
     for score in column.scores:
         systems = [
@@ -95,13 +95,13 @@ def _run(runs: Mapping[Key, EvaluatedRun], key: Key) -> EvaluatedRun:
     return runs[key]
 
 
-def signed(effect: Estimate, interval: Interval | None = None) -> str:
+def signed(effect: BootstrapEstimate, interval: Interval | None = None) -> str:
     """`+1.20 [0.31, 2.08]`, with the interval over items and seeds if no other is given."""
     interval = interval or effect.widest
     return f"{effect.value:+.2f} [{interval.low:.2f}, {interval.high:.2f}]".replace("-", "−")
 
 
-def tfidf_sentence(name: str, against: Iterable[tuple[str, Estimate]]) -> str:
+def tfidf_sentence(name: str, against: Iterable[tuple[str, BootstrapEstimate]]) -> str:
     """What to say of `name` (such as TLM) against TF-IDF, given its difference on each task.
 
     It beats TF-IDF on a task if the interval over items and seeds is above 0, and falls behind if it is below.
@@ -174,5 +174,5 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
     )
 
 
-def _shown(effect: Estimate) -> str:
+def _shown(effect: BootstrapEstimate) -> str:
     return signed(effect) if 0 in effect.widest else f"**{signed(effect)}**"

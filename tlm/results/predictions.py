@@ -15,8 +15,8 @@ import numpy as np
 
 from tlm.config.experiments import PRIMARY
 from tlm.errors import TlmError
-from tlm.evaluation.record import Evaluation, open_evaluation
-from tlm.statistics import Estimate, combine, scores
+from tlm.evaluation.artifact import Evaluation, open_evaluation
+from tlm.statistics import BootstrapEstimate, combine, scores
 
 EFFECT = ("effect", "low", "high", "low_seeds", "high_seeds", "by_seed", "seed_sd")
 """Columns of an effect in CSV: with its interval over items, that over items and seeds, and the effect by seed."""
@@ -62,7 +62,7 @@ def open_runs(paths: Iterable[Path]) -> dict[Key, EvaluatedRun]:
 
 def estimates(
     runs: Sequence[Sequence[EvaluatedRun]], split: str, metric: str = PRIMARY
-) -> tuple[list[Estimate], int]:
+) -> tuple[list[BootstrapEstimate], int]:
     """The score in percent of each system, a sequence of runs of one task, one a seed; and the number of items.
 
     All runs meet the same resamples, independent of those of another task.
@@ -92,17 +92,17 @@ def estimates(
     return [in_percent(each) for each in found], len(labels)
 
 
-def in_percent(estimate: Estimate) -> Estimate:
+def in_percent(estimate: BootstrapEstimate) -> BootstrapEstimate:
     """A fraction as percent."""
     return combine([(100, estimate)])
 
 
-def mean(parts: Sequence[Estimate]) -> Estimate:
+def mean(parts: Sequence[BootstrapEstimate]) -> BootstrapEstimate:
     """The mean of several: of the tasks of a table."""
     return combine([(1 / len(parts), part) for part in parts])
 
 
-def effect_fields(effect: Estimate | None) -> tuple[str | None, ...]:
+def effect_fields(effect: BootstrapEstimate | None) -> tuple[str | None, ...]:
     """The columns `EFFECT`, in its unit to four digits; what there is none of is nothing."""
     if effect is None:
         return (None,) * len(EFFECT)

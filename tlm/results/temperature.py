@@ -22,7 +22,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from tlm.errors import TlmError
-from tlm.evaluation.record import read_predictions
+from tlm.evaluation.artifact import read_predictions
 
 FEWEST = 50  # dev texts: of fewer, T is left at 1
 LOW, HIGH = 0.05, 20.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tlm.config.claims import Direction
-from tlm.statistics import Estimate, Interval, combine
+from tlm.statistics import BootstrapEstimate, Interval, combine
 
 Verdict = Literal["supported", "not supported", "not enough data"]
 SUPPORTED: Verdict = "supported"
@@ -17,7 +17,7 @@ NOT_ENOUGH: Verdict = "not enough data"
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, NOT_ENOUGH)
 
 
-def judge(direction: Direction, margin: float, effect: Estimate) -> tuple[Verdict, str]:
+def judge(direction: Direction, margin: float, effect: BootstrapEstimate) -> tuple[Verdict, str]:
     """Verdict and reason on a number that the claim says is greater (less) than 0, or at least (most) -`margin`.
 
     | interval over items and seeds | greater | at-least |

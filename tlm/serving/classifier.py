@@ -17,7 +17,7 @@ import torch
 from transformers.utils import logging
 
 from tlm.errors import TlmError
-from tlm.evaluation.predict import (
+from tlm.evaluation.outputs import (
     BATCH_TOKENS,
     Encoded,
     batches_by_length,
@@ -26,8 +26,8 @@ from tlm.evaluation.predict import (
     read_tokenizer,
 )
 from tlm.serving.folder import ServedModel, read_folder
-from tlm.training.families import reach, reads_token_types
 from tlm.training.model import TensorBatch, TwoHeads
+from tlm.training.model_families import reach, reads_token_types
 from tlm.training.precision import resolve
 
 Device = Literal["auto", "cpu", "cuda"]

@@ -26,7 +26,7 @@ from tlm.artifacts import (
     write_text,
 )
 from tlm.errors import TlmError
-from tlm.evaluation.record import PREDICTIONS, Evaluation, open_evaluation
+from tlm.evaluation.artifact import PREDICTIONS, Evaluation, open_evaluation
 from tlm.results.temperature import fitted
 from tlm.serving.card import Facts, Seed, card
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tlm.artifacts import Manifest
-from tlm.evaluation.record import Evaluation
+from tlm.evaluation.artifact import Evaluation
 from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.temperature import served
 from tlm.statistics import Interval, scores

@@ -22,9 +22,9 @@ from torch import nn
 
 from tlm.artifacts import atomic_file
 from tlm.errors import TlmError
-from tlm.evaluation.predict import load_classifier
+from tlm.evaluation.outputs import load_classifier
 from tlm.serving.folder import read_folder
-from tlm.training.families import reads_token_types
+from tlm.training.model_families import reads_token_types
 
 OPSET = 20
 TOLERANCE = 1e-4  # of the logits: fp32 sums in another order differ by 1e-6, a wrong graph by more than this

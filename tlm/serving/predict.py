@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from tlm.artifacts import atomic_file
 from tlm.errors import TlmError
-from tlm.evaluation.predict import Encoded
+from tlm.evaluation.outputs import Encoded
 from tlm.formats.registry import open_writer
 from tlm.formats.tables import Chunk, TableOptions, as_text
 from tlm.progress import Progress

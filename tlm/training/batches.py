@@ -168,7 +168,7 @@ class Schedule:
         return total
 
 
-def plan(budget: Budget, tokens_of: Callable[[int], int]) -> np.ndarray:
+def cumulative_tokens(budget: Budget, tokens_of: Callable[[int], int]) -> np.ndarray:
     """Real tokens after each step of the run, (steps,) int64, increasing.
 
     For a budget in tokens the run ends with the first step at which they reach it; `tokens_of` gives the

@@ -27,7 +27,7 @@ _ITERATIONS = 2
 
 
 @dataclass(frozen=True)
-class Cost:
+class CooccurrenceCost:
     """What the start cost: for the record of the run."""
 
     tokens: int
@@ -38,7 +38,7 @@ class Cost:
 
 def embeddings(
     stores: Sequence[Store], spec: EmbeddingInitSpec, *, vocabulary: int, dimensions: int, seed: int
-) -> tuple[np.ndarray, Cost]:
+) -> tuple[np.ndarray, CooccurrenceCost]:
     """Starting vectors, (vocabulary, dimensions) float32, with standard deviation `spec.standard_deviation`.
 
     Tokens are counted over whole rows in an order that `seed` decides, up to `spec.tokens`, the stores
@@ -68,7 +68,7 @@ def embeddings(
     # Products with the sparse matrix: one for the range, two per iteration, one to project; 2 FLOPs an entry.
     products = 2 * _ITERATIONS + 2
     flops = 2 * information.nnz * (rank + _OVERSAMPLES) * products
-    return vectors, Cost(tokens, int(information.nnz), int(flops), time.perf_counter() - started)
+    return vectors, CooccurrenceCost(tokens, int(information.nnz), int(flops), time.perf_counter() - started)
 
 
 def log_unigrams(stores: Sequence[Store], vocabulary: int) -> np.ndarray:

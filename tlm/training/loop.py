@@ -19,23 +19,23 @@ from torch import nn
 
 from tlm.errors import TlmError
 from tlm.training import checkpoint
-from tlm.training.feed import feed
 from tlm.training.model import TwoHeads
+from tlm.training.monitor import Monitor
 from tlm.training.optimizer import build_optimizers, learning_rate
-from tlm.training.plan import Plan, Progressed
+from tlm.training.prefetch import prepared_steps
 from tlm.training.randomness import torch_seed
-from tlm.training.watch import Watch
+from tlm.training.stage_plan import StagePlan, StageProgress
 
 
 def train(
-    plan: Plan,
+    plan: StagePlan,
     model: TwoHeads,
     accelerator: Accelerator,
     workspace: Path,
     fingerprint: Mapping[str, Any],
     *,
     compiled: bool = False,
-) -> Progressed:
+) -> StageProgress:
     """Run the steps of `plan` that a checkpoint in `workspace` has not yet done; `model` is trained in place.
 
     Writes `log.jsonl` and `checkpoints/` below `workspace`. Raises TlmError when the loss is not a number or
@@ -47,11 +47,11 @@ def train(
     done = _begin(plan, model, optimizers, folder, fingerprint, accelerator)
     before = done.seconds, done.cpu_seconds
     ready, *prepared = accelerator.prepare(torch.compile(model) if compiled else model, *optimizers)
-    watch = Watch(plan, done, workspace, accelerator)
+    watch = Monitor(plan, done, workspace, accelerator)
     has_dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
     model.train()
     with _memory_explained(plan):
-        for fed in feed(plan, done.step, accelerator):
+        for fed in prepared_steps(plan, done.step, accelerator):
             number, step = fed.number, fed.step
             rate = learning_rate(plan.optimizer, number, plan.steps)
             weights = plan.weights(step)
@@ -97,24 +97,24 @@ def _clocks() -> tuple[float, float]:
 
 
 def _begin(
-    plan: Plan,
+    plan: StagePlan,
     model: TwoHeads,
     optimizers: Sequence[torch.optim.Optimizer],
     folder: Path,
     fingerprint: Mapping[str, Any],
     accelerator: Accelerator,
-) -> Progressed:
+) -> StageProgress:
     """Where the last checkpoint left off, with its weights in place; or the start."""
     if (last := checkpoint.latest(folder)) is not None:
         state = checkpoint.read_state(last, fingerprint)
-        done = Progressed.from_dict(state["progress"])
+        done = StageProgress.from_dict(state["progress"])
         checkpoint.restore(last, model, optimizers)
         accelerator.print(f"{plan.name}: resumes after step {done.step} of {plan.steps}")
         return done
-    return Progressed(start=plan.initialise() if plan.initialise else {})
+    return StageProgress(start=plan.initialise() if plan.initialise else {})
 
 
-def _evaluate(plan: Plan, model: TwoHeads, done: Progressed) -> dict[str, float]:
+def _evaluate(plan: StagePlan, model: TwoHeads, done: StageProgress) -> dict[str, float]:
     """Measure the model and note it in the history."""
     if plan.evaluate is None:
         return {}
@@ -127,7 +127,7 @@ def _evaluate(plan: Plan, model: TwoHeads, done: Progressed) -> dict[str, float]
 
 
 @contextmanager
-def _memory_explained(plan: Plan) -> Iterator[None]:
+def _memory_explained(plan: StagePlan) -> Iterator[None]:
     """Out of memory, on a GPU or here, in words that help."""
     try:
         yield

@@ -139,7 +139,7 @@ def mask(batch: Batch, vocabulary: Vocabulary, probability: float, rng: np.rando
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingData:
     """A data set ready to be drawn from: its tokens, its order and the length it is cut to."""
 
     store: Store

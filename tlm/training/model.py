@@ -30,8 +30,9 @@ from transformers.utils import is_flash_attn_2_available
 
 from tlm.config.training import Attention, ModelSpec, Precision
 from tlm.errors import TlmError
-from tlm.training import fast
-from tlm.training.families import (
+from tlm.training import cpu_forward
+from tlm.training.masking import Batch
+from tlm.training.model_families import (
     check_family,
     classify,
     is_embedding,
@@ -40,7 +41,6 @@ from tlm.training.families import (
     share_encoder,
     transform,
 )
-from tlm.training.masking import Batch
 from tlm.training.objective import Weights, mlm_loss, task_loss
 from tlm.training.tokenizer import Vocabulary
 
@@ -277,10 +277,10 @@ class TwoHeads(nn.Module):
     def encode(self, batch: TensorBatch) -> torch.Tensor:
         """Hidden states, (rows, length, hidden)."""
         encoder = self.encoder
-        if not self.native and fast.supports(self.config, batch.input_ids.device):
+        if not self.native and cpu_forward.supports(self.config, batch.input_ids.device):
             dtype = torch.bfloat16 if self.bf16 else torch.float32
             with torch.autocast("cpu", enabled=False):
-                return fast.encode(encoder, batch.input_ids, batch.mask, batch.token_types, dtype)
+                return cpu_forward.encode(encoder, batch.input_ids, batch.mask, batch.token_types, dtype)
         mask = None if batch.mask is None else batch.mask.long()
         inputs = {"input_ids": batch.input_ids, "attention_mask": mask}
         if batch.token_types is not None and reads_token_types(self.config):

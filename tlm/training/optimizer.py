@@ -14,8 +14,8 @@ from torch import nn
 
 from tlm.config.training import Optimizer
 from tlm.errors import TlmError
-from tlm.training.families import encoder_linears
 from tlm.training.model import TwoHeads
+from tlm.training.model_families import encoder_linears
 from tlm.training.precision import cpu_multiplies_bf16
 
 

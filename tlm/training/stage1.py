@@ -18,15 +18,15 @@ from accelerate import Accelerator
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.training import INFINITE, RunSpec
 from tlm.training import cooccurrence
-from tlm.training.batches import Schedule, Stream, input_lengths, plan
+from tlm.training.batches import Schedule, Stream, cumulative_tokens, input_lengths
 from tlm.training.execution import Execution
-from tlm.training.families import output_bias
 from tlm.training.loop import train
-from tlm.training.masking import Batch, Source, assemble, mask
+from tlm.training.masking import Batch, TrainingData, assemble, mask
 from tlm.training.model import TaskHead, TensorBatch, TwoHeads
+from tlm.training.model_families import output_bias
 from tlm.training.objective import Weights, stage1_weights
-from tlm.training.plan import Plan, Progressed, Step
 from tlm.training.randomness import generator
+from tlm.training.stage_plan import StagePlan, StageProgress, TrainingStep
 from tlm.training.stage_setup import StageSetup
 from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store, open_split
@@ -39,8 +39,8 @@ _EVALUATION_ROWS = 32  # rows of a held-out batch
 class Stage1Data:
     """The data that stage 1 reads, the task's head, and the dev texts of the held-out MLM loss."""
 
-    internal: Source | None
-    external: Source | None
+    internal: TrainingData | None
+    external: TrainingData | None
     head: TaskHead | None
     held_out: Store | None
 
@@ -66,7 +66,7 @@ def open_data(
     return Stage1Data(internal, external, head, held_out)
 
 
-def _source(setup: StageSetup, store: Store, name: str, length: int) -> Source:
+def _source(setup: StageSetup, store: Store, name: str, length: int) -> TrainingData:
     stream = Stream(
         input_lengths(store, length, setup.vocabulary.between),
         seed=setup.spec.seed,
@@ -74,7 +74,7 @@ def _source(setup: StageSetup, store: Store, name: str, length: int) -> Source:
         batch_size=setup.spec.stage1.batch_size,
         batch_tokens=setup.spec.stage1.batch_tokens,
     )
-    return Source(store, stream, length)
+    return TrainingData(store, stream, length)
 
 
 def run_stage1(
@@ -113,20 +113,20 @@ def run_stage1(
     model = setup.build_model(start, data.head, lengths, with_mlm=True)
     held_out = _held_out_batches(data.held_out, spec, vocabulary)
 
-    def step(number: int) -> Step:
+    def step(number: int) -> TrainingStep:
         micros = schedule.step(number)
         source = data.internal if micros[0].internal else data.external
         assert source is not None  # Schedule refuses rho1 without its data
         batches = [source.masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros]
-        return Step(micros[0].internal, batches)
+        return TrainingStep(micros[0].internal, batches)
 
-    def evaluate(_: Progressed) -> dict[str, float]:
+    def evaluate(_: StageProgress) -> dict[str, float]:
         return {"held_out_mlm": held_out_mlm(model, held_out, accelerator)}
 
-    stage_plan = Plan(
+    stage_plan = StagePlan(
         name=setup.name,
         seed=spec.seed,
-        tokens=plan(stage.budget, schedule.tokens).tolist(),
+        tokens=cumulative_tokens(stage.budget, schedule.tokens).tolist(),
         step=step,
         weights=lambda step: stage1_weights(step.internal, stage.rho2, step.batches),
         nominal_length=lambda internal: stage.internal_length if internal else stage.external_length,

@@ -24,10 +24,10 @@ from tlm.training import checkpoint
 from tlm.training.batches import Stream, input_lengths
 from tlm.training.execution import Execution
 from tlm.training.loop import train
-from tlm.training.masking import Source, assemble
+from tlm.training.masking import TrainingData, assemble
 from tlm.training.model import TaskHead, TensorBatch, TwoHeads
 from tlm.training.objective import stage2_weights
-from tlm.training.plan import Plan, Progressed, Step
+from tlm.training.stage_plan import StagePlan, StageProgress, TrainingStep
 from tlm.training.stage_setup import StageSetup
 from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store, open_split
@@ -71,7 +71,7 @@ def run_stage2(
         name=setup.name,
         batch_size=stage.batch_size,
     )
-    source = Source(train_store, stream, stage.length)
+    source = TrainingData(train_store, stream, stage.length)
     dev = open_split(task_tokens, "dev")
     if not len(dev):
         raise TlmError(f"{task_tokens}: the dev split is empty; stage 2 chooses its checkpoint by it")
@@ -80,18 +80,18 @@ def run_stage2(
 
     with workspace(destination, accelerator, fingerprint) as working:
 
-        def evaluate(done: Progressed) -> dict[str, float]:
+        def evaluate(done: StageProgress) -> dict[str, float]:
             logits = predict(model, dev, stage.length, vocabulary, accelerator)
             values = dev_scores(logits, dev, metric, head)
             if accelerator.is_main_process:
                 _keep_if_best(working, model, done, values[PRIMARY])
             return values
 
-        plan = Plan(
+        plan = StagePlan(
             name=setup.name,
             seed=spec.seed,
             tokens=np.cumsum([stream.lengths[stream.batch(n)].sum() for n in range(steps)]).tolist(),
-            step=lambda number: Step(True, [source.plain(number, vocabulary)]),
+            step=lambda number: TrainingStep(True, [source.plain(number, vocabulary)]),
             weights=lambda step: stage2_weights(step.batches),
             nominal_length=lambda internal: stage.length,
             optimizer=stage.optimizer,
@@ -147,7 +147,7 @@ def _best_file(working: Path, step: int) -> Path:
     return working / "best" / f"step-{step:09d}.safetensors"
 
 
-def _keep_if_best(working: Path, model: TwoHeads, done: Progressed, value: float) -> None:
+def _keep_if_best(working: Path, model: TwoHeads, done: StageProgress, value: float) -> None:
     """Save the weights if they beat every earlier evaluation.
 
     What was best at the last checkpoint stays beside it, because a resumed run starts from there.

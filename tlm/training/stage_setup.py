@@ -31,9 +31,9 @@ from tlm.training.model import (
     new_classifier,
     parameter_counts,
 )
-from tlm.training.plan import Progressed
 from tlm.training.precision import Precision, resolve
 from tlm.training.randomness import torch_seed
+from tlm.training.stage_plan import StageProgress
 from tlm.training.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
 
 UNHASHED = ("timing.json", "log.jsonl")  # both hold seconds, which differ between equal runs
@@ -129,7 +129,9 @@ class StageSetup:
             "torch": version("torch"),
         }
 
-    def finish(self, working: Path, model: TwoHeads, outcome: Progressed, record: Mapping[str, Any]) -> None:
+    def finish(
+        self, working: Path, model: TwoHeads, outcome: StageProgress, record: Mapping[str, Any]
+    ) -> None:
         """Write `record.json`, `timing.json` and the manifest; remove the files that only a resumed run needs."""
         content = {
             "work": outcome.work.as_dict(),

@@ -17,7 +17,7 @@ from transformers.utils import logging
 
 from tlm.artifacts import partial_path, staged_directory
 from tlm.training.execution import start_trackers, stop_trackers
-from tlm.training.families import reach, reads_token_types
+from tlm.training.model_families import reach, reads_token_types
 
 
 @contextmanager

@@ -9,10 +9,10 @@ rule claims:
         script="scripts/claims.py",
         code=code(
             "artifacts.py",
-            "resampled.py",
+            "resampled_metrics.py",
             "statistics.py",
             "config/claims.py",
-            "evaluation/heads.py",
+            "evaluation/attention_heads.py",
             "results/attention.py",
             "results/claims.py",
             "results/claims_page.py",
@@ -57,7 +57,7 @@ rule differences:
         script="scripts/differences.py",
         code=code(
             "artifacts.py",
-            "resampled.py",
+            "resampled_metrics.py",
             "statistics.py",
             "config/differences.py",
             "config/experiments.py",

@@ -36,7 +36,7 @@ rule tfidf:
             "artifacts.py",
             "metrics.py",
             "config/baseline.py",
-            "evaluation/record.py",
+            "evaluation/artifact.py",
             "evaluation/tfidf.py",
         ),
     output:

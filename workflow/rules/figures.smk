@@ -10,11 +10,11 @@ rule attention:
         code=code(
             "artifacts.py",
             "config/figures.py",
-            "training/families.py",
-            "evaluation/attention.py",
-            "evaluation/heads.py",
-            "evaluation/predict.py",
-            "evaluation/record.py",
+            "training/model_families.py",
+            "evaluation/attention_weights.py",
+            "evaluation/attention_heads.py",
+            "evaluation/outputs.py",
+            "evaluation/artifact.py",
         ),
     output:
         "runs/{scale}/{task}/{variant}/seed{seed}/attention/manifest.json",
@@ -42,7 +42,7 @@ rule attention_table:
         code=code(
             "artifacts.py",
             "config/figures.py",
-            "evaluation/heads.py",
+            "evaluation/attention_heads.py",
             "results/attention.py",
             "results/figures/style.py",
             "results/rendering.py",
@@ -83,7 +83,7 @@ rule figure:
             "config/figures.py",
             "plan/measured_figures.py",
             "results/benchmarks.py",
-            "evaluation/heads.py",
+            "evaluation/attention_heads.py",
             "results/calibration.py",
             "results/cells.py",
             "results/costs.py",
@@ -91,7 +91,7 @@ rule figure:
             "results/predictions.py",
             "results/rendering.py",
             "results/reported.py",
-            "resampled.py",
+            "resampled_metrics.py",
             "statistics.py",
         ),
     output:

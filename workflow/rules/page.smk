@@ -10,7 +10,7 @@ rule task_report:
         code=code(
             "artifacts.py",
             "config/task_report.py",
-            "evaluation/record.py",
+            "evaluation/artifact.py",
             "results/benchmarks.py",
             "results/calibration.py",
             "results/examples.py",
@@ -19,7 +19,7 @@ rule task_report:
             "results/figures/style.py",
             "results/page",
             "results/temperature.py",
-            "resampled.py",
+            "resampled_metrics.py",
             "statistics.py",
         ),
     output:

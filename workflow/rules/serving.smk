@@ -8,7 +8,7 @@ rule export:
         script="scripts/export.py",
         code=code(
             "artifacts.py",
-            "resampled.py",
+            "resampled_metrics.py",
             "statistics.py",
             "results/calibration.py",
             "results/temperature.py",
@@ -45,7 +45,7 @@ rule export_onnx:
             "artifacts.py",
             "serving/folder.py",
             "serving/onnx_file.py",
-            "evaluation/predict.py",
+            "evaluation/outputs.py",
         ),
     output:
         "models/{model}/onnx/model.onnx",

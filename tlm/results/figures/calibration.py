@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tlm.config.figures import CalibrationDrawing
 from tlm.errors import TlmError
-from tlm.evaluation.record import open_evaluation
+from tlm.evaluation.artifact import open_evaluation
 from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
 

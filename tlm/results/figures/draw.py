@@ -23,7 +23,7 @@ from tlm.config.figures import (
     SensitivityDrawing,
 )
 from tlm.errors import TlmError
-from tlm.evaluation.heads import read_attention
+from tlm.evaluation.attention_heads import read_attention
 from tlm.results.cells import read_cell
 from tlm.results.costs import costs
 from tlm.results.figures.calibration import read_and_draw_calibration

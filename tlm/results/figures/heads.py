@@ -22,9 +22,9 @@ from matplotlib.patches import Patch, Rectangle
 
 from tlm.config.figures import HeadsDrawing
 from tlm.errors import TlmError
-from tlm.evaluation.heads import (
-    Attention,
-    Example,
+from tlm.evaluation.attention_heads import (
+    AttentionArtifact,
+    AttentionExample,
     Hits,
     interval,
     is_positional,
@@ -57,7 +57,7 @@ _DOT: dict[str, Any] = {"markerfacecolor": "#fca311", "markeredgecolor": INK, "m
 _POINTS: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False}
 
 
-def draw_heads(figure: HeadsDrawing, artifacts: Sequence[Attention]) -> Drawn:
+def draw_heads(figure: HeadsDrawing, artifacts: Sequence[AttentionArtifact]) -> Drawn:
     """The figure; `artifacts` in the order of `figure.models`.
 
     Raises TlmError if their number or task is not the figure's, or if one lacks the example.
@@ -90,13 +90,13 @@ def draw_heads(figure: HeadsDrawing, artifacts: Sequence[Attention]) -> Drawn:
     return Drawn(canvas, HEADER, rows)
 
 
-def _example(model: Attention, name: str) -> Example:
+def _example(model: AttentionArtifact, name: str) -> AttentionExample:
     if name not in model.examples:
         raise TlmError(f"{model.folder}: has no example {name!r}; measure its heads again")
     return model.examples[name]
 
 
-def mosaic(example: Example) -> np.ndarray:
+def mosaic(example: AttentionExample) -> np.ndarray:
     """All heads in one picture, (layers · step, heads · step), with gaps of NaN: drawing one image is fast."""
     layers, heads, tokens, _ = example.weights.shape
     gap = max(1, round(_GAP * tokens))
@@ -108,7 +108,7 @@ def mosaic(example: Example) -> np.ndarray:
     return picture
 
 
-def _draw_panel(axes: Axes, example: Example, token_size: float | None) -> None:
+def _draw_panel(axes: Axes, example: AttentionExample, token_size: float | None) -> None:
     """One model. `token_size` in points; None if tokens would not be legible."""
     layers, heads, tokens, _ = example.weights.shape
     step = tokens + max(1, round(_GAP * tokens))
@@ -158,7 +158,7 @@ def _name_heads(axes: Axes, layers: int, heads: int, tokens: int, step: int) -> 
         )
 
 
-def _name_tokens(axes: Axes, example: Example, step: int, size: float) -> None:
+def _name_tokens(axes: Axes, example: AttentionExample, step: int, size: float) -> None:
     """Keys under the last layer, queries right of the last head, and a dot on each counted maximum."""
     layers, heads, tokens, _ = example.weights.shape
     names = list(example.tokens)
@@ -189,7 +189,7 @@ def _name_tokens(axes: Axes, example: Example, step: int, size: float) -> None:
     )
 
 
-def _token_size(example: Example, across: int) -> float:
+def _token_size(example: AttentionExample, across: int) -> float:
     """The largest font size in points at which tokens do not touch, with `across` models side by side."""
     _, heads, tokens, _ = example.weights.shape
     side = _WIDER * (TEXT_WIDTH / across if across > 1 else TEXT_WIDTH / 2) - _MARGIN
@@ -204,7 +204,7 @@ def classes(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _counts(model: Attention, example: Example) -> str:
+def _counts(model: AttentionArtifact, example: AttentionExample) -> str:
     """Numbers of positional and vertical heads in this sentence, and over the dev texts with intervals."""
     here = classes(example.hits)
     lines = [f"{here[0].size} heads: this sentence | {len(model.hits.queries)} dev texts"]
@@ -236,7 +236,7 @@ def _draw_key(canvas: Figure, grid: list[Axes], named: bool) -> None:
     canvas.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 
-def _rows(label: str, model: Attention, example: Example) -> list[tuple[Any, ...]]:
+def _rows(label: str, model: AttentionArtifact, example: AttentionExample) -> list[tuple[Any, ...]]:
     """One row a head: its shares in the sentence and in the dev texts."""
     here, all_ = example.hits, model.hits
     columns = [

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tlm.config.figures import MeasuredRun
 from tlm.errors import TlmError
-from tlm.evaluation.record import open_evaluation
+from tlm.evaluation.artifact import open_evaluation
 from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
 
 HEADER = ("task", "model", "seed", "measured", "tokens", "mlm_loss")

@@ -21,7 +21,7 @@ from tlm.config.figures import SensitivityDrawing
 from tlm.errors import TlmError
 from tlm.results.figures.style import GREY, INK, SERIES, TEXT_WIDTH, Drawn, new_figure
 from tlm.results.predictions import EvaluatedRun, Key, estimates
-from tlm.statistics import Estimate, combine
+from tlm.statistics import BootstrapEstimate, combine
 
 HEADER = (
     "sweep",
@@ -55,9 +55,9 @@ class SweepPoint:
 
     row: str
     label: str
-    score: Estimate
+    score: BootstrapEstimate
     is_own: bool
-    difference: Estimate | None
+    difference: BootstrapEstimate | None
     items: int
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tlm.artifacts import read_manifest
 from tlm.config.task_report import PageSpec
-from tlm.evaluation.record import Task, read_rows, read_task
+from tlm.evaluation.artifact import TaskInfo, read_rows, read_task
 from tlm.results.examples import build_examples
 from tlm.results.page import details, quality, worth
 from tlm.results.page.scored_runs import (
@@ -25,7 +25,7 @@ from tlm.results.page.scored_runs import (
 )
 from tlm.results.page.task_report import Method, TaskReport
 from tlm.results.temperature import fitted
-from tlm.statistics import Estimate
+from tlm.statistics import BootstrapEstimate
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def gather(spec: PageSpec, folders: Folders) -> TaskReport:
     )
 
 
-def _method(method: MethodRuns, score: Estimate, split: str) -> Method:
+def _method(method: MethodRuns, score: BootstrapEstimate, split: str) -> Method:
     records = [run.metrics for run in method.runs]
     losses = [record["dev"]["mlm_loss"] for record in records]
     return Method(
@@ -119,7 +119,7 @@ def _method(method: MethodRuns, score: Estimate, split: str) -> Method:
     )
 
 
-def _quality(task: Task, task_dir: Path, methods: Sequence[MethodRuns], split: str) -> dict[str, object]:
+def _quality(task: TaskInfo, task_dir: Path, methods: Sequence[MethodRuns], split: str) -> dict[str, object]:
     """The fields of the report that describe the shown run's predictions."""
     run, rows = best_on_dev(methods[0].runs), read_rows(task_dir, split)
     others = [method for method in methods if method.spec.name == "tfidf"]

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlm.evaluation.record import Rows
+from tlm.evaluation.artifact import SplitRows
 from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.page import formatting
 from tlm.results.page.scored_runs import MethodRuns, ScoredRun
@@ -99,7 +99,7 @@ def regression(run: ScoredRun, train_labels: Sequence[float]) -> Regression:
     )
 
 
-def mistakes(run: ScoredRun, others: Sequence[MethodRuns], rows: Rows) -> tuple[Mistake, ...]:
+def mistakes(run: ScoredRun, others: Sequence[MethodRuns], rows: SplitRows) -> tuple[Mistake, ...]:
     """The wrong rows with the highest confidence (for numbers: the largest error), highest first, ties by row."""
     if run.probabilities is None:
         sure = np.abs(run.predictions.astype(float) - run.labels.astype(float))

@@ -17,7 +17,7 @@ import numpy as np
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.task_report import MethodSpec
 from tlm.errors import TlmError
-from tlm.evaluation.record import TIMING, open_evaluation
+from tlm.evaluation.artifact import TIMING, open_evaluation
 
 
 @dataclass(frozen=True)

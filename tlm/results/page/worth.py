@@ -21,7 +21,7 @@ import numpy as np
 from tlm.results.page import formatting
 from tlm.results.page.scored_runs import MethodRuns
 from tlm.results.page.task_report import Answer, Lead, NumberWithInterval, WorthVerdict
-from tlm.statistics import Estimate, combine, scores
+from tlm.statistics import BootstrapEstimate, combine, scores
 
 CHEAPER = ("tfidf", "task-only")
 _THEM = {
@@ -35,7 +35,7 @@ _THEM = {
 class Compared:
     """Method → its score; and TLM's lead over each other method."""
 
-    scores: Mapping[str, Estimate]
+    scores: Mapping[str, BootstrapEstimate]
     differences: tuple[Lead, ...]
 
 
@@ -52,7 +52,7 @@ def compare(methods: Sequence[MethodRuns], metric: str, labels: Sequence[str]) -
     )
 
 
-def estimate(found: Estimate) -> NumberWithInterval:
+def estimate(found: BootstrapEstimate) -> NumberWithInterval:
     """A resampled number in the form of the report.
 
     If all resamples are equal (every text is right, or none), the interval is left out.
@@ -62,7 +62,7 @@ def estimate(found: Estimate) -> NumberWithInterval:
     return NumberWithInterval(value=found.value, low=found.interval.low, high=found.interval.high)
 
 
-def difference(rival: str, ours: Estimate, theirs: Estimate) -> Lead:
+def difference(rival: str, ours: BootstrapEstimate, theirs: BootstrapEstimate) -> Lead:
     """TLM's lead over a rival: better, worse or unclear (inconclusive)."""
     lead = combine([(1, ours), (-1, theirs)])
     low, high = lead.interval.low, lead.interval.high

@@ -16,7 +16,7 @@ from tlm.training.masking import Batch
 
 
 @dataclass
-class Counts:
+class WorkCounts:
     """Work of the training steps on one kind of data.
 
     `real_tokens` include [CLS] and [SEP] and leave out padding; `padded_tokens` are what the matrices see;
@@ -45,17 +45,17 @@ class Counts:
 
 
 @dataclass
-class Work:
+class StageWork:
     """Counts of a stage, internal and external apart."""
 
-    internal: Counts = field(default_factory=Counts)
-    external: Counts = field(default_factory=Counts)
+    internal: WorkCounts = field(default_factory=WorkCounts)
+    external: WorkCounts = field(default_factory=WorkCounts)
 
     @property
-    def total(self) -> Counts:
+    def total(self) -> WorkCounts:
         """Both together."""
-        pairs = ((name.name, name.name) for name in fields(Counts))
-        return Counts(
+        pairs = ((name.name, name.name) for name in fields(WorkCounts))
+        return WorkCounts(
             **{name: getattr(self.internal, name) + getattr(self.external, name) for name, _ in pairs}
         )
 
@@ -68,9 +68,9 @@ class Work:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Work:
+    def from_dict(cls, values: dict[str, Any]) -> StageWork:
         """What `as_dict` wrote."""
-        return cls(Counts(**values["internal"]), Counts(**values["external"]))
+        return cls(WorkCounts(**values["internal"]), WorkCounts(**values["external"]))
 
 
 def peak_memory() -> int:

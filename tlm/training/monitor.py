@@ -19,19 +19,21 @@ from tlm.errors import TlmError
 from tlm.progress import Progress
 from tlm.training import checkpoint
 from tlm.training.masking import Batch
-from tlm.training.plan import Plan, Progressed
+from tlm.training.stage_plan import StagePlan, StageProgress
 
 _LOG_EVERY = 10  # steps
 _DIVERGED = 3.0  # a logged loss of this many times the larger of the first one and chance
 
 
-class Watch:
+class Monitor:
     """Meter, log and alarm of one run; every process has one, the main process writes."""
 
-    def __init__(self, plan: Plan, done: Progressed, workspace: Path, accelerator: Accelerator) -> None:
+    def __init__(
+        self, plan: StagePlan, done: StageProgress, workspace: Path, accelerator: Accelerator
+    ) -> None:
         """Cuts `log.jsonl` back to the checkpoint that `done` comes from."""
         self.plan, self.done, self.accelerator = plan, done, accelerator
-        self.meter = Meter(accelerator)
+        self.meter = LossMeter(accelerator)
         self.checkpoints, self.file = workspace / "checkpoints", workspace / "log.jsonl"
         self.evaluations = plan.evaluation_steps()
         self.bad_step = torch.full((), torch.inf, device=accelerator.device)
@@ -109,7 +111,7 @@ class Watch:
         return f"step {self.done.step:,}/{self.plan.steps:,} {losses}".rstrip()
 
 
-class Meter:
+class LossMeter:
     """Sums of losses and of what they were summed over, kept on the device until they are read."""
 
     def __init__(self, accelerator: Accelerator) -> None:

@@ -1,6 +1,6 @@
 """Positional and vertical heads: the definitions, counts over a sample of texts, and their intervals.
 
-Place in the flow: `tlm.evaluation.attention` runs a model and hands its weights here; the artifact that both
+Place in the flow: `tlm.evaluation.attention_weights` runs a model and hands its weights here; the artifact that both
 write is what figures and `results/attention.csv` read. Plain NumPy, so that drawing loads no model library.
 
 Section 4.4.1: a head is *positional* if at least 90 % of its maximum attention weights fall on adjacent tokens
@@ -58,7 +58,7 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class Example:
+class AttentionExample:
     """One sentence: its tokens, the weights (layers, heads, queries, keys), and which tokens are what."""
 
     sentence: str
@@ -74,7 +74,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Attention:
+class AttentionArtifact:
     """The heads of one trained model, read back."""
 
     folder: Path
@@ -84,7 +84,7 @@ class Attention:
     seed: int
     spec: dict[str, Any]  # the `HeadsSpec` that it was read by
     hits: Hits
-    examples: dict[str, Example]
+    examples: dict[str, AttentionExample]
 
     @property
     def resampling(self) -> tuple[int, int]:
@@ -161,7 +161,7 @@ def interval(values: np.ndarray) -> tuple[Any, Any]:
 def write_attention(
     destination: Path,
     hits: Hits,
-    examples: dict[str, Example],
+    examples: dict[str, AttentionExample],
     *,
     resampling: tuple[int, int],
     parameters: dict[str, Any],
@@ -207,7 +207,7 @@ def head_table(hits: Hits, resampling: tuple[int, int]) -> pa.Table:
     return pa.table(columns)
 
 
-def read_attention(path: Path) -> Attention:
+def read_attention(path: Path) -> AttentionArtifact:
     """An attention artifact by its folder or manifest. Raises TlmError if it is none."""
     manifest = read_manifest(path, KIND)
     folder = path if path.is_dir() else path.parent
@@ -215,7 +215,7 @@ def read_attention(path: Path) -> Attention:
     weights = load_file(folder / "examples.safetensors")
     told = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     given = manifest.parameters
-    return Attention(
+    return AttentionArtifact(
         folder=folder,
         task=given["task"],
         task_digest=manifest.inputs["task"],
@@ -224,7 +224,7 @@ def read_attention(path: Path) -> Attention:
         spec=given["spec"],
         hits=Hits(arrays["queries"], {kind: arrays[kind] for kind in KINDS}),
         examples={
-            name: Example(
+            name: AttentionExample(
                 sentence=each["sentence"],
                 tokens=tuple(each["tokens"]),
                 weights=weights[name],
@@ -236,7 +236,7 @@ def read_attention(path: Path) -> Attention:
     )
 
 
-def _described(example: Example) -> dict[str, Any]:
+def _described(example: AttentionExample) -> dict[str, Any]:
     return {
         "sentence": example.sentence,
         "tokens": list(example.tokens),

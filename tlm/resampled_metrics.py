@@ -14,7 +14,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Kinds:
+class ItemKinds:
     """Items by kind: how many of each (kinds,), and the metric of all runs for other numbers of each.
 
     `values` takes (resamples, kinds) and returns (resamples, runs).
@@ -24,7 +24,7 @@ class Kinds:
     values: Callable[[np.ndarray], np.ndarray]
 
 
-def agreement(metric: str, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[Any]) -> Kinds:
+def agreement(metric: str, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[Any]) -> ItemKinds:
     """Metrics of classification: all follow from each class's items, predictions and hits."""
     names, codes = np.unique(np.concatenate([labels[None], guesses]), return_inverse=True)
     kinds, sizes = np.unique(codes.reshape(len(guesses) + 1, -1), axis=1, return_counts=True)
@@ -41,7 +41,7 @@ def agreement(metric: str, labels: np.ndarray, guesses: np.ndarray, classes: Seq
         ]
         return np.stack(found, axis=1)
 
-    return Kinds(sizes, values)
+    return ItemKinds(sizes, values)
 
 
 def _from_counts(
@@ -63,7 +63,7 @@ def _from_counts(
     return of_positive if metric == "f1" else (accuracy + of_positive) / 2
 
 
-def correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequence[Any]) -> Kinds:
+def correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequence[Any]) -> ItemKinds:
     """Correlations: every item is a kind of its own."""
     truth = _Series(np.asarray(labels, np.float64))
     runs = [_Series(each) for each in np.asarray(guesses, np.float64)]
@@ -82,7 +82,7 @@ def correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequenc
             found.append(np.where(varied, np.mean(parts, axis=0), 0.0))
         return np.stack(found, axis=1)
 
-    return Kinds(np.ones(len(labels), np.int64), values)
+    return ItemKinds(np.ones(len(labels), np.int64), values)
 
 
 class _Series:

@@ -1,7 +1,7 @@
 """What a stage hands to the loop, and what the loop hands back.
 
 Place in the flow: stage1 and stage2 → plan → loop. A plan's functions are pure in the step, so that any step can be
-rebuilt alone; `Progressed` is, beside the weights, all that a resume needs.
+rebuilt alone; `StageProgress` is, beside the weights, all that a resume needs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from tlm.config.training import Optimizer
 from tlm.training.masking import Batch
 from tlm.training.objective import Weights
-from tlm.training.record import Work, peak_memory
+from tlm.training.work_counts import StageWork, peak_memory
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """All micro-batches of one optimizer step, over all processes."""
 
     internal: bool
@@ -25,20 +25,20 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StagePlan:
     """The steps of a stage. Every function is pure in the step."""
 
     name: str
     seed: int
     tokens: Sequence[int]  # real tokens after each step; its length is the number of steps
-    step: Callable[[int], Step]
-    weights: Callable[[Step], Weights]
+    step: Callable[[int], TrainingStep]
+    weights: Callable[[TrainingStep], Weights]
     nominal_length: Callable[[bool], int]
     optimizer: Optimizer
     chance: float  # loss of a guess, for noticing divergence
     evaluations: int
     checkpoint_every: int
-    evaluate: Callable[[Progressed], dict[str, float]] | None = None
+    evaluate: Callable[[StageProgress], dict[str, float]] | None = None
     """Called on every process after some steps, with what has been done; the model is in evaluation mode."""
     enough: Callable[[Mapping[str, float]], bool] = lambda measured: False
     """Whether the run may end early, given what an evaluation has measured."""
@@ -56,11 +56,11 @@ class Plan:
 
 
 @dataclass
-class Progressed:
+class StageProgress:
     """What a stage has done so far: everything but weights that a resume needs."""
 
     step: int = 0
-    work: Work = field(default_factory=Work)
+    work: StageWork = field(default_factory=StageWork)
     history: list[dict[str, Any]] = field(default_factory=list)
     """One entry per evaluation: step, tokens and what was measured."""
     first_loss: float | None = None
@@ -69,16 +69,16 @@ class Progressed:
     """Of this process, all threads: unlike `seconds`, hardly changed by what else the machine does."""
     log_bytes: int = 0
     start: dict[str, Any] = field(default_factory=dict)
-    """What `Plan.initialise` returned."""
+    """What `StagePlan.initialise` returned."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {**self.__dict__, "work": self.work.as_dict()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
+    def from_dict(cls, values: Mapping[str, Any]) -> StageProgress:
         """What `as_dict` wrote."""
-        return cls(**{**values, "work": Work.from_dict(values["work"])})
+        return cls(**{**values, "work": StageWork.from_dict(values["work"])})
 
     def timing(self, total_seconds: float) -> dict[str, float]:
         """For `timing.json`: what a second run of the same numbers would not repeat exactly."""

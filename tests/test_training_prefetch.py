@@ -11,33 +11,33 @@ from hypothesis import strategies as st
 from tlm.config.training import Optimizer
 from tlm.errors import TlmError
 from tlm.training.batches import Schedule, Stream, is_internal
-from tlm.training.feed import feed, share
-from tlm.training.masking import Source
+from tlm.training.masking import TrainingData
 from tlm.training.objective import stage1_weights
-from tlm.training.plan import Plan, Step
+from tlm.training.prefetch import prepared_steps, share
+from tlm.training.stage_plan import StagePlan, TrainingStep
 from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store
 
 VOCABULARY = Vocabulary(size=60, pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4))
 
 
-def source(name: str, rows: int) -> Source:
+def source(name: str, rows: int) -> TrainingData:
     lengths = np.random.default_rng(rows).integers(1, 20, rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     store = Store(np.random.default_rng(0).integers(5, 60, offsets[-1]), offsets, labels=np.arange(rows))
-    return Source(store, Stream(lengths + 2, seed=1, name=name, batch_size=4), 24)
+    return TrainingData(store, Stream(lengths + 2, seed=1, name=name, batch_size=4), 24)
 
 
-def plan(rho1: int, accumulation: int, steps: int = 12) -> Plan:
+def plan(rho1: int, accumulation: int, steps: int = 12) -> StagePlan:
     both = {True: source("internal", 30), False: source("external", 90)}
     schedule = Schedule(both[True].stream, both[False].stream, rho1=rho1, accumulation=accumulation)
 
-    def step(number: int) -> Step:
+    def step(number: int) -> TrainingStep:
         micros = schedule.step(number)
         batches = [both[micro.internal].masked(micro.index, VOCABULARY, 0.15) for micro in micros]
-        return Step(micros[0].internal, batches)
+        return TrainingStep(micros[0].internal, batches)
 
-    return Plan(
+    return StagePlan(
         name="toy",
         seed=1,
         tokens=list(range(1, steps + 1)),
@@ -58,8 +58,8 @@ def process(rank: int, world: int) -> SimpleNamespace:
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(0, 5))
 def test_processes_interleave_alike_and_share_every_row_once(rho1, accumulation, world, first):
     given_plan = plan(rho1, accumulation)
-    alone = list(feed(given_plan, first, process(0, 1)))
-    ranks = [list(feed(given_plan, first, process(rank, world))) for rank in range(world)]
+    alone = list(prepared_steps(given_plan, first, process(0, 1)))
+    ranks = [list(prepared_steps(given_plan, first, process(rank, world))) for rank in range(world)]
     for number, (whole, *parts) in enumerate(zip(alone, *ranks, strict=True), start=first):
         kinds = {whole.step.internal} | {part.step.internal for part in parts}
         assert kinds == {is_internal(number, rho1)} and {part.number for part in parts} == {number}
@@ -75,7 +75,7 @@ def test_processes_interleave_alike_and_share_every_row_once(rho1, accumulation,
 
 
 def test_tensors_are_the_batch():
-    for fed in feed(plan(2, 2), 0, process(0, 1)):
+    for fed in prepared_steps(plan(2, 2), 0, process(0, 1)):
         for batch, tensors in fed.mine:
             assert np.array_equal(tensors.input_ids.numpy(), batch.input_ids)
             assert tensors.positions is not None and len(tensors.positions) == batch.masked
@@ -84,11 +84,11 @@ def test_tensors_are_the_batch():
 
 
 def test_an_error_while_building_reaches_the_loop():
-    def broken(number: int) -> Step:
+    def broken(number: int) -> TrainingStep:
         raise TlmError(f"step {number} is broken")
 
     with pytest.raises(TlmError, match="step 3 is broken"):
-        list(feed(SimpleNamespace(step=broken, steps=9), 3, process(0, 1)))
+        list(prepared_steps(SimpleNamespace(step=broken, steps=9), 3, process(0, 1)))
 
 
 def test_more_processes_than_rows_are_refused():

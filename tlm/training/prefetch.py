@@ -16,29 +16,29 @@ from accelerate import Accelerator
 from tlm.errors import TlmError
 from tlm.training.masking import Batch
 from tlm.training.model import TensorBatch
-from tlm.training.plan import Plan, Step
+from tlm.training.stage_plan import StagePlan, TrainingStep
 
 _AHEAD = 2  # steps
 
 
 @dataclass(frozen=True)
-class Fed:
+class PreparedStep:
     """One step: all of it, and this process's share as tensors in host memory."""
 
     number: int
-    step: Step
+    step: TrainingStep
     mine: Sequence[tuple[Batch, TensorBatch]]
 
 
-def feed(plan: Plan, first: int, accelerator: Accelerator) -> Iterator[Fed]:
+def prepared_steps(plan: StagePlan, first: int, accelerator: Accelerator) -> Iterator[PreparedStep]:
     """Steps `first` … to the last of the plan. An error of the thread is raised here."""
     rank, world = accelerator.process_index, accelerator.num_processes
     pinned = accelerator.device.type == "cuda"
 
-    def build(number: int) -> Fed:
+    def build(number: int) -> PreparedStep:
         step = plan.step(number)
         mine = share(step.batches, rank, world)
-        return Fed(number, step, [(batch, TensorBatch.host(batch, pinned=pinned)) for batch in mine])
+        return PreparedStep(number, step, [(batch, TensorBatch.host(batch, pinned=pinned)) for batch in mine])
 
     return _ahead(build, first, plan.steps)
 
@@ -56,11 +56,11 @@ def share(batches: Sequence[Batch], rank: int, world: int) -> list[Batch]:
     return [batch.take(range(rank, batch.rows, world)) for batch in batches]
 
 
-def _ahead(build: Callable[[int], Fed], first: int, end: int) -> Iterator[Fed]:
-    ready: queue.Queue[Fed | BaseException | None] = queue.Queue(maxsize=_AHEAD)
+def _ahead(build: Callable[[int], PreparedStep], first: int, end: int) -> Iterator[PreparedStep]:
+    ready: queue.Queue[PreparedStep | BaseException | None] = queue.Queue(maxsize=_AHEAD)
     stopped = threading.Event()
 
-    def put(item: Fed | BaseException | None) -> bool:
+    def put(item: PreparedStep | BaseException | None) -> bool:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=0.2)

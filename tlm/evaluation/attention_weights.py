@@ -24,11 +24,11 @@ from transformers.utils import logging
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.figures import HeadsSpec
 from tlm.errors import TlmError
-from tlm.evaluation.heads import Example, Hits, count, stack, write_attention
-from tlm.evaluation.predict import encode, read_tokenizer
-from tlm.evaluation.record import Rows, RunName, read_rows, read_task
+from tlm.evaluation.artifact import RunName, SplitRows, read_rows, read_task
+from tlm.evaluation.attention_heads import AttentionExample, Hits, count, stack, write_attention
+from tlm.evaluation.outputs import encode, read_tokenizer
 from tlm.progress import Progress
-from tlm.training.families import check_family, reads_token_types
+from tlm.training.model_families import check_family, reads_token_types
 
 PERIOD = "."
 
@@ -124,7 +124,7 @@ def sample(rows: int, spec: HeadsSpec) -> np.ndarray:
 def sample_hits(
     encoder: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    rows: Rows,
+    rows: SplitRows,
     chosen: np.ndarray,
     length: int,
 ) -> Hits:
@@ -144,13 +144,15 @@ def sample_hits(
 
 def read_example(
     encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sentence: str, length: int
-) -> Example:
+) -> AttentionExample:
     """One sentence with its weights."""
     encoded = encode(tokenizer, [sentence], None, length)
     ids = encoded.ids[0]
     special, vertical = token_kinds(tokenizer, ids)
     tokens = tuple(tokenizer.convert_ids_to_tokens(ids))
-    return Example(sentence, tokens, attention_weights(encoder, ids, encoded.types[0]), special, vertical)
+    return AttentionExample(
+        sentence, tokens, attention_weights(encoder, ids, encoded.types[0]), special, vertical
+    )
 
 
 def token_kinds(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

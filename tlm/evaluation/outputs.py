@@ -17,8 +17,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from tlm.errors import TlmError
 from tlm.progress import Progress
-from tlm.training.families import check_family, reads_token_types
 from tlm.training.model import attention_for
+from tlm.training.model_families import check_family, reads_token_types
 
 BATCH_TOKENS = 8192  # padded tokens in a batch: 16 rows of 512, whose attention takes 200 MB at 12 heads
 
@@ -83,7 +83,7 @@ def encode(
 
 
 @torch.inference_mode()
-def predict(
+def model_outputs(
     model: PreTrainedModel, encoded: Encoded, *, batch_tokens: int = BATCH_TOKENS, what: str = "predict"
 ) -> np.ndarray:
     """The model's outputs (rows, labels) float32, in the order of the texts."""

@@ -48,7 +48,7 @@ class RunName:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskInfo:
     """What a task's manifest says: its metric, and its labels in the order of the model's outputs."""
 
     name: str
@@ -60,7 +60,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Rows:
+class SplitRows:
     """A split, column by column, all of the same length; `pairs` are None for tasks of one text."""
 
     row_ids: np.ndarray
@@ -77,14 +77,14 @@ class Predictions:
     probabilities: np.ndarray | None
 
 
-def read_task(directory: Path) -> Task:
+def read_task(directory: Path) -> TaskInfo:
     """The task stored in `directory`. Raises TlmError if it is not a task artifact, or has no dev split."""
     manifest = read_manifest(directory, "task")
     parameters = manifest.parameters
     splits = tuple(split for split in EVALUATED if f"{split}.parquet" in manifest.files)
     if "dev" not in splits:
         raise TlmError(f"{directory}: no dev split, by which models are chosen; give the task one")
-    return Task(
+    return TaskInfo(
         name=parameters["task"],
         regression=parameters["problem"] == "regression",
         labels=tuple(parameters["labels"]),
@@ -94,7 +94,7 @@ def read_task(directory: Path) -> Task:
     )
 
 
-def read_rows(directory: Path, split: str) -> Rows:
+def read_rows(directory: Path, split: str) -> SplitRows:
     """One split of a task. Raises TlmError if its file is missing or empty."""
     import pyarrow.parquet as pq
 
@@ -104,7 +104,7 @@ def read_rows(directory: Path, split: str) -> Rows:
     table = pq.read_table(path)
     if not table.num_rows:
         raise TlmError(f"{path}: no rows, nothing to evaluate; give the task a {split} split")
-    return Rows(
+    return SplitRows(
         row_ids=table["row_id"].to_numpy(),
         texts=table["text"].to_pylist(),
         pairs=table["text_pair"].to_pylist() if "text_pair" in table.column_names else None,
@@ -112,7 +112,7 @@ def read_rows(directory: Path, split: str) -> Rows:
     )
 
 
-def as_predictions(task: Task, outputs: np.ndarray) -> Predictions:
+def as_predictions(task: TaskInfo, outputs: np.ndarray) -> Predictions:
     """Labels and probabilities from a model's outputs (rows, labels); numbers from (rows, 1)."""
     import numpy as np
 
@@ -126,7 +126,7 @@ def as_predictions(task: Task, outputs: np.ndarray) -> Predictions:
     )
 
 
-def split_metrics(task: Task, labels: list[Any], predictions: list[Any]) -> dict[str, Any]:
+def split_metrics(task: TaskInfo, labels: list[Any], predictions: list[Any]) -> dict[str, Any]:
     """Rows, the task's own metric as `primary`, all metrics, and precision, recall and F1 of each class."""
     from sklearn.metrics import precision_recall_fscore_support  # slow to import; readers do without
 
@@ -154,8 +154,8 @@ def write_evaluation(
     destination: Path,
     *,
     run: RunName,
-    task: Task,
-    splits: Mapping[str, tuple[Rows, Predictions]],
+    task: TaskInfo,
+    splits: Mapping[str, tuple[SplitRows, Predictions]],
     flops: Mapping[str, Any],
     timing: Mapping[str, float],
     parameters: Mapping[str, Any],
@@ -199,7 +199,7 @@ def write_evaluation(
         )
 
 
-def _predictions_table(splits: Mapping[str, tuple[Rows, Predictions]]) -> pa.Table:
+def _predictions_table(splits: Mapping[str, tuple[SplitRows, Predictions]]) -> pa.Table:
     import pyarrow as pa
 
     parts = []
