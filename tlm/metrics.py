@@ -1,9 +1,9 @@
-"""The metrics of the tasks, by scikit-learn and SciPy: for dev in stage 2, and for evaluation.
+"""The metrics of the tasks, computed by scikit-learn and SciPy.
 
-Place in the flow: between training (which picks its best dev checkpoint by it) and evaluation (which reports
-it on test). The paper scores macro-F1, and micro-F1 for ChemProt and RCT (Section 4.1). GLUE (Table 10) adds
-accuracy, Matthews' correlation (CoLA), Pearson/Spearman (STS-B) and accuracy/F1 (MRPC, QQP); a task of two numbers
-is chosen by, and averaged as, their mean.
+Place in the flow: stage 2 chooses its checkpoint by the metric on dev; evaluation reports it on dev and test. Both
+libraries are slow to import, so each function imports what it calls. The paper scores macro-F1, and micro-F1 for
+ChemProt and RCT (Section 4.1). GLUE (Table 10) adds accuracy, Matthews' correlation (CoLA), Pearson/Spearman (STS-B)
+and accuracy/F1 (MRPC, QQP); for a task with two numbers, their mean is the task's score.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import ConstantInputWarning, pearsonr, spearmanr
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tlm.errors import TlmError
 
@@ -36,7 +34,7 @@ def score(
     predictions: Sequence[Any] | np.ndarray,
     classes: Sequence[Any] = (),
 ) -> dict[str, float]:
-    """All metrics of a kind, and the task's own one again under `primary`.
+    """All metrics that fit the task's problem; the task's own metric is repeated as `primary`.
 
     `labels` and `predictions` are (rows,): class ids or class names for classification, real numbers for
     regression. Macro-F1 averages over the classes that occur in labels or predictions, as scikit-learn does;
@@ -58,13 +56,15 @@ def score(
         values["accuracy_f1"] = (values["accuracy"] + values["f1"]) / 2
     if metric not in values:
         raise TlmError(
-            f"metric {metric}: is for two classes, the second of them positive; got {len(classes)}"
+            f"metric {metric}: needs two classes, the second of them positive; the task has {len(classes)}"
         )
     return {"primary": values[metric], **values}
 
 
 def _agreement(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    with warnings.catch_warnings():  # a single class has no confusion to correlate: 0, without a word
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+    with warnings.catch_warnings():  # Matthews' correlation of a single class is 0; do not warn
         warnings.simplefilter("ignore")
         return {
             "accuracy": float(accuracy_score(labels, predictions)),
@@ -75,10 +75,14 @@ def _agreement(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
 
 
 def _positive_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    from sklearn.metrics import f1_score
+
     return float(f1_score(labels, predictions, zero_division=0.0))
 
 
 def _correlations(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    from scipy.stats import ConstantInputWarning, pearsonr, spearmanr
+
     if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predictions) == 0:
         pearson = spearman = 0.0
     else:

@@ -208,14 +208,14 @@ def scores(
     truth = np.asarray(labels)
     runs = [np.atleast_2d(np.asarray(system)) for system in systems]
     if not runs or truth.ndim != 1 or not truth.size or any(each.shape[1:] != truth.shape for each in runs):
-        told = ", ".join(str(each.shape) for each in runs) or "none"
+        shapes = ", ".join(str(each.shape) for each in runs) or "none"
         raise TlmError(
-            f"metric {metric}: {truth.shape} labels against predictions {told}; "
+            f"metric {metric}: {truth.shape} labels against predictions {shapes}; "
             "every run needs one for each label, at least one"
         )
     if metric in ("f1", "accuracy_f1") and len(classes) != 2:
         raise TlmError(
-            f"metric {metric}: is for two classes, the second of them positive; got {len(classes)}"
+            f"metric {metric}: needs two classes, the second of them positive; the task has {len(classes)}"
         )
     guesses = np.concatenate(runs)
     measure = correlation if metric in REGRESSION else agreement
