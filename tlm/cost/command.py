@@ -1,6 +1,6 @@
-"""`tlm cost`: what targets will cost before they are run.
+"""`tlm cost`: estimates the cost of targets before they are run.
 
-Place in the flow: the command line's side of this package; its arguments are light to import, the rest is not.
+Place in the flow: the command line of this package.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from tlm.config.training import ModelSpec
 from tlm.cost.estimate import estimate
-from tlm.cost.facts import Facts
+from tlm.cost.facts import DataFacts
 from tlm.cost.jobs import pending, read_project
 from tlm.cost.machine import CPU, GPUS, HERE, STEP_SECONDS, UTILISATION, Rate, gpu
-from tlm.cost.report import Setting, as_json, as_text
+from tlm.cost.printed import EstimateContext, as_json, as_text
 from tlm.cost.training_rules import RateOf
 from tlm.errors import TlmError
 
@@ -24,28 +24,32 @@ def add_parser(commands: Any) -> None:
     """Add `cost` to the subcommands of `tlm`."""
     parser = commands.add_parser(
         "cost",
-        help="what a target will cost before it is run",
-        description="Runs, tokens, FLOPs, time and disk of the jobs that a target still needs.",
+        help="estimate the cost of a target before it is run",
+        description="Estimate runs, tokens, FLOPs, time and disk of the jobs that a target still needs.",
     )
-    parser.add_argument("targets", nargs="*", help="as for snakemake; by default everything")
-    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake")
+    parser.add_argument("targets", nargs="*", help="targets, as for snakemake (default: everything)")
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as for snakemake"
+    )
     parser.add_argument(
         "--device",
         default=HERE,
-        help=f"{HERE} (default): this machine's GPU or processor, measured; {CPU}: its processor; or one of "
-        f"{', '.join(GPUS)}, by its data sheet",
+        help=f"{HERE} (default): this machine's GPU if it has one, else its processor, measured; {CPU}: its "
+        f"processor; or a GPU by its data sheet: {', '.join(GPUS)}",
     )
     parser.add_argument(
         "--utilisation", type=float, default=UTILISATION, help="share of a GPU's peak (default: %(default)s)"
     )
-    parser.add_argument("--gflops", type=float, help="GFLOP/s of one training job, instead of measuring it")
-    parser.add_argument("--cores", type=int, default=_cores(), help="default: all, here %(default)s")
-    parser.add_argument("--json", action="store_true", help="for other programs")
+    parser.add_argument("--gflops", type=float, help="GFLOP/s of one training job (default: measured)")
+    parser.add_argument(
+        "--cores", type=int, default=_cores(), help="number of cores (default: all, here %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the estimate. Raises TlmError for targets, a configuration or a device that do not exist."""
+    """Print the estimate. Raises TlmError for an unknown target or device and for an invalid configuration."""
     if args.cores < 1 or (args.gflops is not None and args.gflops <= 0):
         raise TlmError("--cores and --gflops must be positive")
     known = None if args.gflops is None else Rate(0.0, args.gflops * 1e9)
@@ -53,11 +57,11 @@ def run(args: argparse.Namespace) -> None:
         known = gpu(args.device, args.utilisation)
     jobs = pending(args.targets, args.config, str(args.cores))
     project = read_project(args.config)
-    facts = Facts(project)
+    facts = DataFacts(project)
     measured: dict[str, Rate] = {}
     here = measuring(facts, args.device, measured, project.scale.threads)
     found = estimate(jobs, facts, here if known is None else lambda *_: known)
-    setting = Setting(
+    context = EstimateContext(
         targets=tuple(args.targets),
         scale=project.settings.scale,
         device=args.device,
@@ -66,18 +70,18 @@ def run(args: argparse.Namespace) -> None:
         threads=project.scale.threads,
         gpu=any(rate.gpu for rate in (known, *measured.values()) if rate is not None),
     )
-    print(json.dumps(as_json(found, setting), indent=2) if args.json else as_text(found, setting))
+    print(json.dumps(as_json(found, context), indent=2) if args.json else as_text(found, context))
 
 
-def measuring(facts: Facts, where: str, seen: dict[str, Rate], threads: int) -> RateOf:
-    """A measurement with `threads` for each size of a model that is asked for; `seen` collects them."""
+def measuring(facts: DataFacts, where: str, seen: dict[str, Rate], threads: int) -> RateOf:
+    """A function that measures each size of model once, with `threads`, and collects the rates in `seen`."""
 
     def rate_of(model: ModelSpec, vocabulary: int, rows: int, length: int) -> Rate:
         name = f"{model.architecture} {model.layers} x {model.hidden_size}"
-        if name not in seen:  # its first batch stands for all: FLOPs a second hardly depend on it
-            from tlm.cost.measure import measure  # imports torch, which only a measurement needs
+        if name not in seen:  # measured with its first batch: FLOPs a second hardly depend on the batch
+            from tlm.cost.timing import measure_rate  # imports torch, which only a measurement needs
 
-            seen[name] = measure(
+            seen[name] = measure_rate(
                 model,
                 vocabulary,
                 where=where,

@@ -1,6 +1,6 @@
 """From pending jobs to their sum: one line a rule, the runs, the longest chain, and what a person must know.
 
-Place in the flow: `tlm.cost.jobs` → here → `tlm.cost.report`.
+Place in the flow: `tlm.cost.jobs` → here → `tlm.cost.printed`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tlm.cost import data_rules, training_rules
-from tlm.cost.facts import Facts, file_bytes, total
-from tlm.cost.jobs import Job
-from tlm.cost.parts import Part
+from tlm.cost.facts import DataFacts, file_bytes, total
+from tlm.cost.job_estimate import JobEstimate
+from tlm.cost.jobs import PendingJob
 from tlm.cost.training_rules import RateOf, run_of
+from tlm.dag import RULES
 from tlm.plan.runs import EncoderRun
 
-_DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
+_DATA: Mapping[str, Callable[[DataFacts, PendingJob], JobEstimate]] = {
     "fetch": data_rules.fetch,
     "task": data_rules.task,
     "corpus": data_rules.corpus,
@@ -32,38 +33,35 @@ _DATA: Mapping[str, Callable[[Facts, Job], Part]] = {
     "internal_tokens": data_rules.internal_tokens,
     "external_tokens": data_rules.external_tokens,
 }
-_TRAINING: Mapping[str, Callable[[Facts, EncoderRun, RateOf], Part]] = {
+_TRAINING: Mapping[str, Callable[[DataFacts, EncoderRun, RateOf], JobEstimate]] = {
     "stage1": training_rules.stage1,
     "stage2": training_rules.stage2,
     "evaluate": training_rules.evaluate,
     "attention": training_rules.attention,
 }
-_ALL_CORES = ("corpus", "index", "retrieve", "tokenizer")
-"""Rules of which one job uses all cores."""
 
 
 @dataclass(frozen=True)
-class Line:
+class RuleEstimate:
     """The pending jobs of one rule together."""
 
     rule: str
-    parts: Sequence[Part]
-
-    @property
-    def on_device(self) -> bool:
-        """Whether these jobs run on the GPU where there is one; all others run on cores."""
-        return self.rule in _TRAINING
+    jobs: Sequence[JobEstimate]
 
     def sum(self, name: str) -> float:
-        """The sum of one field of the parts."""
-        return sum(float(getattr(part, name)) for part in self.parts)
+        """The sum of one field over the jobs."""
+        return sum(float(getattr(job, name)) for job in self.jobs)
+
+    def longest(self, cores: int) -> float:
+        """Seconds of the longest job, which has all `cores` to itself if the rule takes them."""
+        return max(job.seconds for job in self.jobs) / (cores if RULES[self.rule].all_cores else 1)
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a target costs."""
+class CostEstimate:
+    """The cost of all pending jobs of a target."""
 
-    lines: Sequence[Line]
+    rules: Sequence[RuleEstimate]
     runs: Sequence[str]
     """Folders of the runs that train or evaluate something."""
     chains: Sequence[float]
@@ -74,94 +72,91 @@ class Estimate:
 
     def sum(self, name: str) -> float:
         """The sum of one field over all jobs."""
-        return sum(line.sum(name) for line in self.lines)
+        return sum(rule.sum(name) for rule in self.rules)
 
     def wall_seconds(self, cores: int, threads: int, *, gpu: bool) -> float:
         """Wall clock: runs side by side on the cores, `threads` each, or one job after the other on one GPU.
 
-        Three equal runs on two cores take as long as two of them, not as one and a half. Never less than the longest
-        run takes after the longest job of each kind that prepares its data.
+        Three equal runs on two cores take as long as two of them, not one and a half. The result is at least the
+        longest job of each rule that prepares data, one after the other, and then the longest run.
         """
-        before = sum(
-            max(part.seconds for part in line.parts) / (cores if line.rule in _ALL_CORES else 1)
-            for line in self.lines
-            if line.rule in _DATA
-        )
-        rest = sum(line.sum("seconds") for line in self.lines if not line.on_device)
+        before = sum(rule.longest(cores) for rule in self.rules if rule.rule in _DATA)
+        rest = sum(rule.sum("seconds") for rule in self.rules if not RULES[rule.rule].on_device)
         together = 1 if gpu else max(1, cores // threads)  # training jobs side by side
         trained = packed(self.chains, together) + rest / cores
         return trained if gpu else max(before + self.longest_chain, trained)
 
 
 def packed(seconds: Iterable[float], slots: int) -> float:
-    """When the last of these is done if each goes to the slot that is free first, the longest ones first."""
+    """When the last job ends if the longest remaining job always goes to the slot that is free first."""
     busy = [0.0] * slots
     for each in sorted(seconds, reverse=True):
         heapq.heapreplace(busy, busy[0] + each)
     return max(busy)
 
 
-def estimate(jobs: Sequence[Job], facts: Facts, rate_of: RateOf) -> Estimate:
-    """What these jobs, which Snakemake has planned, cost. Raises TlmError where a model's sizes are not known."""
-    parts: dict[str, list[Part]] = {}
+def estimate(jobs: Sequence[PendingJob], facts: DataFacts, rate_of: RateOf) -> CostEstimate:
+    """The cost of these jobs. Raises TlmError if a model's sizes are unknown."""
+    by_rule: dict[str, list[JobEstimate]] = {}
     runs: dict[str, EncoderRun] = {}
-    seconds: dict[str, float] = {}
+    seconds: dict[PurePosixPath, float] = {}  # by the folder that a job of a run makes
     chains: dict[str, float] = {}
     for job in jobs:
         if job.rule in _TRAINING:
             run = run_of(facts, job)
-            part = _TRAINING[job.rule](facts, run, rate_of)
+            one = _TRAINING[job.rule](facts, run, rate_of)
             runs[run.folder] = run
-            chains[run.folder] = chains.get(run.folder, 0.0) + part.seconds
-            seconds[str(PurePosixPath(job.output).parent)] = part.seconds
+            chains[run.folder] = chains.get(run.folder, 0.0) + one.seconds
+            seconds[PurePosixPath(job.output).parent] = one.seconds
         else:
-            part = _DATA[job.rule](facts, job) if job.rule in _DATA else Part()
-        parts.setdefault(job.rule, []).append(part)
-    # In the order of the flow, and what no estimate knows at the end.
-    order = [rule for rule in (*_DATA, *_TRAINING) if rule in parts]
-    order += [rule for rule in parts if rule not in order]
-    return Estimate(
-        lines=[Line(rule, parts[rule]) for rule in order],
+            one = _DATA[job.rule](facts, job) if job.rule in _DATA else JobEstimate()
+        by_rule.setdefault(job.rule, []).append(one)
+    # In the order of the flow; rules without a formula of their own at the end.
+    known = (*_DATA, *_TRAINING)
+    order = sorted(by_rule, key=[*(rule for rule in RULES if rule in known), *by_rule].index)
+    return CostEstimate(
+        rules=[RuleEstimate(rule, by_rule[rule]) for rule in order],
         runs=sorted(runs),
         chains=list(chains.values()),
         longest_chain=max((_chain(run, seconds) for run in runs.values()), default=0.0),
-        notes=[*_downloads(facts, jobs), *_hub(facts, jobs, runs), *_bounds(parts), *_unknown(parts)],
+        notes=[*_downloads(facts, jobs), *_hub(facts, jobs, runs), *_bounds(by_rule), *_unknown(by_rule)],
     )
 
 
-def _chain(run: EncoderRun, seconds: Mapping[str, float]) -> float:
-    """Seconds of a run from its first job to its last: `seconds` is by folder, and some are other runs' too."""
-    # A pretraining is a run with a stage 1 of its own, and then the last of its chain.
-    folders = {run.start, run.stage1, f"{run.folder}/stage2", run.evaluation, f"{run.folder}/attention"}
-    return sum(seconds.get(folder, 0.0) for folder in folders if folder)
+def _chain(run: EncoderRun, seconds: Mapping[PurePosixPath, float]) -> float:
+    """Seconds of a run from its first job to its last, with the stage 1 of another run if it starts from one."""
+    own = {folder for folder in seconds if str(folder.parent) == run.folder}
+    others = {PurePosixPath(folder) for folder in (run.start, run.stage1) if folder}
+    return sum(seconds.get(folder, 0.0) for folder in own | others)
 
 
-def _downloads(facts: Facts, jobs: Sequence[Job]) -> Iterator[str]:
-    sources = [job.parts[2] for job in jobs if job.rule == "fetch"]
+def _downloads(facts: DataFacts, jobs: Sequence[PendingJob]) -> Iterator[str]:
+    sources = [job.names["source"] for job in jobs if job.rule == "fetch"]
     needed = {source: [file_bytes(file) for file in facts.to_download(source)] for source in sources}
     needed = {source: sizes for source, sizes in needed.items() if sizes}
     if needed:
         known = sum(size or 0 for sizes in needed.values() for size in sizes)
-        silent = [source for source, sizes in needed.items() if total(sizes) is None]
-        more = f", and files of {', '.join(silent)} whose sizes are not declared" if silent else ""
+        undeclared = [source for source, sizes in needed.items() if total(sizes) is None]
+        more = f", and files of {', '.join(undeclared)} without declared sizes" if undeclared else ""
         yield f"to be downloaded: {known / 1e9:,.2f} GB of {len(needed)} source{'s' * (len(needed) > 1)}{more}"
 
 
-def _hub(facts: Facts, jobs: Sequence[Job], runs: Mapping[str, EncoderRun]) -> Iterator[str]:
+def _hub(facts: DataFacts, jobs: Sequence[PendingJob], runs: Mapping[str, EncoderRun]) -> Iterator[str]:
     names = {run.spec.model.pretrained for run in runs.values()}
-    names |= {facts.tokenizers[job.parts[2]][0].pretrained for job in jobs if job.rule == "tokenizer"}
+    tokenizers = [job.names["tokenizer"] for job in jobs if job.rule == "tokenizer"]
+    names |= {facts.tokenizers[name][0].pretrained for name in tokenizers}
     if found := sorted(name for name in names if name):
-        yield f"needs the Hugging Face Hub, or its cache: {', '.join(found)}"
+        yield f"needs the Hugging Face Hub or its cache: {', '.join(found)}"
 
 
-def _unknown(parts: Mapping[str, Sequence[Part]]) -> Iterator[str]:
-    waiting = [(part.waits_for, rule) for rule, found in parts.items() for part in found if part.waits_for]
-    for what in dict.fromkeys(what for what, _ in waiting):
-        rules = Counter(rule for each, rule in waiting if each == what)
+def _unknown(by_rule: Mapping[str, Sequence[JobEstimate]]) -> Iterator[str]:
+    waiting = [(job.waits_for, rule) for rule, jobs in by_rule.items() for job in jobs if job.waits_for]
+    for condition in dict.fromkeys(condition for condition, _ in waiting):
+        rules = Counter(rule for each, rule in waiting if each == condition)
         jobs = ", ".join(f"{count} {rule}" for rule, count in rules.items())
-        yield f"missing in the sums until {what}: {jobs}"
+        yield f"missing in the sums until {condition}: {jobs}"
 
 
-def _bounds(parts: Mapping[str, Sequence[Part]]) -> Iterator[str]:
-    if {"internal_tokens", "external_tokens"} & set(parts):
+def _bounds(by_rule: Mapping[str, Sequence[JobEstimate]]) -> Iterator[str]:
+    if {"internal_tokens", "external_tokens"} & set(by_rule):
         yield "texts that are not tokenized yet count with the full length of their stage: an upper bound"

@@ -1,7 +1,7 @@
-"""What is known of the data before a run: rows, lengths and bytes, measured where built, declared where not.
+"""Rows, lengths and bytes of data before a run: counted if the data are built, else as declared.
 
-Place in the flow: manifests and config/ → here → the work of training and the volumes of the data rules. What is
-neither built nor declared is None, and the report says so instead of guessing.
+Place in the flow: manifests and config/ → here → `tlm.cost.work` and `tlm.cost.data_rules`. A number that is neither
+counted nor declared is None, and the estimate names it in a note.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
+from tlm import layout
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import Split
@@ -21,7 +22,7 @@ from tlm.config.training import ModelSpec, TokenizerSpec
 from tlm.cost import parameters
 from tlm.errors import TlmError
 from tlm.layout import SHARED
-from tlm.plan import runs, shared_artifacts
+from tlm.plan import shared_artifacts
 from tlm.plan.project import Project
 from tlm.plan.runs import EncoderRun
 from tlm.plan.selections import Selection
@@ -31,11 +32,10 @@ from tlm.sources.download import cached
 WORD_BYTES = 6.6  # of English text, as the passages of the corpus `demo` are
 PASSAGE_BYTES = 600  # likewise
 SPECIALS = 2  # [CLS] and [SEP]
-_CACHE = Path("data/cache")
 
 
-class Sizes(Strict):
-    """config/sizes.yaml: what publishers say."""
+class DeclaredSizes(Strict):
+    """config/sizes.yaml: sizes as published."""
 
     tasks: dict[str, dict[Split, PositiveInt]] = {}
     text: dict[str, float] = {}
@@ -43,46 +43,46 @@ class Sizes(Strict):
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Answers for one project, below the folder `root`."""
+class DataFacts:
+    """The data of one project, below the folder `root`."""
 
     project: Project
     root: Path = Path()
 
     @cached_property
     def workflow(self) -> Workflow:
-        """What the rules ask."""
+        """The functions of the rules."""
         return Workflow(self.project)
 
     @cached_property
-    def sizes(self) -> Sizes:
-        """What is declared. Raises TlmError for a task or source that no other file knows."""
+    def sizes(self) -> DeclaredSizes:
+        """Declared sizes. Raises TlmError for a task or source that no other file declares."""
         path = self.project.folder / "sizes.yaml"
-        found = parse(Sizes, load_yaml(path), str(path)) if path.is_file() else Sizes()
+        found = parse(DeclaredSizes, load_yaml(path), str(path)) if path.is_file() else DeclaredSizes()
         data = self.project.data
         for kind, named, known in (("tasks", found.tasks, data.tasks), ("text", found.text, data.sources)):
             if unknown := sorted(set(named) - set(known)):
-                raise TlmError(f"{path}: {kind}.{unknown[0]}: config/ declares no such name")
+                raise TlmError(f"{path}: {kind}.{unknown[0]}: no such name in config/")
         return found
 
     def manifest(self, folder: str) -> Manifest | None:
         """The manifest of an artifact, if it is built."""
-        path = self.root / runs.manifest(folder)
+        path = self.root / layout.manifest(folder)
         return read_manifest(path) if path.is_file() else None
 
     def rows(self, task: str, split: Split) -> int | None:
-        """Rows of a task's split: counted, else as declared, at most its limit; None if neither is said."""
-        if built := self.manifest(f"data/tasks/{task}"):
+        """Rows of a task's split: counted, else as declared, at most its limit; None if neither is declared."""
+        if built := self.manifest(layout.TASK.format(task=task)):
             return int(built.counts["rows"][split])
         spec = self.project.data.tasks[task]
-        said = self.sizes.tasks.get(task, {})
-        if split not in said and split == "test" and spec.hidden_test:
+        declared = self.sizes.tasks.get(task, {})
+        if split not in declared and split == "test" and spec.hidden_test:
             return 0
-        bounds = [size[split] for size in (said, spec.limit) if split in size]
+        bounds = [size[split] for size in (declared, spec.limit) if split in size]
         return min(bounds, default=None)
 
     def classes(self, task: str) -> int:
-        """Outputs of the task's head; 2 where its labels are not known yet, and for a pretraining, which has none."""
+        """Outputs of the task's head; 2 if its labels are not known yet, and for a pretraining, which has no head."""
         if task == SHARED:
             return 2
         spec = self.project.data.tasks[task]
@@ -90,7 +90,7 @@ class Facts:
             return 1
         if spec.labels is not None:
             return len(spec.labels)
-        built = self.manifest(f"data/tasks/{task}")
+        built = self.manifest(layout.TASK.format(task=task))
         return len(built.parameters["labels"]) if built else 2
 
     @cached_property
@@ -99,8 +99,8 @@ class Facts:
         return shared_artifacts.tokenizers(self.project)
 
     def vocabulary(self, tokenizer: str) -> int:
-        """Entries of a tokenizer: counted, else as published, else as many as it is asked to have."""
-        if built := self.manifest(f"data/tokenizers/{tokenizer}"):
+        """Entries of a tokenizer: counted, else as published, else as configured."""
+        if built := self.manifest(layout.TOKENIZER.format(tokenizer=tokenizer)):
             return int(built.counts["vocabulary"])
         spec, _ = self.tokenizers[tokenizer]
         known = parameters.published(spec.pretrained) if spec.pretrained else None
@@ -109,7 +109,7 @@ class Facts:
     def model(self, run: EncoderRun) -> tuple[ModelSpec, int]:
         """The run's model with all its sizes, and its vocabulary.
 
-        Raises TlmError for a checkpoint of the Hub whose sizes are not known here.
+        Raises TlmError for a checkpoint of the Hub whose sizes `tlm.cost.parameters` does not list.
         """
         spec = run.spec.model
         if spec.pretrained is None:
@@ -117,12 +117,12 @@ class Facts:
         known = parameters.published(spec.pretrained)
         if known is None:
             raise TlmError(
-                f"the sizes of the checkpoint {spec.pretrained!r} are not known before it is loaded"
+                f"cannot estimate the checkpoint {spec.pretrained!r}: its sizes are unknown until it is loaded"
             )
         return spec.model_copy(update=known[0]), known[1]
 
     def internal_length(self, run: EncoderRun, split: Split, longest: int) -> float:
-        """Mean length of the task's texts as a model reads them, at most `longest`, which it is if not known."""
+        """Mean length of the task's texts in tokens, at most `longest`; `longest` before they are tokenized."""
         built = self.manifest(run.internal_tokens)
         if built is None or not built.counts[split]["rows"]:
             return longest
@@ -130,32 +130,32 @@ class Facts:
         return min(longest, counts["tokens"] / counts["rows"] + SPECIALS)
 
     def external_length(self, run: EncoderRun, longest: int) -> float:
-        """Mean length of the passages that stage 1 reads, likewise."""
+        """Mean length of stage 1's passages in tokens, at most `longest`; `longest` before they are tokenized."""
         built = self.manifest(run.external_tokens) if run.external_tokens else None
         if built is None:
             return longest
         return min(longest, built.counts["tokens"] / built.counts["rows"] + SPECIALS)
 
     def corpus_bytes(self, corpus: str) -> int | None:
-        """Bytes of text of a corpus: counted, else as declared, else its sources' bytes; None if those say none."""
-        if built := self.manifest(f"data/corpora/{corpus}"):
+        """Bytes of text of a corpus: counted, else as declared, else its sources' bytes; None if none is known."""
+        if built := self.manifest(layout.CORPUS.format(corpus=corpus)):
             return int(built.counts["bytes"])
         spec = self.project.data.corpora[corpus]
         if spec.sample is not None:
             whole = self.corpus_bytes(spec.sample.of)
             return None if whole is None else round(spec.sample.share * whole)
-        said = self.sizes.text
+        declared = self.sizes.text
         return total(
-            [round(said[each]) if each in said else self.source_bytes(each) for each in spec.sources]
+            [round(declared[each]) if each in declared else self.source_bytes(each) for each in spec.sources]
         )
 
     def source_bytes(self, source: str) -> int | None:
-        """Bytes of a source's files as they are fetched; None if one is not declared."""
+        """Bytes of a source's files before they are unpacked; None if one is not declared."""
         return total([file_bytes(file) for file in self.project.data.sources[source].files])
 
     def to_download(self, source: str) -> list[FileSpec]:
-        """A source's files that come over the network and are not in the cache."""
-        cache = self.root / _CACHE
+        """A source's files that must be downloaded: those of the network that are not in the cache."""
+        cache = self.root / layout.DOWNLOADS
         return [
             file
             for file in self.project.data.sources[source].files
@@ -163,7 +163,7 @@ class Facts:
         ]
 
     def selection_bytes(self, selection: Selection) -> float | None:
-        """Text of a selection: counted, else at most what its queries can find; None if they are not known."""
+        """Bytes of text of a selection: counted, else an upper bound from its queries; None if they are not known."""
         if built := self.manifest(selection.folder):
             return float(built.counts["bytes"])
         corpus = self.corpus_bytes(selection.corpus)
@@ -177,13 +177,13 @@ class Facts:
 
 
 def total(sizes: Sequence[int | None]) -> int | None:
-    """Their sum; None if one of them is not known."""
+    """The sum; None if one size is unknown."""
     known = [size for size in sizes if size is not None]
     return sum(known) if len(known) == len(sizes) else None
 
 
 def file_bytes(file: FileSpec) -> int | None:
-    """Bytes of a file as it is fetched: declared, or found on this machine; else None."""
+    """Bytes of a file before it is unpacked: declared, or counted if it is on this machine; else None."""
     if file.bytes is not None or file.scheme != "file":
         return file.bytes
     return sum(path.stat().st_size for path in local_matches(file))

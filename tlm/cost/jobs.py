@@ -1,8 +1,7 @@
-"""Which jobs a target still needs: Snakemake's own answer, so that what is built counts as built.
+"""The jobs that a target still needs, according to Snakemake.
 
-Place in the flow: the first question of `tlm cost`. `snakemake --summary` plans the target without running it and
-prints a table of outputs, rules and whether each is pending; it takes no lock, so that it also answers while a
-build is running.
+Place in the flow: the first step of `tlm cost`. `snakemake --summary` plans the target without running it and prints a
+table of outputs, rules and whether each is pending. It takes no lock, so it also works while a build is running.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 
 from tlm.config.base import load_yaml
 from tlm.config.own import OwnSpec
+from tlm.dag import RULES
 from tlm.errors import TlmError
 from tlm.plan.project import Project, load_project
 
@@ -25,23 +25,22 @@ _PENDING = "update pending"
 
 
 @dataclass(frozen=True, order=True)
-class Job:
-    """A rule that is to run, and the output that names its wildcards."""
+class PendingJob:
+    """A job that Snakemake would run, by its rule and first output."""
 
     rule: str
     output: str
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """The output's path, part by part: `tlm.plan.runs` says what stands where."""
-        return PurePosixPath(self.output).parts
+    def names(self) -> dict[str, str]:
+        """The values of the rule's wildcards."""
+        return RULES[self.rule].output.parse(self.output)
 
 
-def pending(targets: Sequence[str], config: Sequence[str], cores: str) -> list[Job]:
+def pending(targets: Sequence[str], config: Sequence[str], cores: str) -> list[PendingJob]:
     """The jobs that `snakemake <targets> --config <config>` would run, in the order of its plan.
 
-    Raises TlmError with Snakemake's own reason if it cannot plan: an unknown target, a mistake in the
-    configuration.
+    Raises TlmError with Snakemake's reason if it cannot plan: an unknown target, an invalid configuration.
     """
     command = [sys.executable, "-m", "snakemake", *targets, "--summary", "--cores", cores]
     command += ["--config", *config] if config else []
@@ -51,17 +50,17 @@ def pending(targets: Sequence[str], config: Sequence[str], cores: str) -> list[J
     if result.returncode or header is None:
         raise TlmError(_reason(result.stderr) or f"snakemake ended with {result.returncode}")
     rows = csv.DictReader(lines[header:], delimiter="\t", quoting=csv.QUOTE_NONE)
-    jobs: dict[tuple[str, str], Job] = {}
+    jobs: dict[tuple[str, str], PendingJob] = {}
     for row in rows:
         if row["plan"] == _PENDING:
-            # A table is one job with two outputs, .csv and .md; so is a figure.
+            # A table is one job with several outputs (.csv, .md, …); so is a figure.
             name = row["output_file"].removesuffix(PurePosixPath(row["output_file"]).suffix)
-            jobs.setdefault((row["rule"], name), Job(row["rule"], row["output_file"]))
+            jobs.setdefault((row["rule"], name), PendingJob(row["rule"], row["output_file"]))
     return list(jobs.values())
 
 
 def _reason(report: str) -> str:
-    """The line of Snakemake's report that says what is wrong: ours if there is one."""
+    """The line of Snakemake's report that states the error: that of a TlmError if there is one."""
     lines = [line.strip() for line in report.splitlines() if line.strip()]
     for mark in ("error: ", "TlmError: "):
         for line in lines:
@@ -78,8 +77,10 @@ def _reason(report: str) -> str:
 def read_project(
     config: Sequence[str], folder: Path = Path("config"), own: Mapping[str, OwnSpec] | None = None
 ) -> Project:
-    """The project under `--config key=value …`, merged as Snakemake merges it, with `own` beside. Raises TlmError."""
-    from snakemake.cli import parse_config  # slow to import, and the same text must mean the same
+    """The project under `--config key=value …`, merged as Snakemake does, plus the tasks `own`. Raises TlmError."""
+    from snakemake.cli import (
+        parse_config,  # slow to import; used so that values are read as Snakemake reads them
+    )
     from snakemake.utils import update_config
 
     settings: dict[str, Any] = load_yaml(folder / "config.yaml")

@@ -1,4 +1,4 @@
-"""How many parameters a model has, from its shape alone: nothing is built, nothing allocated.
+"""Counts a model's parameters from its shape, without building the model.
 
 Place in the flow: `ModelSpec` → here → FLOPs and disk of `tlm.cost`. The sums below follow the native classes that
 `tlm.training.model` builds; a test builds both architectures and compares.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tlm.config.training import ModelSpec
 from tlm.evaluation.flops import Shape
 
-# Rows of the position and token-type embeddings beside `max_length`: RoBERTa counts positions from its padding on.
+# Rows of the position and token-type embeddings besides `max_length`: RoBERTa numbers positions after its padding id.
 _EXTRA_ROWS = {"bert": 2, "roberta": 2 + 1}
 
 _BASE = {"hidden_size": 768, "layers": 12, "heads": 12, "intermediate_size": 3072, "max_length": 512}
@@ -29,7 +29,7 @@ _PUBLISHED = {
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of the encoder and of what stands on it; the decoder shares the embeddings."""
+    """Parameters of the encoder and of its heads; the decoder shares the embeddings."""
 
     encoder: int
     lm_head: int
@@ -42,7 +42,7 @@ class Parameters:
 
     @property
     def classification(self) -> int:
-        """Of the classification model, as saved; what the column `parameters` of a table counts."""
+        """Of the classification model, as saved: the column `parameters` of a table."""
         return self.encoder + self.classifier
 
     @property
@@ -72,12 +72,12 @@ def count(model: ModelSpec, vocabulary: int, classes: int) -> Parameters:
 
 
 def shape(model: ModelSpec, vocabulary: int, classes: int) -> Shape:
-    """The same sizes as `tlm.evaluation.flops` wants them."""
+    """The same sizes as input of `tlm.evaluation.flops`."""
     return Shape(
         model.architecture, model.hidden_size, model.layers, model.intermediate_size, vocabulary, classes
     )
 
 
 def published(name: str) -> tuple[dict[str, int], int] | None:
-    """Sizes and vocabulary of a checkpoint or tokenizer of the Hub; None for a name that is not known here."""
+    """DeclaredSizes and vocabulary of a checkpoint or tokenizer of the Hub; None for an unknown name."""
     return _PUBLISHED.get(name.rpartition("/")[2])

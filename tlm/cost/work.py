@@ -1,8 +1,8 @@
 """The work of training and evaluation before it is done: steps, tokens and FLOPs of a resolved run.
 
-Place in the flow: `RunSpec` and facts → here → the report. The same formulas as afterwards
-(`tlm.evaluation.flops`), on expected counts: what a budget fixes is exact, what depends on texts is their mean
-length, or the stage's length where they are not tokenized yet, which is an upper bound.
+Place in the flow: `RunSpec` and `DataFacts` → here → `tlm.cost.training_rules`. The formulas are those that count FLOPs
+after a run (`tlm.evaluation.flops`), on expected counts. Numbers that the budget fixes are exact. Others use the mean
+length of the texts, or, before they are tokenized, the stage's length, which is an upper bound.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tlm.config.training import INFINITE, Stage2Spec
 from tlm.cost import parameters
-from tlm.cost.facts import Facts
+from tlm.cost.facts import DataFacts
 from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops, paper_flops
 from tlm.plan.runs import EncoderRun
 
@@ -20,26 +20,27 @@ FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twi
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What one stage of one run computes. `checked` is what its evaluations on dev add, in matmul FLOPs."""
+class TrainingWork:
+    """The computation of one stage of one run."""
 
     steps: int = 0
     tokens: float = 0.0
-    """Training tokens as the budget states them: tokens read, or the paper's steps · batch · length."""
+    """Training tokens as the budget counts them: tokens read, or the paper's steps · batch · length."""
     paper_flops: float = 0.0
     """6 · tokens · parameters, stage 1 only (note 1 of Table 2)."""
     matmul_flops: float = 0.0
     checked: float = 0.0
+    """Matmul FLOPs of the evaluations on dev during the stage."""
     start_tokens: int = 0
-    """Tokens that the co-occurrence start of the embeddings counts."""
+    """Tokens counted for the co-occurrence start of the embeddings."""
 
     @property
     def total_flops(self) -> float:
-        """Matmul FLOPs of training and of looking how it goes."""
+        """Matmul FLOPs of training and of its evaluations on dev."""
         return self.matmul_flops + self.checked
 
 
-def stage1(facts: Facts, run: EncoderRun) -> Cost:
+def stage1(facts: DataFacts, run: EncoderRun) -> TrainingWork:
     """Stage 1 of a run, or the shared pretraining of a PLM."""
     spec, (model, vocabulary) = run.spec.stage1, facts.model(run)
     classes = facts.classes(run.task)
@@ -72,7 +73,7 @@ def stage1(facts: Facts, run: EncoderRun) -> Cost:
         length = facts.internal_length(run, "dev", spec.internal_length)
         held_out = _read_once(sizes, texts, length, spec.mlm_probability)
     starts = model.embedding_init == "cooccurrence" and model.pretrained is None
-    return Cost(
+    return TrainingWork(
         steps=steps,
         tokens=tokens,
         paper_flops=paper_flops(tokens, counted.classification),
@@ -82,7 +83,7 @@ def stage1(facts: Facts, run: EncoderRun) -> Cost:
     )
 
 
-def stage2(facts: Facts, run: EncoderRun, spec: Stage2Spec) -> Cost | None:
+def stage2(facts: DataFacts, run: EncoderRun, spec: Stage2Spec) -> TrainingWork | None:
     """Stage 2 of a run; None if it counts epochs and the task's rows are not known yet."""
     model, vocabulary = facts.model(run)
     rows = facts.rows(run.task, "train")
@@ -98,7 +99,7 @@ def stage2(facts: Facts, run: EncoderRun, spec: Stage2Spec) -> Cost | None:
     work = MatmulWork(round(seen * length), round(seen * length**2), 0, seen)
     dev = facts.rows(run.task, "dev") or 0
     checked = _read_once(sizes, spec.evaluations * dev, facts.internal_length(run, "dev", spec.length))
-    return Cost(
+    return TrainingWork(
         steps=steps,
         tokens=seen * length,
         matmul_flops=float(matmul_flops(sizes, work).total),
@@ -106,7 +107,7 @@ def stage2(facts: Facts, run: EncoderRun, spec: Stage2Spec) -> Cost | None:
     )
 
 
-def evaluation(facts: Facts, run: EncoderRun) -> Cost | None:
+def evaluation(facts: DataFacts, run: EncoderRun) -> TrainingWork | None:
     """Predictions on dev and test, and the held-out loss on dev; None if the rows are not known yet."""
     dev, test = facts.rows(run.task, "dev"), facts.rows(run.task, "test")
     if dev is None or test is None:
@@ -116,20 +117,20 @@ def evaluation(facts: Facts, run: EncoderRun) -> Cost | None:
     sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
     read = _read_once(sizes, dev + test, length)
     read += _read_once(sizes, dev, length, spec.stage1.mlm_probability)
-    return Cost(checked=read)
+    return TrainingWork(checked=read)
 
 
-def attention(facts: Facts, run: EncoderRun, texts: int) -> Cost:
-    """The reading of a model's heads on so many dev texts, or all where they are fewer."""
+def attention(facts: DataFacts, run: EncoderRun, texts: int) -> TrainingWork:
+    """Attention weights of a model on `texts` dev texts, or on all if there are fewer."""
     model, vocabulary = facts.model(run)
     rows = min(texts, facts.rows(run.task, "dev") or texts)
     length = facts.internal_length(run, "dev", run.length)
     sizes = parameters.shape(model, vocabulary, facts.classes(run.task))
-    return Cost(checked=_read_once(sizes, rows, length))
+    return TrainingWork(checked=_read_once(sizes, rows, length))
 
 
 def _read_once(sizes: Shape, rows: int, length: float, mlm_probability: float = 0.0) -> float:
-    """FLOPs of reading rows without learning from them."""
+    """FLOPs of a forward pass over the rows."""
     masked = round(mlm_probability * rows * length)
     work = MatmulWork(round(rows * length), round(rows * length**2), masked, 0 if masked else rows)
     return FORWARD * matmul_flops(sizes, work).total

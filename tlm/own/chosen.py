@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from tlm import layout
 from tlm.config.base import merge, parse
 from tlm.config.own import OwnCorpus, OwnSpec
 from tlm.cost.command import measuring
-from tlm.cost.estimate import Estimate
-from tlm.cost.facts import SPECIALS, Facts
+from tlm.cost.estimate import CostEstimate
+from tlm.cost.facts import SPECIALS, DataFacts
 from tlm.cost.jobs import read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.cost.training_rules import RateOf
@@ -40,7 +41,7 @@ class Chosen:
     corpus: CorpusFound | None
     lengths: Lengths
     choice: Choice
-    estimate: Estimate
+    estimate: CostEstimate
     vocabulary: Path | None
     """Where the vocabulary of characters lies, if there is one."""
     seconds: float
@@ -90,9 +91,9 @@ def prepare(
     said = spec.training.model_dump(exclude_unset=True)
     threads = spec.training.threads or training_threads(said.get("seeds") or seeds_in(granted), cores)
     rates: dict[str, Rate] = {}
-    rate_of = _rate_of(Facts(project), gflops, rates, threads)
+    rate_of = _rate_of(DataFacts(project), gflops, rates, threads)
 
-    def foreseen(training: Mapping[str, Any]) -> Estimate:
+    def foreseen(training: Mapping[str, Any]) -> CostEstimate:
         return outlook(_facts(project, name, spec, training, task, corpus, lengths), rate_of)
 
     def clock(training: Mapping[str, Any]) -> float:
@@ -162,7 +163,7 @@ def _facts(
     return Foreseen(project=changed, name=name, task=task, corpus=corpus, lengths=lengths)
 
 
-def _rate_of(facts: Facts, gflops: float | None, seen: dict[str, Rate], threads: int) -> RateOf:
+def _rate_of(facts: DataFacts, gflops: float | None, seen: dict[str, Rate], threads: int) -> RateOf:
     if gflops is None:
         return measuring(facts, HERE, seen, threads)
     return lambda *_: Rate(0.0, gflops * 1e9)
@@ -175,8 +176,8 @@ def _data(
     if corpus is not None:
         return Data(lengths.splits["train"], corpus.passages, tokens, corpus.text_bytes, task.pair)
     assert isinstance(spec.corpus, str)
-    facts = Facts(project)
+    facts = DataFacts(project)
     size = float(facts.corpus_bytes(spec.corpus) or 0)
-    built = facts.manifest(f"data/corpora/{spec.corpus}")
+    built = facts.manifest(layout.CORPUS.format(corpus=spec.corpus))
     passages = float(built.counts["passages"]) if built else size / 600
     return Data(lengths.splits["train"], passages, 128.0, size, task.pair)

@@ -16,19 +16,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tlm import layout
 from tlm.artifacts import write_manifest
 from tlm.config.data import Split
 from tlm.config.own import OWN_VARIANTS
 from tlm.config.training import TokenizerSpec
-from tlm.cost.estimate import Estimate, estimate
-from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, Facts
-from tlm.cost.jobs import Job
+from tlm.cost.estimate import CostEstimate, estimate
+from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, DataFacts
+from tlm.cost.jobs import PendingJob
 from tlm.cost.training_rules import RateOf
+from tlm.layout import manifest
 from tlm.own.findings import CorpusFound, TaskFound
 from tlm.plan import runs
 from tlm.plan.own_tasks import corpus_source
-from tlm.plan.runs import EncoderRun, manifest
-from tlm.plan.selections import Selection, audit_folder, retrieval_folder
+from tlm.plan.run_jobs import jobs
+from tlm.plan.runs import EncoderRun
+from tlm.plan.selections import Selection, audit_folder
 
 _TRIAL_BYTES = 3_000_000  # of text, from which a trial vocabulary is learnt
 _NEW = 0.5  # of the passages that queries find, those that no other query has found
@@ -76,8 +79,8 @@ def measure_lengths(task: TaskFound, sample: Sequence[str], spec: TokenizerSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Foreseen(Facts):
-    """Facts of one own task that is not built yet; of everything else what `Facts` knows."""
+class Foreseen(DataFacts):
+    """DataFacts of one own task that is not built yet; of everything else what `DataFacts` knows."""
 
     name: str
     task: TaskFound
@@ -118,38 +121,24 @@ class Foreseen(Facts):
         return found if known is None else min(known, found)
 
     @cached_property
-    def jobs(self) -> list[Job]:
-        """What its page needs, as the rules would plan it, but for what is built."""
+    def jobs(self) -> list[PendingJob]:
+        """The jobs that the report of the task needs, except those that are built."""
         view = self.project.at(self.name)
-        found = [("fetch", f"data/sources/{self.name}"), ("task", f"data/tasks/{self.name}")]
-        if self.corpus is not None:
-            found.append(("fetch", f"data/sources/{corpus_source(self.name)}"))
-        tlm = runs.resolve_reference(view, self.name, view.seeds[0])
-        found += [
-            ("corpus", f"data/corpora/{tlm.corpus}"),
-            ("index", f"data/indexes/{tlm.corpus}"),
-            ("tokenizer", f"data/tokenizers/{tlm.tokenizer}"),
-            ("internal_tokens", tlm.internal_tokens),
-            ("retrieve", retrieval_folder(tlm.corpus, self.name, tlm.passages.size)),
-            ("audit", audit_folder(self.name, tlm.passages.folder.removeprefix("data/"))),
-        ]
+        sources = [self.name, *([corpus_source(self.name)] if self.corpus is not None else [])]
+        found = [("fetch", layout.SOURCE.format(source=source)) for source in sources]
         for variant in OWN_VARIANTS:
             for seed in view.seeds:
-                run = runs.resolve(view, self.name, variant, seed)
-                if not isinstance(run, EncoderRun):
-                    found.append(("tfidf", run.evaluation))
-                    continue
-                if run.selection is not None and run.external_tokens is not None:
-                    found += [("selection", run.selection.folder), ("external_tokens", run.external_tokens)]
-                found += [("stage1", str(run.stage1)), ("stage2", run.model), ("evaluate", run.evaluation)]
+                found += jobs(self.project, runs.resolve(view, self.name, variant, seed)).items()
+        tlm = runs.resolve_reference(view, self.name, view.seeds[0])
+        found.append(("audit", audit_folder(self.name, tlm.passages.folder)))
         shared = {"corpus", "index", "tokenizer"} if self.corpus is None else set()
         return [
-            Job(rule, manifest(folder))
+            PendingJob(rule, manifest(folder))
             for rule, folder in dict.fromkeys(found)
             if not (rule in shared and self.manifest(folder))
         ]
 
 
-def outlook(facts: Foreseen, rate_of: RateOf) -> Estimate:
+def outlook(facts: Foreseen, rate_of: RateOf) -> CostEstimate:
     """The cost of everything that the page of the task needs."""
     return estimate(facts.jobs, facts, rate_of)

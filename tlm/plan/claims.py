@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from tlm.config.claims import CLAIMS, Claim, ClaimSpec, Ledger, Side
 from tlm.config.experiments import MLM_LOSS, CellSpec, Column, Table
 from tlm.errors import TlmError
+from tlm.layout import ATTENTION, EVALUATION
 from tlm.plan import figures, runs, tables
 from tlm.plan.project import Project
 
@@ -147,9 +148,9 @@ def _corpora(project: Project) -> tuple[str, str]:
 
 def run_folders(claim: Claim) -> list[str]:
     """The artifacts that a claim is judged by: evaluations, or attention artifacts."""
-    what = "attention" if claim.heads else "evaluation"
+    artifact = ATTENTION if claim.heads else EVALUATION
     return [
-        f"runs/{side.scale}/{task}/{variant}/seed{seed}/{what}"
+        artifact.format(scale=side.scale, task=task, variant=variant, seed=seed)
         for side in claim.sides
         for task, variant in side.runs.items()
         for seed in side.seeds

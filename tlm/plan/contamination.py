@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tlm import layout
 from tlm.config.experiments import AuditEntry, ContaminationTable
 from tlm.errors import TlmError
 from tlm.plan import runs
 from tlm.plan.project import Project
-from tlm.plan.selections import audit_folder
+from tlm.plan.selections import Selection, audit_folder
 
 
 def contamination(project: Project) -> ContaminationTable:
@@ -31,7 +32,7 @@ def audited_tasks(project: Project) -> list[str]:
 
 def _of_task(project: Project, task: str) -> Iterator[AuditEntry]:
     corpora: list[str] = []
-    readers: dict[str, list[str]] = {}  # body of a selection → the labels of its variants
+    readers: dict[Selection, list[str]] = {}  # selection → the labels of its variants
     for name in project.experiments.contamination.variants:
         variant = project.variant(name)
         if not runs.possible(project, variant) or (
@@ -45,17 +46,17 @@ def _of_task(project: Project, task: str) -> Iterator[AuditEntry]:
                 f"{project.folder / 'experiments.yaml'}: contamination: {name} reads no passages; leave it out"
             )
         corpora.append(selection.corpus)
-        readers.setdefault(selection.folder.removeprefix("data/"), []).append(variant.label or name)
-    yield AuditEntry(task=task, folder=audit_folder(task, f"tasks/{task}"), against="train", name="")
+        readers.setdefault(selection, []).append(variant.label or name)
+    own = audit_folder(task, layout.TASK.format(task=task))
+    yield AuditEntry(task=task, folder=own, against="train", name="")
     for corpus in dict.fromkeys(corpora):
-        body = f"corpora/{corpus}"
-        yield AuditEntry(task=task, folder=audit_folder(task, body), against="corpus", name=corpus)
-    for body, labels in readers.items():
-        _, corpus, _, selection_name = body.split("/")
+        folder = audit_folder(task, layout.CORPUS.format(corpus=corpus))
+        yield AuditEntry(task=task, folder=folder, against="corpus", name=corpus)
+    for selection, labels in readers.items():
         yield AuditEntry(
             task=task,
-            folder=audit_folder(task, body),
+            folder=audit_folder(task, selection.folder),
             against="selection",
-            name=f"{corpus}/{selection_name}",
+            name=f"{selection.corpus}/{selection.name}",
             read_by=tuple(labels),
         )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import MLM_LOSS, CellSpec
 from tlm.errors import TlmError
+from tlm.layout import EVALUATION
 from tlm.plan import tables
 from tlm.plan.project import Project
 
@@ -49,7 +50,7 @@ def compared_tables(project: Project) -> list[str]:
 def folders(row: ComparedRow) -> list[str]:
     """The evaluations of a row."""
     return [
-        f"runs/{row.scale}/{task}/{variant}/seed{seed}/evaluation"
+        EVALUATION.format(scale=row.scale, task=task, variant=variant, seed=seed)
         for task, variant in row.runs.items()
         for seed in row.seeds
     ]

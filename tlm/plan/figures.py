@@ -28,10 +28,11 @@ from tlm.config.figures import (
     ShownRow,
 )
 from tlm.errors import TlmError
+from tlm.layout import CELL, manifest
 from tlm.plan import measured_figures, tables
 from tlm.plan.differences import differences, folders
 from tlm.plan.project import Project
-from tlm.plan.runs import manifest, resolve
+from tlm.plan.runs import resolve
 
 _WHERE = "config/experiments.yaml"
 
@@ -137,7 +138,7 @@ def _performance(project: Project, figure: PerformanceFigure) -> PerformanceDraw
 def _performance_inputs(project: Project, figure: PerformanceDrawing) -> list[str]:
     """The cells behind the measured points."""
     return [
-        f"results/cells/{figure.table}/{point.row}/{column}.json"
+        CELL.format(table=figure.table, row=point.row, column=column)
         for point in figure.rows
         for column in (figure.performance, figure.flops)
     ]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
+from tlm import layout
 from tlm.config.figures import (
     CalibrationDrawing,
     CalibrationFigure,
@@ -23,9 +23,10 @@ from tlm.config.figures import (
     SelectionFigure,
 )
 from tlm.errors import TlmError
-from tlm.layout import SHARED
+from tlm.layout import manifest
 from tlm.plan.project import Project
-from tlm.plan.runs import EncoderRun, Run, as_encoder, manifest
+from tlm.plan.run_jobs import jobs
+from tlm.plan.runs import Run, as_encoder
 from tlm.plan.runs import resolve as resolve_run
 from tlm.plan.shared_artifacts import largest_k
 
@@ -110,31 +111,12 @@ def _selection(project: Project, run: Run) -> dict[str, str | None]:
     return {
         "selection": run.selection.folder,
         "retrieval": needed.get("retrieval"),
-        "corpus": f"data/corpora/{run.selection.corpus}",
+        "corpus": layout.CORPUS.format(corpus=run.selection.corpus),
     }
 
 
-def jobs(project: Project, run: Run) -> dict[str, str | None]:
-    """Rule → the folder that it makes, for every job that one run needs, in the order of the flow."""
-    if not isinstance(run, EncoderRun):
-        return {"task": f"data/tasks/{run.task}", "tfidf": run.evaluation}
-    selection = run.read_selection
-    owner = None if selection is None or selection.owner == SHARED else selection
-    needed = owner.made_from(largest_k(project, owner.corpus, run.task)) if owner else {}
-    external = (run.pretraining or run).external_tokens
-    return {
-        "task": f"data/tasks/{run.task}",
-        "corpus": f"data/corpora/{run.corpus}" if selection or not run.spec.model.pretrained else None,
-        "tokenizer": f"data/tokenizers/{run.tokenizer}",
-        "index": f"data/indexes/{owner.corpus}" if owner and "retrieval" in needed else None,
-        "retrieve": needed.get("retrieval"),
-        "selection": selection.folder if selection else None,
-        "internal_tokens": run.internal_tokens,
-        "external_tokens": external,
-        "stage1": run.stage1,
-        "stage2": run.stage2,
-        "evaluate": run.evaluation,
-    }
+def _jobs(project: Project, run: Run) -> dict[str, str | None]:
+    return dict(jobs(project, run))
 
 
 KINDS = {
@@ -143,14 +125,5 @@ KINDS = {
         CalibrationDrawing, _calibration, _with_baseline, needs_encoder=False, problems=("classification",)
     ),
     "selection": Measurement(SelectionDrawing, _selection, every_seed=False),
-    "costs": Measurement(CostsDrawing, jobs, _with_baseline, needs_encoder=False),
+    "costs": Measurement(CostsDrawing, _jobs, _with_baseline, needs_encoder=False),
 }
-
-
-def benchmark(rule: str, folder: str) -> str:
-    """The benchmark file of the rule that makes `folder`: both paths are built from its wildcards."""
-    place, *names = PurePosixPath(folder).parts
-    names = names[1:] if place == "data" else names[:-1]
-    if rule == "external_tokens":
-        names.remove("external")
-    return f"benchmarks/{'tokens' if rule.endswith('_tokens') else rule}/{'-'.join(names)}.tsv"

@@ -14,9 +14,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from tlm import layout
 from tlm.artifacts import canonical_json
 from tlm.config.base import merge, parse
 from tlm.config.retrieval import RetrievalSpec
@@ -47,7 +47,7 @@ class Run:
         return self._folder(self.variant)
 
     def _folder(self, variant: str) -> str:
-        return f"runs/{self.scale}/{self.task}/{variant}/seed{self.seed}"
+        return layout.RUN.format(scale=self.scale, task=self.task, variant=variant, seed=self.seed)
 
     @property
     def evaluation(self) -> str:
@@ -116,15 +116,19 @@ class EncoderRun(Run):
     @property
     def internal_tokens(self) -> str:
         """Folder of the task's tokens."""
-        return f"data/tokens/{self.tokenizer}/internal/{self.task}"
+        return layout.INTERNAL_TOKENS.format(tokenizer=self.tokenizer, task=self.task)
 
     @property
     def external_tokens(self) -> str | None:
         """Folder of the selection's tokens; None without external data."""
         if self.selection is None:
             return None
-        selection = self.selection
-        return f"data/tokens/{self.tokenizer}/external/{selection.corpus}/{selection.owner}/{selection.name}"
+        return layout.EXTERNAL_TOKENS.format(
+            tokenizer=self.tokenizer,
+            corpus=self.selection.corpus,
+            task=self.selection.owner,
+            selection=self.selection.name,
+        )
 
 
 def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
@@ -383,8 +387,3 @@ def retrieval_spec(project: Project, task: str, k: int) -> RetrievalSpec:
     settings = project.settings.retrieval
     query = project.data.tasks[task].query or settings.query
     return RetrievalSpec(k=k, index=settings.index, query=query)
-
-
-def manifest(folder: str | Path) -> str:
-    """The manifest of an artifact's folder: what rules name as input and output."""
-    return f"{folder}/manifest.json"

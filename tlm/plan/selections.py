@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
+from tlm import layout
 from tlm.config.retrieval import Bm25Selector, DsirSelector, RandomSelector, SelectorSpec, WholeCorpusSelector
 from tlm.errors import TlmError
 from tlm.layout import SHARED
@@ -37,7 +38,7 @@ class Selection:
     @property
     def folder(self) -> str:
         """Where its passages are stored."""
-        return f"data/selections/{self.corpus}/{self.owner}/{self.name}"
+        return layout.SELECTION.format(corpus=self.corpus, task=self.owner, selection=self.name)
 
     @staticmethod
     def from_name(name: str, corpus: str, owner: str) -> Selection:
@@ -71,25 +72,25 @@ class Selection:
     def made_from(self, largest_k: int) -> dict[str, str]:
         """Role → folder of what it needs besides the corpus."""
         if self.selector == "bm25":
-            return {"retrieval": retrieval_folder(self.corpus, self.owner, max(largest_k, self.size))}
+            return {
+                "retrieval": layout.RETRIEVAL.format(
+                    corpus=self.corpus, task=self.owner, k=max(largest_k, self.size)
+                )
+            }
         like = self._like.folder
         if self.selector == "random":
             return {"like": like}
         if self.selector == "dsir":
-            return {"like": like, "task": f"data/tasks/{self.owner}"}
+            return {"like": like, "task": layout.TASK.format(task=self.owner)}
         return {}
 
     def audits(self, tasks: Sequence[str]) -> list[str]:
         """Folders of the audits whose passages are left out: its owner's, or those of `tasks` if several share it."""
         owners = tasks if self.owner == SHARED else [self.owner]
-        return [audit_folder(task, f"corpora/{self.corpus}") for task in owners] if self.clean else []
+        corpus = layout.CORPUS.format(corpus=self.corpus)
+        return [audit_folder(task, corpus) for task in owners] if self.clean else []
 
 
-def audit_folder(task: str, body: str) -> str:
-    """Where the audit of a task's dev and test texts against `data/<body>` is stored."""
-    return f"data/audits/{task}/{body}"
-
-
-def retrieval_folder(corpus: str, task: str, k: int) -> str:
-    """Where the top-k of a task's queries are stored."""
-    return f"data/retrieval/{corpus}/{task}/top{k}"
+def audit_folder(task: str, folder: str) -> str:
+    """The audit of a task's dev and test texts against the artifact `folder`: a task, a corpus or a selection."""
+    return layout.AUDIT.format(task=task, **layout.AUDITED.parse(folder))

@@ -11,25 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config.figures import MeasuredRun
+from tlm.dag import RULES
 from tlm.evaluation.artifact import open_evaluation
-from tlm.plan.measured_figures import benchmark
+from tlm.layout import manifest
 from tlm.results.benchmarks import read_benchmark
 
-STAGES = (
-    "task",
-    "corpus",
-    "tokenizer",
-    "index",
-    "retrieve",
-    "selection",
-    "internal_tokens",
-    "external_tokens",
-    "stage1",
-    "stage2",
-    "evaluate",
-    "tfidf",
-)
-"""Rules that a run needs, in the order of the flow."""
 HEADER = (
     "row",
     "task",
@@ -73,13 +59,12 @@ def costs(runs: Sequence[MeasuredRun], root: Path = Path()) -> list[JobCost]:
     for run in runs:
         last = "tfidf" if "tfidf" in run.folders else "evaluate"
         flops = open_evaluation(root / run.folders[last]).flops
-        for stage in STAGES:
-            if stage in run.folders:
-                folder = run.folders[stage]
-                counts = _flops_and_tokens(flops, stage)
-                taken = read_benchmark(root / benchmark(stage, folder))
-                measured = (taken.seconds, taken.cpu_seconds, taken.memory)
-                found.append(JobCost(run.label, run.task, run.seed, stage, folder, *counts, *measured))
+        for rule in (rule for name, rule in RULES.items() if name in run.folders):
+            folder = run.folders[rule.name]
+            counts = _flops_and_tokens(flops, rule.name)
+            taken = read_benchmark(root / rule.benchmark_of(manifest(folder)))
+            measured = (taken.seconds, taken.cpu_seconds, taken.memory)
+            found.append(JobCost(run.label, run.task, run.seed, rule.name, folder, *counts, *measured))
     return found
 
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import yaml
 
-from tlm import __version__
+from tlm import __version__, layout
+from tlm.dag import RULES
 from tlm.plan.project import Project
 from tlm.progress import duration
 from tlm.results.benchmarks import read_benchmark
@@ -91,7 +92,8 @@ def findings(root: Path) -> Iterator[str]:
 def versions(scale: str, root: Path) -> list[tuple[str, str]]:
     """What the runs of `scale` say that they were made with, then what makes this report."""
     found: Counter[str] = Counter()
-    for path in sorted(root.glob(f"runs/{scale}/*/*/*/stage[12]/record.json")):
+    runs = layout.RUN.format(scale=scale, task="*", variant="*", seed="*")
+    for path in sorted(root.glob(f"{runs}/stage[12]/record.json")):
         made = json.loads(path.read_text(encoding="utf-8"))["environment"]
         found[
             f"torch {made['torch']}, transformers {made['transformers']}, {made['precision']} on {made['device']} "
@@ -105,8 +107,10 @@ def versions(scale: str, root: Path) -> list[tuple[str, str]]:
 def times(root: Path) -> list[tuple[str, str, str, str, str]]:
     """For each rule: its name, number of jobs, total time, longest job, and largest memory of a job."""
     lines = []
-    for rule in sorted({path.relative_to(root).parts[1] for path in root.glob("benchmarks/*/*.tsv")}):
-        jobs = [read_benchmark(path) for path in sorted(root.glob(f"benchmarks/{rule}/*.tsv"))]
+    for rule in RULES:
+        jobs = [
+            read_benchmark(path) for path in sorted(root.glob(layout.BENCHMARK.format(job=f"{rule}/**/*")))
+        ]
         seconds = [job.seconds for job in jobs if job.seconds is not None]
         memory = [job.memory for job in jobs if job.memory is not None]
         if seconds:

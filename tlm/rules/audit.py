@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from tlm import layout
 from tlm.config.experiments import ContaminationTable
+from tlm.layout import manifest
 from tlm.plan import contamination
-from tlm.plan.runs import manifest
 from tlm.rules.base import RuleFunctions, as_json
 
 
@@ -16,7 +17,10 @@ class AuditRules(RuleFunctions):
 
     def audit_inputs(self, wildcards: Any) -> dict[str, str]:
         """A task, and the training split, corpus or selection that its dev and test texts are looked for in."""
-        return {"task": manifest(f"data/tasks/{wildcards.task}"), "body": manifest(f"data/{wildcards.body}")}
+        return {
+            "task": layout.TASK.manifest.format(task=wildcards.task),
+            "body": layout.AUDITED.manifest.format(body=wildcards.body),
+        }
 
     @cached_property
     def contamination(self) -> ContaminationTable:

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from tlm.artifacts import canonical_json
 from tlm.config.base import Strict
 from tlm.errors import TlmError
+from tlm.layout import manifest
 from tlm.plan.project import Project
-from tlm.plan.runs import manifest
 
 
 def as_json(spec: Strict) -> str:

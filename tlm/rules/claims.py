@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from tlm import layout
 from tlm.config.claims import Ledger
 from tlm.config.differences import Differences
 from tlm.errors import TlmError
+from tlm.layout import manifest
 from tlm.plan import claims, differences
-from tlm.plan.runs import manifest
 from tlm.rules.base import as_json, exit_on_user_error
 from tlm.rules.tables import TableRules
 
@@ -41,8 +42,8 @@ class ClaimRules(TableRules):
         corpora = dict.fromkeys(name for claim in chosen for name in claim.corpora or ())
         return {
             "made_from": list(map(manifest, folders)),
-            "tasks": [manifest(f"data/tasks/{task}") for task in sized],
-            "corpora": [manifest(f"data/corpora/{name}") for name in corpora],
+            "tasks": [layout.TASK.manifest.format(task=task) for task in sized],
+            "corpora": [layout.CORPUS.manifest.format(corpus=name) for name in corpora],
         }
 
     def claims_spec(self, wildcards: Any) -> str:

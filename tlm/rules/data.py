@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tlm import layout
 from tlm.artifacts import canonical_json
 from tlm.config.elasticsearch import SETTINGS
+from tlm.layout import manifest
 from tlm.plan import contamination, runs, shared_artifacts
-from tlm.plan.runs import manifest
 from tlm.plan.selections import Selection
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
@@ -21,13 +22,13 @@ class DataRules(RuleFunctions):
         """The sources of a corpus, or the corpus that it is a sample of."""
         spec = self.project.corpus(wildcards.corpus)
         if spec.sample is not None:
-            return [manifest(f"data/corpora/{spec.sample.of}")]
-        return [manifest(f"data/sources/{source}") for source in spec.sources]
+            return [layout.CORPUS.manifest.format(corpus=spec.sample.of)]
+        return [layout.SOURCE.manifest.format(source=source) for source in spec.sources]
 
     @exit_on_user_error
     def task_source(self, wildcards: Any) -> str:
         """The source of a task."""
-        return manifest(f"data/sources/{self.project.task(wildcards.task).source}")
+        return layout.SOURCE.manifest.format(source=self.project.task(wildcards.task).source)
 
     def retrieval_spec(self, wildcards: Any) -> str:
         """What a retrieval is told."""
@@ -58,7 +59,7 @@ class DataRules(RuleFunctions):
         """The file that tells how far the server of a job is, if the configuration says how one is started."""
         settings = self.project.settings.retrieval
         started = settings.backend == "elasticsearch" and settings.elasticsearch.start
-        return [f"data/servers/{job}.json"] if started else []
+        return [layout.SERVER.format(job=job)] if started else []
 
     def beside_server(self, cores: int) -> int:
         """Threads of a job: `cores`, or none where its server, which is started with it, takes them all."""

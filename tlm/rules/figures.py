@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tlm.layout import manifest
 from tlm.plan import figures
-from tlm.plan.runs import manifest
 from tlm.rules.base import as_json, flags, manifests, with_parent_folders
 from tlm.rules.training import TrainingRules
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tlm import layout
 from tlm.config.experiments import ExamplesSpec
 from tlm.config.task_report import METHODS, RIDGE, MethodSpec, PageSpec
+from tlm.dag import RULES
 from tlm.errors import TlmError
+from tlm.layout import manifest
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.project import Project
-from tlm.plan.runs import EncoderRun, Run, manifest
-from tlm.plan.selections import audit_folder, retrieval_folder
+from tlm.plan.runs import EncoderRun, Run
+from tlm.plan.selections import audit_folder
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error
 
 _EXAMPLES = ExamplesSpec(title="What was retrieved", queries=3, passages=2)
@@ -59,30 +62,26 @@ class PageRules(RuleFunctions):
         trained = [run for run in every if isinstance(run, EncoderRun)]
         stages = [run.stage1 for run in trained] + [run.model for run in trained]
         return {
-            "task": manifest(f"data/tasks/{wildcards.task}"),
+            "task": layout.TASK.manifest.format(task=wildcards.task),
             "tokens": manifest(first.internal_tokens),
-            "corpus": manifest(f"data/corpora/{first.corpus}"),
-            "retrieval": manifest(retrieval_folder(first.corpus, wildcards.task, k)),
-            "audit": manifest(audit_folder(wildcards.task, first.passages.folder.removeprefix("data/"))),
+            "corpus": layout.CORPUS.manifest.format(corpus=first.corpus),
+            "retrieval": layout.RETRIEVAL.manifest.format(corpus=first.corpus, task=wildcards.task, k=k),
+            "audit": manifest(audit_folder(wildcards.task, first.passages.folder)),
             "evaluations": [manifest(run.evaluation) for run in every],
             "stages": [manifest(folder) for folder in dict.fromkeys(stages) if folder],
-            "model": manifest(f"models/{wildcards.task}"),
+            "model": layout.MODEL.manifest.format(model=wildcards.task),
         }
 
     def page_flags(self, wildcards: Any, input: Any) -> str:
         """The same as flags of its script, and where Snakemake measured what comes before training."""
-        names = ("task", "tokens", "corpus", "retrieval", "audit", "evaluations", "stages")
         found = []
-        for name in names:
+        for name in ("task", "tokens", "corpus", "retrieval", "audit", "evaluations", "stages"):
             given = [input[name]] if isinstance(input[name], str) else input[name]
             found += [f"--{name}", *(str(Path(path).parent) for path in given)]
-        _, corpus, task, top = Path(input.retrieval).parent.parts[-4:]
-        steps = {
-            "corpus": f"corpus/{corpus}",
-            "index": f"index/{corpus}",
-            "retrieval": f"retrieve/{corpus}-{task}-{top}",
-        }
-        found += ["--benchmarks", *(f"{step}=benchmarks/{file}.tsv" for step, file in steps.items())]
+        names = layout.RETRIEVAL.manifest.parse(input.retrieval)
+        steps = {"corpus": "corpus", "index": "index", "retrieval": "retrieve"}
+        files = {step: RULES[rule].benchmark.format(**names) for step, rule in steps.items()}
+        found += ["--benchmarks", *(f"{step}={file}" for step, file in files.items())]
         return " ".join(found)
 
     def page_spec(self, wildcards: Any) -> str:
@@ -108,6 +107,6 @@ class PageRules(RuleFunctions):
                 k=self._tlm(wildcards.task).passages.size,
                 length=self._tlm(wildcards.task).length,
                 examples=_EXAMPLES,
-                model=f"models/{wildcards.task}",
+                model=layout.MODEL.format(model=wildcards.task),
             )
         )

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tlm import layout
 from tlm.results.overview import overview
 from tlm.rules.base import RuleFunctions
 
@@ -53,7 +54,7 @@ class ReportRules(RuleFunctions):
     def pages(self) -> list[str]:
         """Reports of tasks, one's own included: in a report if they are built, and no final targets of a build."""
         tasks = [*self.project.scale.tasks, *self.project.own] if self.reporting else []
-        return [f"results/tasks/{task}/report.html" for task in tasks]
+        return [layout.TASK_REPORT.file("html").format(task=task) for task in tasks]
 
     def page_labels(self, wildcards: Any) -> dict[str, str]:
         """What the report of a task is called."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tlm import layout
 from tlm.errors import TlmError
+from tlm.layout import manifest
 from tlm.plan import runs
 from tlm.plan.project import Project
-from tlm.plan.runs import EncoderRun, manifest
+from tlm.plan.runs import EncoderRun
 from tlm.rules.base import RuleFunctions, exit_on_user_error
 
 
@@ -28,13 +30,13 @@ class ServingRules(RuleFunctions):
         found = self._finished(wildcards.model)
         selection = found[0].selection
         inputs: dict[str, Any] = {
-            "task": manifest(f"data/tasks/{found[0].task}"),
+            "task": layout.TASK.manifest.format(task=found[0].task),
             "stages": [manifest(run.model) for run in found],
             "evaluations": [manifest(run.evaluation) for run in found],
         }
         if selection is not None:
             inputs["selection"] = manifest(selection.folder)
-            inputs["corpus"] = manifest(f"data/corpora/{selection.corpus}")
+            inputs["corpus"] = layout.CORPUS.manifest.format(corpus=selection.corpus)
         return inputs
 
     def export_flags(self, wildcards: Any, input: Any) -> str:

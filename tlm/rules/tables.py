@@ -6,11 +6,10 @@ import re
 from functools import cached_property
 from typing import Any
 
+from tlm import layout
 from tlm.config.experiments import CellSpec
 from tlm.errors import TlmError
 from tlm.plan import runs, shared_artifacts, tables
-from tlm.plan.runs import manifest
-from tlm.plan.selections import retrieval_folder
 from tlm.results import hyperparameters
 from tlm.results.hyperparameters import ScaleSettings
 from tlm.results.reported import Reported, load_reported
@@ -39,7 +38,7 @@ class TableRules(RuleFunctions):
         """The evaluations that a cell is made from: its column's tasks, its row's seeds."""
         cell = self.cell(wildcards)
         return [
-            manifest(f"runs/{cell.scale}/{task}/{variant}/seed{seed}/evaluation")
+            layout.EVALUATION.manifest.format(scale=cell.scale, task=task, variant=variant, seed=seed)
             for task, variant in cell.variants.items()
             for seed in cell.seeds
         ]
@@ -58,7 +57,7 @@ class TableRules(RuleFunctions):
         """The cells of a table. Raises TlmError if the scale cannot have it."""
         tables.table(self.project, wildcards.table)
         keys = [key for key in self.cells if key[0] == wildcards.table]
-        return [f"results/cells/{table}/{row}/{column}.json" for table, row, column in keys]
+        return [layout.CELL.format(table=table, row=row, column=column) for table, row, column in keys]
 
     def table_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
@@ -89,7 +88,7 @@ class TableRules(RuleFunctions):
 
     def setting_cells(self, wildcards: Any) -> list[str]:
         """The cells of Table A.1 or B.1, in the order of its rows."""
-        return [f"results/cells/{wildcards.described}/{name}/tasks.json" for name in self._scales]
+        return [layout.SETTING_CELL.format(described=wildcards.described, row=name) for name in self._scales]
 
     def setting_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
@@ -114,9 +113,9 @@ class TableRules(RuleFunctions):
         corpus = runs.corpus_of(self.project, self.project.variant(self.project.reference), wildcards.task)
         k = shared_artifacts.largest_k(self.project, corpus, wildcards.task)
         folders: dict[str, str | None] = {
-            "task": f"data/tasks/{wildcards.task}",
-            "retrieval": retrieval_folder(corpus, wildcards.task, k),
-            "corpus": f"data/corpora/{corpus}",
+            "task": layout.TASK.format(task=wildcards.task),
+            "retrieval": layout.RETRIEVAL.format(corpus=corpus, task=wildcards.task, k=k),
+            "corpus": layout.CORPUS.format(corpus=corpus),
         }
         return manifests(folders)
 
@@ -126,7 +125,10 @@ class TableRules(RuleFunctions):
 
     def examples_cells(self, wildcards: Any) -> list[str]:
         """Its cells, one a task."""
-        return [f"results/cells/{wildcards.examples}/{task}/examples.json" for task in self._example_tasks]
+        return [
+            layout.EXAMPLES_CELL.format(examples=wildcards.examples, task=task)
+            for task in self._example_tasks
+        ]
 
     def examples_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold them."""

@@ -6,11 +6,12 @@ import re
 from functools import cached_property
 from typing import Any
 
+from tlm import layout
 from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
-from tlm.plan.runs import EncoderRun, Run, manifest
+from tlm.plan.runs import EncoderRun, Run
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
 
@@ -39,7 +40,7 @@ class TrainingRules(RuleFunctions):
 
     def tokenizer(self, wildcards: Any) -> str:
         """The run's tokenizer."""
-        return manifest(f"data/tokenizers/{self.encoder_run(wildcards).tokenizer}")
+        return layout.TOKENIZER.manifest.format(tokenizer=self.encoder_run(wildcards).tokenizer)
 
     @cached_property
     def _tokenizers(self) -> dict[str, tuple[TokenizerSpec, str]]:
@@ -57,12 +58,12 @@ class TrainingRules(RuleFunctions):
     def tokenizer_inputs(self, wildcards: Any) -> dict[str, str]:
         """The corpus that it is trained on; nothing for one that others have trained."""
         spec, corpus = self._tokenizer(wildcards)
-        return manifests({"corpus": None if spec.pretrained else f"data/corpora/{corpus}"})
+        return manifests({"corpus": None if spec.pretrained else layout.CORPUS.format(corpus=corpus)})
 
     def tokenizer_flags(self, wildcards: Any) -> str:
         """The same as flags of its script."""
         spec, corpus = self._tokenizer(wildcards)
-        return flags({"corpus": None if spec.pretrained else f"data/corpora/{corpus}"})
+        return flags({"corpus": None if spec.pretrained else layout.CORPUS.format(corpus=corpus)})
 
     def stored_length(self, wildcards: Any) -> int:
         """Tokens of a text that are stored."""

@@ -1,6 +1,6 @@
-"""DVC's side of the project: what it stores, under which stage, and how a copy of the store becomes a built project.
+"""Versions with DVC: writes dvc.yaml, and restores a project from what DVC has stored.
 
-Place in the flow: Snakemake is the only DAG (`Snakefile`), DVC keeps versions of what it builds. `dag` asks Snakemake,
-`stages` groups its jobs, `parameters` names what each stage reads, `document` writes dvc.yaml; `restore` verifies what
-DVC has brought and makes Snakemake know it. docs/dvc.md tells the story.
+Place in the flow: Snakemake is the only DAG (`Snakefile`); DVC keeps versions of its results. `dry_run` gets the jobs
+from Snakemake, `stages` groups them, `parameters` lists the configuration keys of each stage, and `document` writes
+dvc.yaml. `restore` verifies the files that DVC has brought and records them for Snakemake; see docs/dvc.md.
 """

@@ -1,6 +1,7 @@
-"""Stages that differ in a name alone, written once: `matrix` where it is the item's, `foreach` where others follow it.
+"""Writes stages that differ only in names as one entry of dvc.yaml.
 
-Place in the flow: below `tlm.store.document`. A task's stage depends on its source; both names stand in one entry.
+Place in the flow: below `tlm.store.document`. Stages that differ only in the item's name become a `matrix`. Stages that
+also differ in names that depend on the item (a task's source) become a `foreach`.
 """
 
 from __future__ import annotations
@@ -9,38 +10,38 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tlm.store.stages import Kind
+from tlm.store.stages import StageKind
 
-Form = dict[str, Any]
-"""A stage as it stands in dvc.yaml."""
+StageEntry = dict[str, Any]
+"""A stage as dvc.yaml has it."""
 
-_ITEM = "\0"  # stands for the item's name, where the form is compared with others
+_ITEM = "\0"  # replaces the item's name while entries are compared
 _SEPARATORS = re.compile(r"([/ ])")
 
 
-def entries_of(kind: Kind, members: Sequence[tuple[str, Form]]) -> Form:
-    """Name → entry for all of a kind's stages (item, form): one, one for all items, or several where they differ."""
+def entries_of(kind: StageKind, members: Sequence[tuple[str, StageEntry]]) -> StageEntry:
+    """Name → entry, for all stages (item, entry) of a kind: one entry for all items, or several where they differ."""
     if len(members) == 1:
         return {kind.name: members[0][1]}
-    families: dict[tuple[int, ...], list[tuple[str, Form]]] = {}
-    for item, form in members:
-        generic = _mapped(form, lambda text, item=item: _without(text, item))  # type: ignore[misc]
+    families: dict[tuple[int, ...], list[tuple[str, StageEntry]]] = {}
+    for item, entry in members:
+        generic = _mapped(entry, lambda text, item=item: _without(text, item))  # type: ignore[misc]
         shape = tuple(len(_SEPARATORS.split(text)) for text in _texts(generic))
         families.setdefault(shape, []).append((item, generic))
-    entries: Form = {}
+    entries: StageEntry = {}
     for family in sorted(families.values(), key=len, reverse=True):
         shared = _shared(kind, family) if len(family) > 1 and kind.name not in entries else None
         if shared is not None:
             entries[kind.name] = shared
         else:
-            entries.update({f"{kind.name}-{item}": _filled(form, item) for item, form in family})
+            entries.update({f"{kind.name}-{item}": _filled(entry, item) for item, entry in family})
     return entries
 
 
-def _shared(kind: Kind, family: Sequence[tuple[str, Form]]) -> Form | None:
-    """One entry for stages of one shape; None if they differ in what no folder names."""
+def _shared(kind: StageKind, family: Sequence[tuple[str, StageEntry]]) -> StageEntry | None:
+    """One entry for stages of one shape; None if they differ in a text that is not the name of a folder."""
     first = family[0][1]
-    rows = [[_SEPARATORS.split(text) for text in _texts(form)] for _, form in family]
+    rows = [[_SEPARATORS.split(text) for text in _texts(entry)] for _, entry in family]
     fields: dict[str, dict[str, str]] = {}  # name → item → value
     for at, parts in enumerate(rows[0]):
         for place in range(len(parts)):
@@ -64,13 +65,13 @@ def _named(part: str, names: dict[str, str]) -> str:
 
 
 def _without(text: str, item: str) -> str:
-    """`text` with the item's name marked, where a folder bears it or a key ends in it."""
+    """`text` with the item's name marked, where it is a folder or the end of a key."""
     parts = (_ITEM if part == item else part for part in _SEPARATORS.split(text))
     return re.sub(rf"\.{re.escape(item)}$", f".{_ITEM}", "".join(parts))
 
 
-def _filled(form: Form, item: str) -> Form:
-    return dict(_mapped(form, lambda text: text.replace(_ITEM, item)))
+def _filled(entry: StageEntry, item: str) -> StageEntry:
+    return dict(_mapped(entry, lambda text: text.replace(_ITEM, item)))
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
@@ -84,7 +85,7 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _texts(value: Any) -> list[str]:
-    """Every text in a form, keys included, in order."""
+    """Every text in an entry, keys included, in order."""
     found: list[str] = []
     _mapped(value, lambda text: found.append(text) or text)  # type: ignore[func-returns-value]
     return found

@@ -1,21 +1,21 @@
-"""Which keys of config/ each stage reads: what dvc.yaml names under `params:`.
+"""The keys of config/ that each stage reads, for `params:` in dvc.yaml.
 
-Place in the flow: `tlm.store.stages` → here → `tlm.store.document`. Snakemake compares the specification that a job
-gets and so reruns exactly the jobs that a number concerns; a stage is coarser, and names the sections that its jobs'
-specifications are made of. A test changes every key of config/ and compares: a stage's specifications change only if
-the stage names the key.
+Place in the flow: `tlm.store.stages` → here → `tlm.store.document`. Snakemake compares the specification of each job,
+and so reruns exactly the jobs that a changed number affects. A stage is coarser: it lists the sections of config/ that
+its jobs' specifications are made of. A test changes every key of config/: if the specification of a stage's job
+changes, the stage must list the key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tlm import layout
 from tlm.config.base import load_yaml
 from tlm.config.params import FILE as PARAMS
 from tlm.errors import TlmError
-from tlm.layout import SHARED
 from tlm.plan.project import Project
 from tlm.store.stages import Stage
 
@@ -29,15 +29,15 @@ Keys = dict[str, list[str]]
 
 
 def scale_file(project: Project) -> str:
-    """The file of the project's scale. Raises TlmError for the scale of an own task, which has none of its own."""
+    """The file of the project's scale. Raises TlmError for the scale of your own task, which has no file."""
     file = f"config/scales/{project.settings.scale}.yaml"
     if not (project.folder.parent / file).is_file():
-        raise TlmError(f"dvc.yaml stands for a scale of config/scales/; {project.settings.scale!r} is none")
+        raise TlmError(f"dvc.yaml needs a scale of config/scales/; there is no {project.settings.scale}.yaml")
     return file
 
 
 def keys(project: Project, stage: Stage) -> Keys:
-    """File → dotted keys, in that file's order; only keys that it has, since DVC refuses others."""
+    """File → dotted keys; only keys that the file has, since DVC refuses others."""
     wanted = _READ[stage.kind.name](project, stage)
     found = {
         file: [key for key in names if _has(load_yaml(_path(project, file)), key)]
@@ -46,7 +46,7 @@ def keys(project: Project, stage: Stage) -> Keys:
     return {file: names for file, names in found.items() if names}
 
 
-def _path(project: Project, file: str) -> Any:
+def _path(project: Project, file: str) -> Path:
     return project.folder.parent / file
 
 
@@ -99,16 +99,19 @@ def _select(project: Project, stage: Stage) -> Keys:
     }
 
 
-def _tokens(project: Project, stage: Stage) -> Keys:
+def _none(project: Project, stage: Stage) -> Keys:
     return {}
 
 
 def _train(project: Project, stage: Stage) -> Keys:
-    # runs/<scale>/<task>/<variant>/…: the variants that are trained, or whose settings these runs take.
-    variants = sorted({PurePosixPath(out).parts[3] for out in stage.outs} & set(project.experiments.variants))
-    sweeps = sorted({PurePosixPath(out).parts[3] for out in stage.outs} - set(variants))
+    stages = (layout.STAGE1, layout.STAGE2)
+    names = [names for out in stage.outs for pattern in stages if (names := pattern.match(out))]
+    # A run is stored under the first variant with equal settings: a declared variant, or a value of a sweep.
+    trained = {each["variant"] for each in names}
+    variants = sorted(trained & set(project.experiments.variants))
+    sweeps = trained - set(variants)
     scale = ["model", "embedding_init", "stage1", "stage2", "per_task"]
-    pretrains = any(PurePosixPath(out).parts[2] == SHARED for out in stage.outs)
+    pretrains = any(each["task"] == layout.SHARED for each in names)
     budgeted = pretrains or any(project.variant(name).method == "adapted" for name in variants)
     return {
         PARAMS: ["rho1", "rho2"],
@@ -131,16 +134,36 @@ def _tables(project: Project, stage: Stage) -> Keys:
         row.sweep for name in names if name in experiments.tables for row in experiments.tables[name].rows
     ]
     labels = [f"sweeps.{sweep}" for sweep in sorted({sweep for sweep in named if sweep})]
+    if "contamination" in stage.rules:
+        shown += ["contamination", "variants"]
+    if "attention_table" in stage.rules:
+        shown.append("attention")
+    if "claims" in stage.rules:
+        shown += ["claims", "tables", "variants", "attention"]
+        labels = ["sweeps"]
     scale = ["tasks", "seeds", "baselines", *(["sweeps"] if labels else [])]
     seeds = [] if project.scale.seeds else ["seeds"]
-    return {scale_file(project): scale, SETTINGS: [*seeds, "beside"], EXPERIMENTS: [*shown, *labels]}
+    found = {scale_file(project): scale, SETTINGS: [*seeds, "beside"], EXPERIMENTS: [*shown, *labels]}
+    return {**found, **_described(project)} if "setting" in stage.rules else found
+
+
+def _described(project: Project) -> Keys:
+    """Tables A.1 and B.1 show the settings of every scale."""
+    files = [f"config/scales/{name}.yaml" for name in project.scales]
+    every = {file: list(load_yaml(_path(project, file))) for file in files}
+    return {**every, SETTINGS: ["seeds", "beside", "precision", "attention", "compile", "overrides"]}
 
 
 def _figures(project: Project, stage: Stage) -> Keys:
     names = sorted({PurePosixPath(target).stem for target in stage.targets})
     drawn = [name for name in names if name in project.experiments.figures]
     heads = any(project.figure(name).kind == "heads" for name in drawn)
-    return {EXPERIMENTS: [*(f"figures.{name}" for name in drawn), *(["attention"] if heads else [])]}
+    found = {EXPERIMENTS: [*(f"figures.{name}" for name in drawn), *(["attention"] if heads else [])]}
+    if "task_report" not in stage.rules:
+        return found
+    seeds = [] if project.scale.seeds else ["seeds"]
+    read = ["tasks", "seeds", "k", "sweeps", "model", "stage1", "stage2", "per_task"]
+    return {**found, scale_file(project): read, SETTINGS: [*seeds, "overrides"]}
 
 
 _READ: dict[str, Callable[[Project, Stage], Keys]] = {
@@ -151,9 +174,12 @@ _READ: dict[str, Callable[[Project, Stage], Keys]] = {
     "index": _index,
     "retrieve": _retrieve,
     "select": _select,
-    "tokens": _tokens,
+    "audit": _none,
+    "audit-selections": _none,
+    "tokens": _none,
     "train": _train,
     "evaluate": _evaluate,
+    "model": _none,
     "tables": _tables,
     "figures": _figures,
 }

@@ -1,8 +1,8 @@
-"""Whether Snakemake knows how an artifact was made: its own records, below .snakemake/.
+"""Finds artifacts for which Snakemake has no record below .snakemake/ of how they were made.
 
-Place in the flow: asked by the Snakefile before it plans. Snakemake compares an artifact with the record that it kept
-when it built it; of one that came from elsewhere (`dvc pull`, a copy) it has none, takes it as it is, and would keep it
-under changed parameters too. So a stage of DVC does not start on artifacts without a record: `make restore` verifies
+Place in the flow: the Snakefile calls it before planning. Snakemake compares an artifact with the record that it wrote
+when it built the artifact. An artifact from elsewhere (`dvc pull`, a copy) has no record, so Snakemake would keep it
+even after its parameters change. A stage of DVC therefore does not start with such artifacts: `make restore` verifies
 them and writes the records.
 """
 
@@ -16,13 +16,14 @@ from pathlib import Path
 
 from tlm.artifacts import MANIFEST
 from tlm.errors import TlmError
+from tlm.layout import DOWNLOADS, SHARES
 
 KEPT = (".snakemake/metadata", ".snakemake/incomplete")
 _EXPERIMENTS = (".dvc", "tmp", "exps")  # where `dvc exp run --temp` and the queue make their workspaces
 
 
 def record(output: str, folder: Path = Path(), kept: str = KEPT[0]) -> Path:
-    """Where Snakemake keeps what it knows of `output`: the name in base 64, cut to what a file name may be long."""
+    """Snakemake's record of `output`: the path in base 64, split into names of at most 254 characters."""
     name = urlsafe_b64encode(output.encode()).decode()
     longest = 254
     parts = [name[at : at + longest] for at in range(0, len(name), longest)]
@@ -30,12 +31,12 @@ def record(output: str, folder: Path = Path(), kept: str = KEPT[0]) -> Path:
 
 
 def unknown(folder: Path = Path()) -> list[str]:
-    """Manifests of artifacts that Snakemake neither has built here nor is building."""
+    """Manifests of artifacts that Snakemake has neither built here nor is building."""
     found = []
-    for top in ("data", "runs"):
+    for top in ("data", "runs", "models"):
         for path in sorted((folder / top).glob(f"**/{MANIFEST}")):
             name = path.relative_to(folder).as_posix()
-            if name.startswith(("data/cache/", "data/shares/")):
+            if name.startswith((f"{DOWNLOADS}/", f"{SHARES}/")):
                 continue
             if not any(record(name, folder, kept).exists() for kept in KEPT):
                 found.append(name)
@@ -43,29 +44,29 @@ def unknown(folder: Path = Path()) -> list[str]:
 
 
 def require(folder: Path = Path()) -> None:
-    """Before Snakemake plans: as a stage of DVC, no artifact without a record; alone, a warning.
+    """Check that every artifact has a record: in a stage of DVC it must, else a warning is printed.
 
-    A workspace of `dvc exp run --temp` or of its queue takes the records of the project that it is made from.
-    Raises TlmError naming the first artifact without one.
+    The workspace of `dvc exp run --temp` or of its queue gets the records of the project that it was made from.
+    Raises TlmError naming the first artifact without a record.
     """
     in_dvc = "DVC_STAGE" in os.environ
     if in_dvc:
         _adopt(folder.resolve())
     if found := unknown(folder):
         others = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        what = f"Snakemake has no record of how {found[0]}{others} was made"
+        finding = f"Snakemake has no record of how {found[0]}{others} was made"
         if in_dvc:
             raise TlmError(
-                f"{what}, so a changed parameter would go unnoticed; run `make restore`, then the same command"
+                f"{finding}, so a changed parameter would go unnoticed; run `make restore`, then the same command"
             )
         print(
-            f"warning: {what} and takes it as it is; `make restore` verifies what DVC has brought",
+            f"warning: {finding} and uses it unchecked; `make restore` verifies the files of DVC",
             file=sys.stderr,
         )
 
 
 def _adopt(folder: Path) -> None:
-    """Copy the records of the project around an experiment's workspace, if this is one and has none."""
+    """Copy the surrounding project's records if `folder` is the workspace of an experiment without records."""
     parts = folder.parts
     if (folder / KEPT[0]).exists() or parts[-4:-1] != _EXPERIMENTS:
         return

@@ -1,9 +1,9 @@
-"""After `dvc pull` or `dvc checkout`: is everything what it says, and does Snakemake know it?
+"""Verifies the files that `dvc pull` or `dvc checkout` has brought, and records them for Snakemake.
 
-Place in the flow: dvc.lock and the manifests of `tlm.artifacts` → here → Snakemake's records. Three questions, and
-nothing is written before the first two are answered: is the configuration the one that dvc.lock was written with (else
-old artifacts would pass for new ones); is every byte that is there the byte that the manifests and dvc.lock name; then
-`snakemake --touch` repairs the times and records parameters, code and checksums.
+Place in the flow: dvc.lock and the manifests of `tlm.artifacts` → here → Snakemake's records. First, the configuration
+must be the one that dvc.lock was written with, or old artifacts would pass for new ones. Second, every file must have
+the content that its manifest and dvc.lock state. Only then `snakemake --touch` updates the times and records
+parameters, code and checksums.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from tlm.artifacts import MANIFEST, verify
 from tlm.config.base import load_yaml
 from tlm.errors import TlmError
-from tlm.store import dag
+from tlm.store import dry_run
 from tlm.store.document import FILE
 from tlm.store.stages import out_of
 
@@ -29,38 +29,38 @@ _WAY_OUT = "`git stash`, `make restore`, `git stash pop`"
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a restored project holds."""
+class RestoreSummary:
+    """The outputs of a restored project."""
 
     verified: int
     absent: tuple[str, ...]
 
 
-def restore(targets: Sequence[str] = (), folder: Path = Path()) -> Found:
-    """Verify what DVC has brought, then make it Snakemake's.
+def restore(targets: Sequence[str] = (), folder: Path = Path()) -> RestoreSummary:
+    """Verify the files that DVC has brought, then record them for Snakemake.
 
-    `targets` are Snakemake's, by default those of dvc.yaml; what is absent stays absent. Raises TlmError naming a key
-    that has changed since dvc.lock was written, every file that differs, or a target that is not there.
+    `targets` are targets of Snakemake, by default those of dvc.yaml. Absent outputs stay absent. Raises TlmError naming
+    a key that has changed since dvc.lock was written, every file that differs, or a missing target.
     """
-    said = load_yaml(folder / FILE)["vars"][1]["tlm"]
-    asked = list(targets) or list(said["versioned"])
+    declared = load_yaml(folder / FILE)["vars"][1]["tlm"]
+    wanted = list(targets) or list(declared["versioned"])
     locked = outs(folder)
     status = _dvc(["status", "--json"], folder)
     _same_configuration(status)
     if wrong := differing(locked, status, folder):
         raise TlmError(
-            f"{', '.join(wrong)}: not the bytes that were stored. Nothing was restored; `dvc checkout --force <folder>`"
+            f"{', '.join(wrong)}: not the stored content. Nothing was restored; `dvc checkout --force <folder>`"
             " brings an artifact or a picture back, `git checkout <file>` a table or a cell"
         )
-    if missing := [target for target in asked if not (folder / target).exists()]:
+    if missing := [target for target in wanted if not (folder / target).exists()]:
         raise TlmError(
-            f"{missing[0]}: not there; `dvc pull` brings it, or `snakemake {missing[0]} --cores all` builds it"
+            f"{missing[0]}: missing; `dvc pull` brings it, or `snakemake {missing[0]} --cores all` builds it"
         )
     command = [
         sys.executable,
         "-m",
         "snakemake",
-        *asked,
+        *wanted,
         "--touch",
         "--forceall",
         "--cores",
@@ -69,25 +69,25 @@ def restore(targets: Sequence[str] = (), folder: Path = Path()) -> Found:
         "all",
     ]
     result = subprocess.run(
-        [*command, "--config", f"scale={said['scale']}"], cwd=folder, capture_output=True, text=True
+        [*command, "--config", f"scale={declared['scale']}"], cwd=folder, capture_output=True, text=True
     )
     if result.returncode:
         raise TlmError(
             f"snakemake --touch failed: {' '.join((result.stderr or result.stdout).split())[-300:]}"
         )
     absent = tuple(out for out in locked if not (folder / out).exists())
-    return Found(len(locked) - len(absent), absent)
+    return RestoreSummary(len(locked) - len(absent), absent)
 
 
 def behind(target: str, folder: Path = Path()) -> list[str]:
-    """What DVC stores of all that `target` is made from: what to pull for it. Raises TlmError for an unknown target."""
-    said = load_yaml(folder / FILE)["vars"][1]["tlm"]
-    made = {out_of(output) for job in dag.jobs([target], said["scale"], folder) for output in job.outputs}
+    """The stored outputs that `target` is made from, to pull for it. Raises TlmError for an unknown target."""
+    scale = load_yaml(folder / FILE)["vars"][1]["tlm"]["scale"]
+    made = {out_of(output) for job in dry_run.jobs([target], scale, folder) for output in job.outputs}
     return [out for out in outs(folder) if out in made and not out.startswith("results/")]
 
 
 def outs(folder: Path = Path()) -> list[str]:
-    """Every output that dvc.lock names. Raises TlmError if there is no dvc.lock."""
+    """Every output in dvc.lock. Raises TlmError if there is no dvc.lock."""
     if not (folder / LOCK).is_file():
         raise TlmError(f"{folder / LOCK}: nothing has been stored yet; `dvc repro` builds and stores")
     stages: dict[str, Any] = load_yaml(folder / LOCK).get("stages", {})
@@ -95,7 +95,7 @@ def outs(folder: Path = Path()) -> list[str]:
 
 
 def _dvc(arguments: Sequence[str], folder: Path) -> Any:
-    """The answer of a dvc command as JSON. Raises TlmError with its reason."""
+    """The JSON that a dvc command prints. Raises TlmError with its reason."""
     result = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True
     )
@@ -106,24 +106,26 @@ def _dvc(arguments: Sequence[str], folder: Path) -> Any:
 
 
 def _same_configuration(status: dict[str, Any]) -> None:
-    """Raise TlmError if a stage's command, parameters, code or inputs are not those of dvc.lock; absent ones pass."""
+    """Raise TlmError if a stage's command, parameters, code or inputs differ from dvc.lock; absent files pass."""
     for stage, changes in status.items():
         for change in changes:
             if isinstance(change, str):
                 raise TlmError(f"{FILE}: stage {stage}: {change} since {LOCK} was written; {_WAY_OUT}")
             for path, how in change.get("changed deps", {}).items():
-                told = (
+                difference = (
                     ", ".join(f"{key} {what}" for key, what in how.items()) if isinstance(how, dict) else how
                 )
-                if told not in _ABSENT and not (Path(path).name == MANIFEST or path.startswith("results/")):
+                if difference not in _ABSENT and not (
+                    Path(path).name == MANIFEST or path.startswith("results/")
+                ):
                     raise TlmError(
-                        f"{path} ({told}) is not what {LOCK} was written with (stage {stage}): old artifacts would pass"
-                        f" for new ones; {_WAY_OUT}"
+                        f"{path} ({difference}) has changed since {LOCK} was written (stage {stage}): old artifacts"
+                        f" would pass for new ones; {_WAY_OUT}"
                     )
 
 
 def differing(locked: Sequence[str], status: dict[str, Any], folder: Path = Path()) -> list[str]:
-    """Every file that is not what its manifest or dvc.lock says. DVC looks at times first, manifests do not."""
+    """Every file that differs from its manifest or from dvc.lock. Unlike DVC, this does not trust equal times."""
     found = [name for out in locked for name in _against_manifest(folder / out, folder)]
     stored = _dvc(["data", "status", "--granular", "--json"], folder).get("uncommitted", {})
     found += [path for path in stored.get("modified", []) if not path.endswith("/")]
@@ -133,14 +135,14 @@ def differing(locked: Sequence[str], status: dict[str, Any], folder: Path = Path
     for changes in status.values():
         for change in (each for each in changes if isinstance(each, dict)):
             for path, how in change.get("changed outs", {}).items():
-                # Of what git keeps DVC knows the sum; of a folder, git names the file.
+                # DVC has one digest for a folder that is in git; git names the file that differs.
                 if how == "modified" and path.startswith("results/"):
                     found += _git_changes(path, folder) or [path]
     return list(dict.fromkeys(found))
 
 
 def _against_manifest(path: Path, folder: Path) -> list[str]:
-    """The first file of an artifact that is not what the manifest says."""
+    """The first file of an artifact that differs from its manifest."""
     if not (path / MANIFEST).is_file():
         return []
     try:

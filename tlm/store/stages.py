@@ -1,9 +1,9 @@
-"""From Snakemake's jobs to what a person thinks in: which stage of dvc.yaml a job belongs to, and what goes in and out.
+"""Groups Snakemake's jobs into the stages of dvc.yaml, with the targets, inputs and outputs of each stage.
 
-Place in the flow: `tlm.store.dag` → here → `tlm.store.document`. A job's place follows from where it writes, so that
-new rules need no entry here. An artifact is a folder that goes out whole; what reads it depends on its manifest, as
-Snakemake's rules do. DVC runs its stages one after another and Snakemake runs a stage's jobs side by side: only what
-takes all cores anyway, or a moment, is split by task; all training is one stage.
+Place in the flow: `tlm.store.dry_run` → here → `tlm.store.document`. `tlm.dag` declares the stage of each rule. An
+artifact is one output, its folder; stages that read it depend on its manifest, as Snakemake's rules do. DVC runs its
+stages one after another, Snakemake runs the jobs of a stage side by side. So only jobs that take all cores or a moment
+have a stage for each task; all training is one stage.
 """
 
 from __future__ import annotations
@@ -12,56 +12,48 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tlm import layout
 from tlm.artifacts import MANIFEST
+from tlm.dag import RULES
 from tlm.errors import TlmError
-from tlm.store.dag import Job
-
-PICTURES = (".pdf", ".png", ".html", ".svg")
+from tlm.store.dry_run import PlannedJob
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A stage, or one for each of several items (`item`: what these are called)."""
+class StageKind:
+    """A stage, or a stage for each value of the wildcard `item`."""
 
     name: str
     description: str
     item: str | None = None
 
 
+_SELECTION_AUDITS = "audit-selections"
 KINDS = (
-    Kind("source", "bytes from elsewhere, verified and unpacked", "source"),
-    Kind("task", "labelled rows, split", "task"),
-    Kind("corpus", "clean passages of the general corpus", "corpus"),
-    Kind("tokenizer", "WordPiece, trained on the corpus", "tokenizer"),
-    Kind("index", "BM25 index of the corpus", "corpus"),
-    Kind("retrieve", "top-K passages of every training text, at the largest K that is asked for", "task"),
-    Kind("select", "the passages that stage 1 may read, at this K", "task"),
-    Kind("tokens", "task texts and selections as tokens"),
-    Kind("train", "stage 1 and stage 2 of every run"),
-    Kind("evaluate", "predictions, metrics, FLOPs and heads of every run"),
-    Kind("tables", "cells, and the tables that they make"),
-    Kind("figures", "figures and pages, with the numbers in them"),
+    StageKind("source", "source files, verified and unpacked", "source"),
+    StageKind("task", "labelled rows, split", "task"),
+    StageKind("corpus", "clean passages of the general corpus", "corpus"),
+    StageKind("tokenizer", "WordPiece, trained on the corpus", "tokenizer"),
+    StageKind("index", "BM25 index of the corpus", "corpus"),
+    StageKind("retrieve", "top-K passages of every training text, at the largest K of any variant", "task"),
+    StageKind("audit", "dev and test texts found in training splits and corpora", "task"),
+    StageKind("select", "the passages that stage 1 may read, at this K", "task"),
+    StageKind(_SELECTION_AUDITS, "dev and test texts found in selections", "task"),
+    StageKind("tokens", "task texts and selections as tokens"),
+    StageKind("train", "stage 1 and stage 2 of every run"),
+    StageKind("evaluate", "predictions, metrics, FLOPs and heads of every run"),
+    StageKind("model", "finished models", "model"),
+    StageKind("tables", "cells, and the tables that they make"),
+    StageKind("figures", "figures and pages, with the numbers in them"),
 )
 _KINDS = {kind.name: kind for kind in KINDS}
-
-# First folders of an output → its stage, and which folder names the item.
-_DATA = {
-    "sources": ("source", 2),
-    "tasks": ("task", 2),
-    "corpora": ("corpus", 2),
-    "tokenizers": ("tokenizer", 2),
-    "indexes": ("index", 2),
-    "retrieval": ("retrieve", 3),
-    "selections": ("select", 3),
-    "tokens": ("tokens", 0),
-}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as it stands for one configuration: every path spelt out."""
+    """A stage for one configuration, with every path written out."""
 
-    kind: Kind
+    kind: StageKind
     item: str | None
     targets: tuple[str, ...]
     deps: tuple[str, ...]
@@ -74,49 +66,49 @@ class Stage:
         return KINDS.index(self.kind), self.item or ""
 
 
-def place(job: Job) -> tuple[str, str | None]:
-    """Stage and item of a job. Raises TlmError for one that writes where no stage does."""
-    parts = PurePosixPath(job.outputs[0]).parts
-    if parts[0] == "data" and len(parts) > 2 and parts[1] in _DATA:
-        name, at = _DATA[parts[1]]
-        return name, parts[at] if at else None
-    if parts[0] == "runs" and len(parts) > 2:
-        return ("train" if parts[-2] in ("stage1", "stage2") else "evaluate"), None
-    if parts[0] == "results":
-        # A table's page is the same table: what is written as Markdown is a table, whatever stands beside it.
-        written = any(output.endswith(".md") for output in job.outputs)
-        drawn = not written and any(output.endswith(PICTURES) for output in job.outputs)
-        return ("figures" if drawn else "tables"), None
-    raise TlmError(
-        f"rule {job.rule} writes {job.outputs[0]}, where no stage of dvc.yaml does: tlm/store/stages.py says which do"
-    )
+def place(job: PlannedJob) -> tuple[str, str | None]:
+    """Stage and item of a job; no stage ("") if its output does not stay. Raises TlmError for an undeclared rule."""
+    if job.rule not in RULES:
+        raise TlmError(f"rule {job.rule} has no stage of dvc.yaml: declare it in tlm/dag.py")
+    rule = RULES[job.rule]
+    if not rule.stage:
+        return "", None
+    names = rule.output.parse(job.outputs[0])
+    # Audits of selections need a stage of their own: selections are made after the audits of corpora.
+    of_selection = layout.SELECTION.match(layout.AUDITED.format(body=names.get("body", "")))
+    stage = _SELECTION_AUDITS if of_selection else rule.stage
+    item = _KINDS[stage].item
+    return stage, names[item] if item else None
 
 
 def out_of(path: str) -> str:
-    """What DVC keeps of an output: an artifact's folder, a table's cells as one, or the file itself."""
-    parts = PurePosixPath(path).parts
-    if parts[-1] == MANIFEST:
+    """DVC's output for a file: an artifact's folder, the folder of a table's cells, or the file itself."""
+    if names := layout.ONNX.match(path):
+        return layout.MODEL.format(**names)
+    if names := layout.CELL.match(path):
+        return layout.CELLS.format(**names)
+    if PurePosixPath(path).name == MANIFEST:
         return str(PurePosixPath(path).parent)
-    if parts[:2] == ("results", "cells"):
-        return "/".join(parts[:3])
     return path
 
 
-def group(jobs: Sequence[Job]) -> list[Stage]:
+def group(jobs: Sequence[PlannedJob]) -> list[Stage]:
     """The stages of a plan, along the flow. Raises TlmError if two stages would write to the same place."""
-    grouped: dict[tuple[str, str | None], list[Job]] = {}
+    grouped: dict[tuple[str, str | None], list[PlannedJob]] = {}
     for job in jobs:
         grouped.setdefault(place(job), []).append(job)
-    stages = [_stage(name, item, members) for (name, item), members in grouped.items()]
+    passing = {output for job in grouped.pop(("", None), []) for output in job.outputs}
+    stages = [_stage(name, item, members, passing) for (name, item), members in grouped.items()]
     _check_disjoint(stages)
     return sorted(stages, key=lambda stage: stage.order)
 
 
-def _stage(name: str, item: str | None, jobs: Sequence[Job]) -> Stage:
+def _stage(name: str, item: str | None, jobs: Sequence[PlannedJob], passing: set[str]) -> Stage:
+    """One stage. `passing` are files that exist only while a job runs: no stage depends on them."""
     written = {output for job in jobs for output in job.outputs}
     outs = {out_of(output) for output in written}
-    read = {path for job in jobs for path in job.inputs} - written
-    # Folders that the rules watch hold files that are inputs themselves; they stand for no content of their own.
+    read = {path for job in jobs for path in job.inputs} - written - passing
+    # Parent folders are inputs of some rules. Their files are inputs, too, so DVC does not need the folders.
     folders = {str(parent) for path in read | written for parent in PurePosixPath(path).parents}
     files = {_read_as(path) for path in read - folders} - outs
     return Stage(
@@ -129,21 +121,23 @@ def _stage(name: str, item: str | None, jobs: Sequence[Job]) -> Stage:
     )
 
 
-def _targets(jobs: Sequence[Job]) -> set[str]:
-    """What a stage asks Snakemake for: every artifact, since one that is missing behind another is not missed; of a
-    job's other outputs one, and no cell, for a table's own rule misses them."""
-    outputs = (job.outputs[0] for job in jobs)
-    found = {output for output in outputs if not output.startswith("results/cells/")}
-    return found or {job.outputs[0] for job in jobs}
+def _targets(jobs: Sequence[PlannedJob]) -> set[str]:
+    """The targets of a stage's call of Snakemake: the first output of every job, without cells.
+
+    Snakemake does not rebuild a deleted artifact while the results made from it exist, so every artifact is a target.
+    It does rebuild cells, which are inputs of a table's own rule.
+    """
+    outputs = {job.outputs[0] for job in jobs}
+    return {output for output in outputs if not layout.CELL.match(output)} or outputs
 
 
 def _read_as(path: str) -> str:
-    """A dependency: of cells the folder, for they are many; else the file."""
-    return out_of(path) if path.startswith("results/cells/") else path
+    """A dependency: the file, but the folder of a table's cells, because there are many."""
+    return out_of(path) if layout.CELL.match(path) else path
 
 
 def _folded(files: Iterable[str]) -> list[str]:
-    """Files in order; a folder of modules stands for them where all of it is read."""
+    """The files in order, with a folder of tlm/ in place of its modules if all of them are read."""
     found = set(files)
     packages = sorted({str(PurePosixPath(path).parent) for path in found if path.endswith(".py")}, key=len)
     for folder in packages:
@@ -162,5 +156,6 @@ def _check_disjoint(stages: Sequence[Stage]) -> None:
         for parent in PurePosixPath(out).parents:
             if str(parent) in owner:
                 raise TlmError(
-                    f"{out} ({owner[out]}) lies in {parent} ({owner[str(parent)]}): DVC refuses both as outs"
+                    f"{out} (stage {owner[out]}) lies in {parent} (stage {owner[str(parent)]}): "
+                    "DVC accepts only one of them as an output"
                 )

@@ -36,9 +36,9 @@ rule internal_tokens:
     output:
         "data/tokens/{tokenizer}/internal/{task}/manifest.json",
     log:
-        "logs/tokens/{tokenizer}-internal-{task}.log",
+        "logs/internal_tokens/{tokenizer}-{task}.log",
     benchmark:
-        "benchmarks/tokens/{tokenizer}-internal-{task}.tsv"
+        "benchmarks/internal_tokens/{tokenizer}-{task}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -59,9 +59,9 @@ rule external_tokens:
     output:
         "data/tokens/{tokenizer}/external/{corpus}/{task}/{selection}/manifest.json",
     log:
-        "logs/tokens/{tokenizer}-{corpus}-{task}-{selection}.log",
+        "logs/external_tokens/{tokenizer}-{corpus}-{task}-{selection}.log",
     benchmark:
-        "benchmarks/tokens/{tokenizer}-{corpus}-{task}-{selection}.tsv"
+        "benchmarks/external_tokens/{tokenizer}-{corpus}-{task}-{selection}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from tlm.results.costs import HEADER, STAGES, JobCost
+from tlm.dag import RULES
+from tlm.results.costs import HEADER, JobCost
 from tlm.results.figures.style import SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
 
 _PANELS: tuple[tuple[str, Callable[[JobCost], float | None]], ...] = (
@@ -27,7 +28,7 @@ _APART = 0.18  # vertical distance of two rows' marks, in lines
 
 def draw_costs(title: str, costs: Sequence[JobCost]) -> Drawn:
     """Three panels; a mark is the mean over tasks and seeds, its line spans the least to the most."""
-    stages = [stage for stage in STAGES if any(cost.stage == stage for cost in costs)]
+    stages = [stage for stage in RULES if any(cost.stage == stage for cost in costs)]
     rows = list(dict.fromkeys(cost.row for cost in costs))
     canvas = new_figure(TEXT_WIDTH, 1.15 + 0.24 * len(stages))
     note = "mean over tasks and seeds; line: least to most"

@@ -1,7 +1,7 @@
-"""This machine's speed on a model's own shape: a few real steps on random tokens, in seconds.
+"""This machine's speed: times a few training steps of a model's shape on random tokens.
 
-Place in the flow: beside `tlm.cost.machine`, which holds what data sheets say. Imported only when something is
-measured, since it imports torch. `bench/training.py` is the careful measurement; this one is quick.
+Place in the flow: beside `tlm.cost.machine`, which has the data sheets. It imports torch, so import it only to measure.
+`bench/training.py` measures carefully; this module takes a few seconds.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store
 
 _FLOPS = {"cpu": 1e11, "cuda": 1e13}  # of the larger step at most: a second or so on one core, less on a GPU
-_LAYERS = 2  # the others are like them
+_LAYERS = 2  # all layers of a model are alike
 _SECONDS = 1.0  # of repeating each step
 _MASKED = 0.15
 
 
-def measure(
+def measure_rate(
     model: ModelSpec,
     vocabulary: int,
     *,
@@ -42,17 +42,16 @@ def measure(
     precision: Precision,
     threads: int,
 ) -> Rate:
-    """Time steps of stage 1's external kind with `rows` of `length` tokens, and of a quarter of that length.
+    """Time stage-1 steps on external batches: `rows` of `length` tokens, and of a quarter of that length.
 
-    `where` is `here`, which is what training would take, or `cpu`.
-    The difference of the two gives the FLOPs a second, the rest is every step's fixed time. Deep models are cut
-    to two layers and large batches to fewer rows: that changes the share of the fixed time, which is scaled
-    back, not the FLOPs a second.
+    `where` is `here`, the device that training would use, or `cpu`. The difference of the two times gives the FLOPs a
+    second; the remainder is the fixed time of a step. Models are cut to two layers and large batches to fewer rows. The
+    FLOPs a second stay the same then, and the fixed time is scaled back to the whole model.
     """
     torch.set_num_threads(threads)
     on_gpu = where == HERE and torch.cuda.is_available()
     device = "cuda" if on_gpu else "cpu"
-    # A checkpoint's family is trained from scratch here, RoBERTa as BERT, whose products are the same.
+    # RoBERTa is timed as BERT: both multiply the same matrices.
     family = "bert" if model.architecture == "roberta" else model.architecture
     layers = min(model.layers, _LAYERS)
     small = model.model_copy(update={"architecture": family, "layers": layers, "pretrained": None})
@@ -65,7 +64,7 @@ def measure(
     rows = max(1, min(rows, int(_FLOPS[device] / flops(length, 1))))
     short = max(8, length // 4)
     step = _stepper(small, vocabulary, rows, device, resolve(precision, device))
-    slow, fast = _best(lambda: step(length)), _best(lambda: step(short))
+    slow, fast = _shortest(lambda: step(length)), _shortest(lambda: step(short))
     if slow <= fast:  # a model so small that its FLOPs do not show
         return Rate(0.0, flops(length, rows) / slow, on_gpu)
     per_second = (flops(length, rows) - flops(short, rows)) / (slow - fast)
@@ -74,9 +73,9 @@ def measure(
     return Rate(fixed * whole / cut, flops(length, rows) / (slow - fixed), on_gpu)
 
 
-def _best(step: Callable[[], None]) -> float:
-    """The shortest of some repetitions: what else runs on the machine makes a step longer, never shorter."""
-    step()  # kernels are chosen and memory is taken
+def _shortest(step: Callable[[], None]) -> float:
+    """The shortest time of several steps: other work on the machine only makes a step longer."""
+    step()  # the first step chooses kernels and allocates memory
     end, best, done = time.perf_counter() + _SECONDS, float("inf"), 0
     while done < 2 or time.perf_counter() < end:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What one job costs, as plain numbers that add up.
+"""The estimated cost of one job, as plain numbers that add up.
 
 Place in the flow: made by `tlm.cost.data_rules` and `tlm.cost.training_rules`, summed by `tlm.cost.estimate`.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 START = 1.0  # seconds of starting Python and this package
-TORCH_START = 5.0  # likewise torch and transformers
+TORCH_START = 5.0  # the same with torch and transformers
 
 
 @dataclass(frozen=True)
-class Part:
+class JobEstimate:
     """One job. `seconds` are those of one core, or of the device that trains."""
 
     seconds: float = START
@@ -22,6 +22,6 @@ class Part:
     download_bytes: float = 0.0
     disk_bytes: float = 0.0
     checkpoint_bytes: float = 0.0
-    """On disk while it runs, removed when it is done."""
+    """On disk while the job runs; removed when it ends."""
     waits_for: str = ""
-    """What must be true before all of it can be estimated; until then that part is missing in the numbers."""
+    """What must happen before the whole job can be estimated; until then the sums leave that part out."""

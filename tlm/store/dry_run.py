@@ -1,7 +1,6 @@
-"""Snakemake's own jobs behind given targets, from a dry run: rule, inputs and outputs, built or not.
+"""Snakemake's jobs behind given targets, built or not, from a dry run: rule, inputs and outputs.
 
-Place in the flow: the first question of `tlm.store.stages`. Nothing is listed by hand, so that a new rule reaches
-dvc.yaml by itself.
+Place in the flow: Snakemake → here → `tlm.store.stages`.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from pathlib import Path
 from tlm.errors import TlmError
 
 _JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<body>(?:    .*\n)+)", re.M)
-_FILES = re.compile(r"^    (?P<what>input|output): (?P<files>.*)$", re.M)
+_FILES = re.compile(r"^    (?P<role>input|output): (?P<files>.*)$", re.M)
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedJob:
     """One job of a plan."""
 
     rule: str
@@ -29,8 +28,8 @@ class Job:
     outputs: tuple[str, ...]
 
 
-def jobs(targets: Sequence[str], scale: str, folder: Path = Path()) -> list[Job]:
-    """Every job behind `targets` at `scale`, those included whose outputs exist.
+def jobs(targets: Sequence[str], scale: str, folder: Path = Path()) -> list[PlannedJob]:
+    """Every job behind `targets` at `scale`, including those whose outputs exist.
 
     Raises TlmError with Snakemake's reason if it cannot plan them.
     """
@@ -46,22 +45,22 @@ def jobs(targets: Sequence[str], scale: str, folder: Path = Path()) -> list[Job]
         "1",
     ]
     command += ["--config", f"scale={scale}"]
-    # Also asked from within a stage of DVC, whose own call of Snakemake says what is wrong with its artifacts.
+    # In a stage of DVC, only the stage's own call of Snakemake should refuse artifacts without a record.
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     found = parse(result.stdout + result.stderr)
     if result.returncode or not found:
         lines = [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
-        said = [line for line in lines if re.match(r"error: |\w*(?:Error|Exception)\b", line)]
-        reason = (said or lines or ["no answer"])[0].removeprefix("error: ")
+        errors = [line for line in lines if re.match(r"error: |\w*(?:Error|Exception)\b", line)]
+        reason = (errors or lines or ["it printed nothing"])[0].removeprefix("error: ")
         raise TlmError(f"snakemake cannot plan {' '.join(targets)} at scale {scale}: {reason}")
     return found
 
 
-def parse(report: str) -> list[Job]:
+def parse(report: str) -> list[PlannedJob]:
     """The jobs that a dry run reports."""
     found = []
     for block in _JOB.finditer(report):
-        files = {match["what"]: tuple(match["files"].split(", ")) for match in _FILES.finditer(block["body"])}
-        found.append(Job(block["rule"], files.get("input", ()), files.get("output", ())))
+        files = {match["role"]: tuple(match["files"].split(", ")) for match in _FILES.finditer(block["body"])}
+        found.append(PlannedJob(block["rule"], files.get("input", ()), files.get("output", ())))
     return found
