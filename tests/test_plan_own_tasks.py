@@ -14,12 +14,12 @@ import zstandard
 from conftest import ROOT
 
 from tlm.config.base import load_yaml
-from tlm.config.own import OWN_VARIANTS
 from tlm.corpus.build import build_corpus
 from tlm.errors import TlmError
 from tlm.plan import runs, tables
 from tlm.plan import shared_artifacts as shared
 from tlm.plan.project import Project, load_project
+from tlm.plan.task_report import compared_variants
 from tlm.rules import Workflow
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
@@ -49,7 +49,7 @@ def test_an_own_task_is_a_task_a_corpus_and_a_scale_whatever_the_scale(tmp_path)
     project = load(tmp_path, {"scale": "medium"}, places=PLACES)
     view = project.at("places")
     assert project.runnable == ["medium", "places"] and view.seeds == [1, 2]
-    for variant in OWN_VARIANTS:
+    for variant in compared_variants(view).values():
         run = runs.resolve(view, "places", variant, 1)
         assert run.folder == f"runs/places/places/{variant}/seed1" and run.corpus == "places"
     assert shared.largest_k(project, "places", "places") == shared.largest_k(view, "places", "places") == 20
@@ -173,19 +173,19 @@ def test_any_mix_of_files_is_read_in_place(tmp_path):
     assert linked.is_symlink() and linked.resolve() == (heap / "a/same.jsonl").resolve()
 
 
-def test_the_build_says_which_file_it_cannot_read_and_which_is_gone(tmp_path):
+def test_the_error_names_a_file_of_unknown_format_and_a_missing_file(tmp_path):
     toy.write_corpus(tmp_path / "heap/a.jsonl", 20)
     (tmp_path / "heap/b.pdf").write_bytes(b"%PDF")
     toy.write_task(tmp_path / "rows.csv")
     own = {"task": {"files": str(tmp_path / "rows.csv")}, "corpus": {"files": str(tmp_path / "heap")}}
     project = load(tmp_path, mix={**PLACES, **own})
-    with pytest.raises(TlmError, match=r"b\.pdf: a suffix that says nothing; there are \.txt.* glob"):
+    with pytest.raises(TlmError, match=r"b\.pdf: its name must end in one of .* glob"):
         build(project, "mix", tmp_path / "built")
     (tmp_path / "heap/b.pdf").unlink()
     build(project, "mix", tmp_path / "again")
     (tmp_path / "heap/a.jsonl").unlink()
     folders = {"mix-corpus": tmp_path / "again/mix-corpus"}
-    with pytest.raises(TlmError, match=r"a\.jsonl: the file that it stands for, .*, is gone"):
+    with pytest.raises(TlmError, match=r"a\.jsonl: links to .*, which no longer exists"):
         build_corpus("mix", project.data.corpora["mix"], folders, tmp_path / "d", workers=1)
 
 

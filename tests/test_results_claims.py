@@ -348,6 +348,8 @@ def test_a_figure_of_sensitivity_fills_what_differs_from_the_own_run(tmp_path):
             scale="small",
             runs={"news": variant},
             seeds=(1,) if variant == "tfidf" else (1, 2),
+            tlm_tasks=("news",) if variant == "tlm" else (),
+            is_tfidf=variant == "tfidf",
         )
         for row, variant in (("task-only", "task-only"), ("k5", "k5"), ("k20", "tlm"), ("tfidf", "tfidf"))
     )
@@ -421,7 +423,14 @@ def test_differences_between_the_rows_of_a_table(sources):
         Column(id="average", kind="average", tasks=tasks, scores=tuple(s for c in columns for s in c.scores))
     )
     rows = [
-        ComparedRow(id=name, label=name.upper(), scale="small", runs=dict.fromkeys(tasks, name), seeds=seeds)
+        ComparedRow(
+            id=name,
+            label=name.upper(),
+            scale="small",
+            runs=dict.fromkeys(tasks, name),
+            seeds=seeds,
+            is_tfidf=name == "tfidf",
+        )
         for name, seeds in (("good", (1, 2)), ("bad", (1, 2)), ("tfidf", (1,)))
     ]
     spec = Differences(table="t", title="Numbers", scale="small", rows=tuple(rows), columns=tuple(columns))
@@ -444,7 +453,8 @@ def test_differences_between_the_rows_of_a_table(sources):
     )
     read = list(csv.DictReader(io.StringIO(rendered.csv)))
     assert len(read) == 12 and all(float(row["low"]) <= float(row["effect"]) for row in read)
-    renamed = [rows[0].model_copy(update={"runs": dict.fromkeys(tasks, "tlm")}), rows[2]]
+    as_tlm = {"runs": dict.fromkeys(tasks, "tlm"), "tlm_tasks": tuple(tasks)}
+    renamed = [rows[0].model_copy(update=as_tlm), rows[2]]
     runs = {
         (scale, task, "tlm" if v == "good" else v, seed): run
         for (scale, task, v, seed), run in sources.runs.items()

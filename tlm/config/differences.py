@@ -17,16 +17,14 @@ class ComparedRow(Strict):
     scale: str
     runs: dict[str, str]
     seeds: tuple[int, ...]
+    tlm_tasks: tuple[str, ...] = ()
+    """The tasks on which the row is the scale's TLM run, also if the table gives it another name."""
+    is_tfidf: bool = False
 
     @property
     def is_tlm(self) -> bool:
-        """Whether it is the scale's TLM run on every task, under whatever name the table has for it."""
-        return set(self.runs.values()) == {"tlm"}
-
-    @property
-    def is_tfidf(self) -> bool:
-        """Whether it is what a user would try first."""
-        return set(self.runs.values()) == {"tfidf"}
+        """Whether the row is the scale's TLM run on every task."""
+        return set(self.tlm_tasks) == set(self.runs)
 
 
 class Differences(Strict):

@@ -35,7 +35,7 @@ class HeadsSpec(Strict):
 class AttentionSpec(HeadsSpec):
     """`attention:`: how heads are measured, and for which variants; for the figures and results/attention.csv."""
 
-    variants: tuple[str, ...] = ("tlm",)
+    variants: tuple[str, ...] = ()
     """The variants whose heads are measured. The scale's pretrained baselines are added."""
     checkpoints: tuple[str, ...] = ()
     """Variants that are added if those baselines are checkpoints."""

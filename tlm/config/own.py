@@ -14,10 +14,6 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from tlm.config.base import Strict
 from tlm.config.data import Metric, Split, Unit
 from tlm.config.retrieval import QuerySpec
-from tlm.config.variants import TASK_ONLY
-
-OWN_VARIANTS = ("tlm", TASK_ONLY, "random", "tfidf")
-"""What every own task has: TLM, and what it must beat to be worth its time."""
 
 Paths = str | list[str]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")

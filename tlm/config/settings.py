@@ -86,6 +86,8 @@ class Experiments(Strict):
     variants: dict[str, VariantSpec]
     sweeps: dict[Swept, SweepSpec] = {}
     tables: dict[str, TableSpec]
+    checkpoint_costs: str | None = None
+    """The table of config/reported.yaml with the FLOPs of pretraining each checkpoint; rows are named like variants."""
     examples: dict[str, ExamplesSpec] = {}
     """Tables that show texts instead of numbers (Table 9)."""
     contamination: ContaminationSpec = ContaminationSpec()

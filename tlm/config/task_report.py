@@ -5,18 +5,21 @@ Place in the flow: `tlm.rules.page` fills it in from the scale's runs → the ru
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, PositiveInt
 
 from tlm.config.base import Strict
 from tlm.config.experiments import ExamplesSpec
 
-METHODS = {
+Method = Literal["tlm", "task-only", "random", "tfidf"]
+METHODS: dict[Method, str] = {
     "tlm": "TLM",
     "task-only": "task data only",
     "random": "random passages",
     "tfidf": "TF-IDF + logistic regression",
 }
-"""Variant → label on the page: TLM, the cheaper methods, and random passages, which show the effect of retrieval."""
+"""Kind of variant → label on the page. Random passages show the effect of retrieval."""
 RIDGE = "TF-IDF + ridge regression"
 """The label of `tfidf` for regression tasks."""
 

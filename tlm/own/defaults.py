@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from tlm.config.base import merge
-from tlm.config.own import OWN_VARIANTS
+from tlm.config.task_report import METHODS
 
 Clock = Callable[[Mapping[str, Any]], float]
 """Seconds until everything is built, for a `training:` section."""
 
 HOUR = 3600
-TRAININGS = sum(name != "tfidf" for name in OWN_VARIANTS)
+TRAININGS = sum(method != "tfidf" for method in METHODS)
 """For each seed: TLM and what it is compared with."""
 EXTERNAL_LENGTH = 128  # the passages of a corpus are cut to fit
 _GRID_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from tlm import layout
 from tlm.artifacts import write_manifest
 from tlm.config.data import Split
-from tlm.config.own import OWN_VARIANTS
 from tlm.config.training import TokenizerSpec
 from tlm.cost.estimate import CostEstimate, estimate
 from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, DataFacts
@@ -32,6 +31,7 @@ from tlm.plan.own_tasks import corpus_source
 from tlm.plan.run_jobs import jobs
 from tlm.plan.runs import EncoderRun
 from tlm.plan.selections import Selection, audit_folder
+from tlm.plan.task_report import compared_variants
 
 _TRIAL_BYTES = 3_000_000  # of text, from which a trial vocabulary is learnt
 _NEW = 0.5  # of the passages that queries find, those that no other query has found
@@ -126,8 +126,8 @@ class Foreseen(DataFacts):
         view = self.project.at(self.name)
         sources = [self.name, *([corpus_source(self.name)] if self.corpus is not None else [])]
         found = [("fetch", layout.SOURCE.format(source=source)) for source in sources]
-        for variant in OWN_VARIANTS:
-            for seed in view.seeds:
+        for variant in compared_variants(view).values():
+            for seed in view.seeds_of(variant):
                 found += jobs(self.project, runs.resolve(view, self.name, variant, seed)).items()
         tlm = runs.resolve_reference(view, self.name, view.seeds[0])
         found.append(("audit", audit_folder(self.name, tlm.passages.folder)))

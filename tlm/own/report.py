@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tlm.config.own import OWN_VARIANTS, OwnCorpus
+from tlm.config.own import OwnCorpus
 from tlm.own.chosen import Chosen
+from tlm.own.defaults import TRAININGS
 from tlm.own.findings import CorpusFound, TaskFound, percentiles
 from tlm.own.language import Writing
 from tlm.progress import duration
@@ -124,7 +125,7 @@ def _training(found: Chosen) -> list[str]:
     training = found.choice.training
     stage1, stage2 = training["stage1"], training["stage2"]
     shape = found.choice.size
-    runs = (len(OWN_VARIANTS) - 1) * found.seeds
+    runs = TRAININGS * found.seeds
     flops = found.estimate.sum("matmul_flops")
     disk = found.estimate.sum("disk_bytes")
     speed = ", ".join(

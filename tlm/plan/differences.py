@@ -31,7 +31,15 @@ def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec]
         own = [cells[name, row.id, column.id] for column in columns]
         variants = {task: variant for cell in own for task, variant in cell.variants.items()}
         compared.append(
-            ComparedRow(id=row.id, label=row.label, scale=row.scale, runs=variants, seeds=own[0].seeds)
+            ComparedRow(
+                id=row.id,
+                label=row.label,
+                scale=row.scale,
+                runs=variants,
+                seeds=own[0].seeds,
+                tlm_tasks=tuple(task for task, variant in variants.items() if variant == project.reference),
+                is_tfidf=not project.at(row.scale).variant(row.variant).trains_encoder,
+            )
         )
     return Differences(
         table=name, title=table.title, scale=project.settings.scale, rows=tuple(compared), columns=columns

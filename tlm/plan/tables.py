@@ -19,13 +19,11 @@ from tlm.config.experiments import (
     Table,
     TableSpec,
 )
-from tlm.config.own import OWN_VARIANTS
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
 from tlm.plan import runs
 from tlm.plan.project import Project
-
-_PRETRAINING = "table2"  # of config/reported.yaml: what the pretraining of the paper's rivals cost
+from tlm.plan.task_report import compared_variants
 
 
 def table(project: Project, name: str) -> Table:
@@ -162,6 +160,7 @@ def _row(project: Project, spec: RowSpec, name: str, row_id: str) -> Row:
         "baseline_id": baseline,
     }
     label = spec.label or variant.label or name
+    costs = project.experiments.checkpoint_costs
     return Row(
         id=row_id,
         label=_filled(label, words),
@@ -169,7 +168,7 @@ def _row(project: Project, spec: RowSpec, name: str, row_id: str) -> Row:
         scale=project.settings.scale,
         reported=_filled(spec.reported or row_id, words),
         texts=spec.texts,
-        pretraining=f"{_PRETRAINING}/{name}" if variant.method == "checkpoint" else None,
+        pretraining=f"{costs}/{name}" if costs and variant.method == "checkpoint" else None,
     )
 
 
@@ -214,7 +213,8 @@ def check(project: Project) -> None:
     cells(project)
     for name in project.own:
         try:
-            for variant in OWN_VARIANTS:
-                runs.resolve(project.at(name), name, variant, project.at(name).seeds[0])
+            view = project.at(name)
+            for variant in compared_variants(view).values():
+                runs.resolve(view, name, variant, view.seeds[0])
         except TlmError as error:
             raise TlmError(f"{project.folder / 'own' / name}.yaml: training: {error}") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from tlm import layout
 from tlm.config.experiments import ExamplesSpec
-from tlm.config.task_report import METHODS, RIDGE, MethodSpec, PageSpec
+from tlm.config.task_report import METHODS, RIDGE, Method, MethodSpec, PageSpec
 from tlm.dag import RULES
 from tlm.errors import TlmError
 from tlm.layout import manifest
@@ -15,6 +15,7 @@ from tlm.plan import runs, shared_artifacts
 from tlm.plan.project import Project
 from tlm.plan.runs import EncoderRun, Run
 from tlm.plan.selections import audit_folder
+from tlm.plan.task_report import compared_variants
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error
 
 _EXAMPLES = ExamplesSpec(title="What was retrieved", queries=3, passages=2)
@@ -40,16 +41,16 @@ class PageRules(RuleFunctions):
         view = self._report_view(task)
         return runs.resolve_reference(view, task, view.seeds[0])
 
-    def _compared(self, task: str) -> dict[str, list[Run]]:
-        """Method → its runs, one a seed; TF-IDF draws no random numbers and has one."""
+    def _compared(self, task: str) -> dict[Method, list[Run]]:
+        """Method → its runs, one a seed."""
         view = self._report_view(task)
-        if missing := [name for name in METHODS if name not in view.variants]:
-            raise TlmError(
-                f"no report of task {task!r}: scale {view.settings.scale} has no variant {missing[0]!r}, which a "
-                "report compares TLM with; add it to the sweep of K (`sweeps:` of the scale)"
-            )
+        try:
+            variants = compared_variants(view)
+        except TlmError as error:
+            raise TlmError(f"no report of task {task!r}: {error}") from None
         return {
-            name: [runs.resolve(view, task, name, seed) for seed in view.seeds_of(name)] for name in METHODS
+            method: [runs.resolve(view, task, variant, seed) for seed in view.seeds_of(variant)]
+            for method, variant in variants.items()
         }
 
     @exit_on_user_error

@@ -57,6 +57,7 @@ class SweepPoint:
     label: str
     score: BootstrapEstimate
     is_own: bool
+    is_tfidf: bool
     difference: BootstrapEstimate | None
     items: int
 
@@ -103,13 +104,14 @@ def _points(
     (score,) = column.scores
     systems = [[_run(runs, row, score.task, seed) for seed in row.seeds] for row in spec.rows]
     found, items = estimates(systems, score.split, score.metric)
-    own = next((place for place, row in enumerate(spec.rows) if row.runs[score.task] == "tlm"), None)
+    own = next((place for place, row in enumerate(spec.rows) if score.task in row.tlm_tasks), None)
     return [
         SweepPoint(
             row=row.id,
             label=_WORDS.get(row.id) or row.id.removeprefix(name).removeprefix("-"),
             score=estimate,
             is_own=place == own,
+            is_tfidf=row.is_tfidf,
             difference=None if own is None else combine([(1, estimate), (-1, found[own])]),
             items=items,
         )
@@ -125,7 +127,7 @@ def _run(runs: Mapping[Key, EvaluatedRun], row: ComparedRow, task: str, seed: in
 
 
 def _draw_panel(axes: Axes, points: list[SweepPoint]) -> None:
-    swept = [point for point in points if point.row != "tfidf"]
+    swept = [point for point in points if not point.is_tfidf]
     places = range(len(swept))
     axes.plot(places, [point.score.value for point in swept], color=_LOOK["color"], linewidth=1.1, zorder=2)
     for place, point in zip(places, swept, strict=True):
@@ -143,7 +145,7 @@ def _draw_panel(axes: Axes, points: list[SweepPoint]) -> None:
             zorder=4,
         )
     for point in points:
-        if point.row == "tfidf":
+        if point.is_tfidf:
             axes.axhline(point.score.value, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
     axes.set_xticks(list(places), [point.label for point in swept])
     axes.set_xlim(-0.45, len(swept) - 0.55)

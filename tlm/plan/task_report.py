@@ -1,0 +1,33 @@
+"""Which variants the report of a task compares: TLM, task data alone, random passages and TF-IDF.
+
+Place in the flow: `tlm.plan.project` → here → `tlm.rules.page` and `tlm.own`. A task of your own builds these variants.
+"""
+
+from __future__ import annotations
+
+from tlm.config.task_report import METHODS, Method
+from tlm.config.variants import VariantSpec
+from tlm.errors import TlmError
+from tlm.plan.project import Project
+
+_BY_SELECTOR: dict[str, Method] = {"bm25": "tlm", "task-only": "task-only", "random": "random"}
+
+
+def compared_variants(project: Project) -> dict[Method, str]:
+    """Method → the scale's first variant of this method. Raises TlmError for a method without a variant."""
+    found: dict[Method, str] = {}
+    for name, spec in project.variants.items():
+        if method := _method(spec):
+            found.setdefault(method, name)
+    if missing := [method for method in METHODS if method not in found]:
+        raise TlmError(
+            f"scale {project.settings.scale} has no variant of the kind {missing[0]!r}, which a report compares TLM "
+            "with; add it to the sweep of K (`sweeps:` of the scale)"
+        )
+    return {method: found[method] for method in METHODS}
+
+
+def _method(spec: VariantSpec) -> Method | None:
+    if not spec.trains_encoder:
+        return "tfidf"
+    return _BY_SELECTOR.get(spec.selector) if spec.method == "tlm" else None
