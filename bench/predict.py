@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import torch
 from transformers import pipeline
 
-from tlm.cli import run_script
 from tlm.errors import TlmError
+from tlm.process import run_script
 from tlm.serving.classifier import Classifier
 from tlm.serving.predict import PredictOptions, predict_file
 

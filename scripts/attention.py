@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.figures import HeadsSpec
-from tlm.evaluation.artifact import RunName
-from tlm.evaluation.attention_weights import read_heads
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.figures import HeadsSpec
+    from tlm.evaluation.artifact import RunName
+    from tlm.evaluation.attention_weights import read_heads
 
 
 def main() -> None:

@@ -3,13 +3,15 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.figures import AttentionTable
-from tlm.evaluation.attention_heads import read_attention
-from tlm.results.attention import HEADER, as_markdown, attention_rows
-from tlm.results.figures.style import as_csv
-from tlm.results.static import write_table
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.figures import AttentionTable
+    from tlm.evaluation.attention_heads import read_attention
+    from tlm.results.attention import HEADER, as_markdown, attention_rows
+    from tlm.results.figures.style import as_csv
+    from tlm.results.static import write_table
 
 
 def main() -> None:

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from tlm.audit.stage import audit_task
-from tlm.cli import run_script
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.audit.stage import audit_task
 
 
 def main() -> None:

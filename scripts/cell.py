@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_json
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.experiments import CellSpec
-from tlm.results.cells import build_cell
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.artifacts import write_json
+    from tlm.config.base import parse_json
+    from tlm.config.experiments import CellSpec
+    from tlm.results.cells import build_cell
 
 
 def main() -> None:

@@ -3,14 +3,16 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.claims import Ledger
-from tlm.results.claims import HEADER, ledger_lines, open_sources, records
-from tlm.results.claims_page import as_markdown
-from tlm.results.rendering import csv_text
-from tlm.results.reported import load_reported
-from tlm.results.static import write_table
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.claims import Ledger
+    from tlm.results.claims import HEADER, ledger_lines, open_sources, records
+    from tlm.results.claims_page import as_markdown
+    from tlm.results.rendering import csv_text
+    from tlm.results.reported import load_reported
+    from tlm.results.static import write_table
 
 
 def main() -> None:

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.experiments import ContaminationTable
-from tlm.results.contamination import assemble, entries_of
-from tlm.results.static import write_table
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.experiments import ContaminationTable
+    from tlm.results.contamination import assemble, entries_of
+    from tlm.results.static import write_table
 
 
 def main() -> None:

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.data import CorpusSpec
-from tlm.corpus.build import build_corpus
-from tlm.corpus.sample import build_sample
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.data import CorpusSpec
+    from tlm.corpus.build import build_corpus
+    from tlm.corpus.sample import build_sample
 
 
 def main() -> None:

@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.differences import Differences
-from tlm.results.differences import all_differences, render
-from tlm.results.predictions import open_runs
-from tlm.results.static import write_table
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.differences import Differences
+    from tlm.results.differences import all_differences, render
+    from tlm.results.predictions import open_runs
+    from tlm.results.static import write_table
 
 
 def main() -> None:

@@ -6,9 +6,11 @@
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_text
-from tlm.cli import run_script
-from tlm.store.document import FILE, build, check, read_project
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.artifacts import write_text
+    from tlm.store.document import FILE, build, check, read_project
 
 
 def main() -> None:

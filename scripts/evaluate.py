@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.evaluation.artifact import RunName
-from tlm.evaluation.evaluate import evaluate_run
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.evaluation.artifact import RunName
+    from tlm.evaluation.evaluate import evaluate_run
 
 
 def main() -> None:

@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_text
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.experiments import ExamplesSpec
-from tlm.results.cells import read_cell
-from tlm.results.examples import as_csv, as_page
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.artifacts import write_text
+    from tlm.config.base import parse_json
+    from tlm.config.experiments import ExamplesSpec
+    from tlm.results.cells import read_cell
+    from tlm.results.examples import as_csv, as_page
 
 
 def main() -> None:

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_json
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.experiments import ExamplesSpec
-from tlm.results.examples import build_examples
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.artifacts import write_json
+    from tlm.config.base import parse_json
+    from tlm.config.experiments import ExamplesSpec
+    from tlm.results.examples import build_examples
 
 
 def main() -> None:

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.serving.export import export_model
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.serving.export import export_model
 
 
 def main() -> None:

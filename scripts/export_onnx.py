@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.serving.onnx_file import export_onnx
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.serving.onnx_file import export_onnx
 
 
 def main() -> None:

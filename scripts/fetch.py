@@ -4,10 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.sources import SourceSpec
-from tlm.sources.fetch import fetch_source
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.sources import SourceSpec
+    from tlm.sources.fetch import fetch_source
 
 
 def main() -> None:

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.retrieval import IndexSpec
-from tlm.retrieval.elastic.flags import add_flags, server_of
-from tlm.retrieval.index import build_index, build_share, parse_share
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.retrieval import IndexSpec
+    from tlm.retrieval.elastic.flags import add_flags, server_of
+    from tlm.retrieval.index import build_index, build_share, parse_share
 
 
 def main() -> None:

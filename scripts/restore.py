@@ -6,8 +6,10 @@ prints what DVC stores of it: `dvc pull $(python scripts/restore.py --list resul
 
 import argparse
 
-from tlm.cli import run_script
-from tlm.store.restore import behind, restore
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.store.restore import behind, restore
 
 
 def main() -> None:

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.retrieval import Selector
-from tlm.retrieval.selection import select
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.retrieval import Selector
+    from tlm.retrieval.selection import select
 
 
 def main() -> None:

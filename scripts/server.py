@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.elasticsearch import server_settings
-from tlm.retrieval.elastic.service import serve
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.elasticsearch import server_settings
+    from tlm.retrieval.elastic.service import serve
 
 
 def main() -> None:

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_json
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.results.hyperparameters import ScaleSettings
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.artifacts import write_json
+    from tlm.config.base import parse_json
+    from tlm.results.hyperparameters import ScaleSettings
 
 
 def main() -> None:

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.results.hyperparameters import TABLES, assemble, read_settings
-from tlm.results.reported import load_reported
-from tlm.results.static import write_table
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.results.hyperparameters import TABLES, assemble, read_settings
+    from tlm.results.reported import load_reported
+    from tlm.results.static import write_table
 
 
 def main() -> None:

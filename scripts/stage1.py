@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.training import RunSpec
-from tlm.training.execution import Execution
-from tlm.training.stage1 import run_stage1
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.training import RunSpec
+    from tlm.training.execution import Execution
+    from tlm.training.stage1 import run_stage1
 
 
 def main() -> None:

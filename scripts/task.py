@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.data import TaskSpec
-from tlm.tasks.build import build_task
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.data import TaskSpec
+    from tlm.tasks.build import build_task
 
 
 def main() -> None:

@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
-from tlm.artifacts import write_json, write_text
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.task_report import PageSpec
-from tlm.results.page.gather import Folders, gather
-from tlm.results.page.render import render
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.artifacts import write_json, write_text
+    from tlm.config.base import parse_json
+    from tlm.config.task_report import PageSpec
+    from tlm.results.page.gather import Folders, gather
+    from tlm.results.page.render import render
 
 
 def main() -> None:

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.baseline import TfidfSpec
-from tlm.evaluation.artifact import RunName
-from tlm.evaluation.tfidf import evaluate_tfidf
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.baseline import TfidfSpec
+    from tlm.evaluation.artifact import RunName
+    from tlm.evaluation.tfidf import evaluate_tfidf
 
 
 def main() -> None:

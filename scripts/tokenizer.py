@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from tlm.cli import run_script
-from tlm.config.base import parse_json
-from tlm.config.training import TokenizerSpec
-from tlm.training.tokenizer import build_tokenizer
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.config.base import parse_json
+    from tlm.config.training import TokenizerSpec
+    from tlm.training.tokenizer import build_tokenizer
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from tlm.cli import run_script
+from tlm.process import quick_imports, run_script
 
 
 def main() -> None:
@@ -18,7 +18,8 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)  # read when the tokenizer is loaded
-    from tlm.training.tokens import tokenize_selection, tokenize_task
+    with quick_imports():
+        from tlm.training.tokens import tokenize_selection, tokenize_task
 
     if args.task is not None:
         tokenize_task(args.task, args.tokenizer, args.output, args.length)

@@ -87,7 +87,7 @@ def serve(state: Path, start: str, url: str, shell: str = "exec {}", **times: fl
     """`scripts/server.py` as the rule runs it, with other times if wanted."""
     settings = json.dumps({"start": start, "url": url})
     code = (
-        "import sys; from pathlib import Path; from tlm.cli import run_script\n"
+        "import sys; from pathlib import Path; from tlm.process import run_script\n"
         "from tlm.config.elasticsearch import server_settings; from tlm.retrieval.elastic.service import serve\n"
         f"run_script(lambda: serve(server_settings(sys.argv[1]), Path(sys.argv[2]), **{times!r}))"
     )
