@@ -1,4 +1,4 @@
-"""`tlm cost` as it is typed: it plans as snakemake does, honours what is built, and fails in one line."""
+"""`tlm cost` on the command line: it plans as snakemake does, skips what is built, and prints errors in one line."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def test_the_jobs_are_snakemakes(project):
         assert any(line.split() == [rule, str(jobs)] for line in result.stdout.splitlines()), rule
 
 
-def test_what_is_built_costs_nothing(project):
+def test_built_artifacts_cost_nothing(project):
     targets = ("data/tasks/toy/manifest.json", "data/corpora/toy/manifest.json")
     before = planned(project, *targets)
     assert {line["rule"] for line in before["rules"]} == {"fetch", "task", "corpus"}
@@ -63,7 +63,7 @@ def test_this_machine_is_measured(project):
         ("results/table2.csv", "huge", "no scale 'huge'"),
     ],
 )
-def test_what_does_not_exist_is_one_line(project, target, scale, message):
+def test_an_unknown_target_or_scale_prints_one_line(project, target, scale, message):
     result = cost(project, target, scale=scale)
     assert result.returncode == 2 and not result.stdout
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
@@ -78,7 +78,7 @@ def test_what_does_not_exist_is_one_line(project, target, scale, message):
         (("--gflops", "-1"), "positive"),
     ],
 )
-def test_a_wrong_option_is_one_line(monkeypatch, capsys, arguments, message):
+def test_an_invalid_option_prints_one_line(monkeypatch, capsys, arguments, message):
     monkeypatch.setattr(sys, "argv", ["tlm", "cost", "results/table2.csv", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -102,5 +102,5 @@ def test_a_wrong_option_is_one_line(monkeypatch, capsys, arguments, message):
         ("ValueError: Invalid config definition", "ValueError: Invalid config definition"),
     ],
 )
-def test_snakemakes_report_is_brought_to_a_line(report, line):
+def test_the_error_is_found_in_snakemakes_report(report, line):
     assert _reason(report) == line

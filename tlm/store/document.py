@@ -148,7 +148,7 @@ def _with_keys(project: Project, path: str) -> str:
             continue  # DVC would read the dot as a separator of keys
         key = f"per_task.{task}.k" if own else "k"
         path = re.sub(
-            rf"/{re.escape(task)}/(bm25|random|dsir)-k{own or scale.k}(?=/|$)",
+            rf"/{re.escape(task)}/(bm25|random|dsir)-k{own or scale.k}(?=(?:-clean)?(?:/|$))",
             rf"/{task}/\1-k${{{key}}}",
             path,
         )
