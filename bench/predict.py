@@ -50,18 +50,18 @@ def main() -> None:
     if not texts or ours.served.regression:
         raise TlmError("give a classifier and a file with rows to classify")
     theirs = pipeline("text-classification", model=str(options.model), truncation=True, device=ours.device)
-    said: dict[str, list[str]] = {}
+    predicted: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         source, scored = Path(folder) / "texts.parquet", Path(folder) / "scored.parquet"
         pq.write_table(pa.table({ours.served.columns.text[0]: texts}), source)
 
         def tlm_predict() -> None:
             predict_file(ours, source, scored, PredictOptions(text=ours.served.columns.text[:1]))
-            said["tlm"] = pq.read_table(scored)["prediction"].to_pylist()
+            predicted["tlm"] = pq.read_table(scored)["prediction"].to_pylist()
 
         def with_batches(size: int) -> Callable[[], None]:
             def work() -> None:
-                said[f"pipeline, batches of {size}"] = [
+                predicted[f"pipeline, batches of {size}"] = [
                     each["label"] for each in theirs(texts, batch_size=size)
                 ]
 
@@ -74,7 +74,10 @@ def main() -> None:
         rounds = [{name: seconds(work) for name, work in contestants.items()} for _ in range(options.rounds)]
     times = {name: min(each[name] for each in rounds) for name in contestants}
     best = min(value for name, value in times.items() if name != "tlm")
-    agree = {name: float(np.mean(np.array(labels) == np.array(said["tlm"]))) for name, labels in said.items()}
+    agree = {
+        name: float(np.mean(np.array(labels) == np.array(predicted["tlm"])))
+        for name, labels in predicted.items()
+    }
     for name, value in times.items():
         print(f"{name:28} {len(texts) / value:10,.0f} texts/s   same class {agree[name]:.4f}")
     result = {

@@ -17,8 +17,10 @@ def main() -> None:
     parser.add_argument("--spec", required=True, help="run specification as JSON, or @file")
     parser.add_argument("--task-tokens", type=Path, help="tokens of the task (none for rho1 = inf)")
     parser.add_argument("--external-tokens", type=Path, help="tokens of the selection (none for rho1 = 0)")
-    parser.add_argument("--held-out-tokens", type=Path, help="a task's tokens whose dev texts are watched")
-    parser.add_argument("--start", type=Path, help="a stage 1 artifact to go on from (PLM + MLM)")
+    parser.add_argument(
+        "--held-out-tokens", type=Path, help="tokens of a task whose dev texts give the held-out loss"
+    )
+    parser.add_argument("--start", type=Path, help="a stage 1 artifact to continue from (PLM + MLM)")
     parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer artifact")
     Execution.add_arguments(parser)
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")

@@ -164,7 +164,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path, task_dir):
     assert one == two
 
 
-def test_mistakes_are_told(tmp_path, task_dir):
+def test_invalid_runs_and_models_raise(tmp_path, task_dir):
     with pytest.raises(TlmError, match="no model"):
         load_encoder(tmp_path)
     with pytest.raises(TlmError, match="neither stage 1 nor stage 2"):

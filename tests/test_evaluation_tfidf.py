@@ -113,7 +113,7 @@ def test_a_task_without_test_labels_is_evaluated_on_dev(tmp_path):
     assert "test" not in json.loads((tmp_path / "out" / "metrics.json").read_text())
 
 
-def test_mistakes_are_one_line_and_leave_nothing(task_dir, tmp_path):
+def test_invalid_input_raises_and_writes_nothing(task_dir, tmp_path):
     with pytest.raises(TlmError, match="evaluated on the data of task 'colours'"):
         other = RunName("smoke", "shapes", "tfidf", 0)
         evaluate_tfidf(run=other, task_dir=task_dir, destination=tmp_path / "out")
@@ -153,6 +153,6 @@ def test_outputs_become_labels_and_probabilities():
     np.testing.assert_allclose(found.probabilities, [[0.25, 0.75, 0], [1, 0, 0]], atol=1e-12)
 
 
-def test_writing_without_spaces_is_told():
+def test_writing_without_spaces_is_detected():
     assert unspaced(["猫坐在垫子上，它不太高兴。"]) and unspaced(["แมวนั่งอยู่บนเสื่อ"])
     assert not unspaced(["The cat 猫 sat on the mat."]) and not unspaced([""])

@@ -30,7 +30,7 @@ def test_rho1_at_its_ends():
 
 
 @given(st.integers(1, 700), st.integers(1, 9), st.integers(0, 2**32), st.data())
-def test_any_batch_can_be_asked_for_first(rows, batch_size, seed, data):
+def test_batches_do_not_depend_on_the_order_of_access(rows, batch_size, seed, data):
     asked = data.draw(st.lists(st.integers(0, 3 * WINDOW), min_size=1, max_size=8))
     together = stream(rows, seed, batch_size)
     for index in asked:

@@ -89,9 +89,11 @@ def test_tensorboard_writes_beside_the_run(toy: Toy, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", TRACKERS)
-def test_a_tracker_that_is_not_installed_is_told(tmp_path: Path, monkeypatch, name):
+def test_a_tracker_that_is_not_installed_raises(tmp_path: Path, monkeypatch, name):
     monkeypatch.setattr(execution, "get_available_trackers", list)
-    with pytest.raises(TlmError, match=f"'{name}' is asked for, but not installed; run `pip install {name}`"):
+    with pytest.raises(
+        TlmError, match=f"'{name}' is configured, but not installed; run `pip install {name}`"
+    ):
         Execution(cpu=True, trackers=(name,)).accelerator(tmp_path / "s", idle_heads=False)
     with pytest.raises(TlmError, match="no tracker 'aim'; there are tensorboard, wandb"):
         Execution(cpu=True, trackers=("aim",)).accelerator(tmp_path / "s", idle_heads=False)
@@ -153,7 +155,7 @@ def test_muon_takes_the_encoders_matrices_and_nothing_else(toy: Toy, tmp_path: P
         stage1(toy, tmp_path / "s", **{"stage1.optimizer.kind": "muon"})
 
 
-def test_a_gpu_that_is_full_is_explained(toy: Toy, tmp_path: Path, monkeypatch):
+def test_a_full_gpu_raises_with_advice(toy: Toy, tmp_path: Path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nmore")
 

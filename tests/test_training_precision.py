@@ -34,7 +34,7 @@ def test_auto_follows_the_processor(tmp_path, text, expected):
     assert resolve("fp32", "cpu", path) == "fp32"
 
 
-def test_bf16_by_hand_is_refused_where_it_would_crawl(tmp_path):
+def test_configured_bf16_raises_on_a_processor_without_it(tmp_path):
     with pytest.raises(TlmError, match="no bf16 instructions"):
         resolve("bf16", "cpu", cpuinfo(tmp_path, AVX2))
     assert resolve("bf16", "cpu", cpuinfo(tmp_path, ZEN4)) == "bf16"

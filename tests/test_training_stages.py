@@ -100,12 +100,12 @@ def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
         None,
         toy.external,
         toy.tokenizer,
-        tmp_path / "watched",
+        tmp_path / "with-held-out",
         held_out_tokens=toy.task,
         execution=CPU,
     )
-    assert len(read_record(tmp_path / "watched")["held_out"]) == 2
-    assert same(tmp_path / "plm" / "mlm", tmp_path / "watched" / "mlm")
+    assert len(read_record(tmp_path / "with-held-out")["held_out"]) == 2
+    assert same(tmp_path / "plm" / "mlm", tmp_path / "with-held-out" / "mlm")
 
 
 def test_finetuning_a_checkpoint_without_stage1(toy: Toy, tmp_path: Path):
@@ -234,7 +234,7 @@ def test_a_run_killed_at_any_step_resumes_to_the_bit(toy: Toy, tmp_path: Path, m
         assert steps == sorted(set(steps))
 
 
-def test_a_checkpoint_of_another_spec_is_refused(toy: Toy, tmp_path: Path, monkeypatch):
+def test_a_checkpoint_of_another_spec_raises(toy: Toy, tmp_path: Path, monkeypatch):
     def dies(*_):
         raise Killed
 
@@ -266,7 +266,7 @@ def test_a_loss_that_is_not_a_number_stops_with_its_step(toy: Toy, tmp_path: Pat
         stage1(toy, spec, tmp_path / "s")
 
 
-def test_memory_that_runs_out_is_explained(toy: Toy, tmp_path: Path, monkeypatch):
+def test_out_of_memory_raises_with_advice(toy: Toy, tmp_path: Path, monkeypatch):
     def full(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 

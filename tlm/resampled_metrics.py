@@ -64,7 +64,7 @@ def _from_counts(
 
 
 def correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequence[Any]) -> ItemKinds:
-    """Correlations: every item is a kind of its own."""
+    """Correlations: every item is a separate kind."""
     truth = _Series(np.asarray(labels, np.float64))
     runs = [_Series(each) for each in np.asarray(guesses, np.float64)]
 

@@ -165,8 +165,8 @@ def combine(parts: Sequence[tuple[float, BootstrapEstimate]]) -> BootstrapEstima
     """The sum of weight times estimate, resample by resample and seed by seed.
 
     Paired where the estimates come from one call of `scores`, independent where from calls with different `seed`.
-    What has a single seed (a deterministic method) stands beside every seed of the others. Raises TlmError for
-    nothing to combine and for unequal numbers of resamples or seeds.
+    An estimate with a single seed (a deterministic method) is combined with every seed of the others. Raises TlmError
+    for nothing to combine and for unequal numbers of resamples or seeds.
     """
     if not parts:
         raise TlmError("nothing to combine")

@@ -5,7 +5,7 @@ write is what figures and `results/attention.csv` read. Plain NumPy, so that dra
 
 Section 4.4.1: a head is *positional* if at least 90 % of its maximum attention weights fall on adjacent tokens
 (Voita et al. 2019), *vertical* if more than 90 % fall on [CLS], [SEP] or the period (Kovaleva et al. 2019).
-What the paper leaves open, and how it is read here:
+The paper leaves some details open; we decide them so:
 
 - A maximum is that of one query token over all keys, special tokens included. Where several keys share it,
   each takes an equal part: equal attention to everything is neither positional nor vertical.
@@ -213,7 +213,7 @@ def read_attention(path: Path) -> AttentionArtifact:
     folder = path if path.is_dir() else path.parent
     arrays = load_file(folder / "hits.safetensors")
     weights = load_file(folder / "examples.safetensors")
-    told = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+    described = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     given = manifest.parameters
     return AttentionArtifact(
         folder=folder,
@@ -231,7 +231,7 @@ def read_attention(path: Path) -> AttentionArtifact:
                 special=np.array(each["special"], bool),
                 vertical=np.array(each["vertical"], bool),
             )
-            for name, each in told.items()
+            for name, each in described.items()
         },
     )
 

@@ -81,7 +81,9 @@ def read_heads(
     logging.disable_progress_bar()
     task = read_task(task_dir)
     if run.task != task.name:
-        raise TlmError(f"run {run}: read on the data of task {task.name!r}; pass the folder of its own task")
+        raise TlmError(
+            f"run {run}: --task is the folder of task {task.name!r}; pass the folder of its own task"
+        )
     stage, model_dir, length = _model(run, stage1_dir, stage2_dir)
     encoder, tokenizer = load_encoder(model_dir), read_tokenizer(model_dir)
     rows = read_rows(task_dir, "dev")

@@ -1,7 +1,7 @@
-"""One trained run, evaluated: the only place that opens a test split, once, for the chosen checkpoint.
+"""Evaluate one trained run: the only module that opens a test split, once, for the chosen checkpoint.
 
 Place in the flow: stage 1 and stage 2 → evaluation → cells. Section 4.1: F1 on test; held-out masked language
-modelling and both ways of counting FLOPs stand beside it.
+modelling and both ways of counting FLOPs are reported beside it.
 """
 
 from __future__ import annotations

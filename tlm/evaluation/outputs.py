@@ -59,7 +59,7 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
 
 
 def class_names(model: PreTrainedModel) -> tuple[str, ...]:
-    """What the model's outputs stand for, in their order."""
+    """The class names of the model's outputs, in their order."""
     names = model.config.id2label or {}
     return tuple(str(name) for _, name in sorted((int(index), name) for index, name in names.items()))
 
@@ -110,7 +110,7 @@ def model_outputs(
 def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Row numbers batch by batch, longest first, each batch of at most `batch_tokens` padded tokens.
 
-    A row that is longer alone is a batch of its own. Every row occurs once.
+    A longer row is a batch by itself. Every row occurs once.
     """
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     start = 0

@@ -1,4 +1,4 @@
-"""TF-IDF and a linear model: what a user would try first, in every table of ours (no section of the paper).
+"""TF-IDF and a linear model: the baseline that a user would try first (not in the paper).
 
 Place in the flow: from a task straight to an evaluation artifact, without corpus, tokenizer or training.
 Words and word pairs with sublinear counts; logistic regression for classes, ridge regression for numbers. The
@@ -69,7 +69,7 @@ def _evaluate(run: RunName, task: TaskInfo, task_dir: Path, destination: Path, s
     train, dev = read_rows(task_dir, "train"), read_rows(task_dir, "dev")
     if not task.regression and len(set(train.labels)) < 2:
         raise TlmError(
-            f"{task_dir}: all training rows have the label {train.labels[0]!r}; nothing to tell apart"
+            f"{task_dir}: all training rows have the label {train.labels[0]!r}; a classifier needs two labels"
         )
     vectorizer = TfidfVectorizer(
         analyzer="char" if unspaced(_texts(train)) else "word",

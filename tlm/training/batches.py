@@ -1,4 +1,4 @@
-"""Which rows make up batch i: a pure function of (seed, i). Nothing else decides.
+"""Which rows make up batch i: a pure function of (seed, i).
 
 Place in the flow: tokens → batches → loop. Rows are drawn without replacement, epoch after epoch; inside a
 window of some batches they are sorted by length, so that a batch pads little, and the batches of a window
@@ -65,7 +65,7 @@ class Stream:
         self.batch_size, self.batch_tokens = batch_size, batch_tokens
         per_batch = max(1, int(batch_tokens / lengths.mean())) if batch_tokens else batch_size
         self.window_rows = WINDOW * per_batch
-        self._starts = [0]  # first batch of each window; grows as far as it is asked, for batch_tokens only
+        self._starts = [0]  # first batch of each window, as far as computed; with batch_tokens only
         self._windows: dict[int, list[np.ndarray]] = {}
         self._epochs: dict[int, np.ndarray] = {}
 
@@ -117,7 +117,7 @@ class Stream:
 
     @staticmethod
     def _keep(cache: dict[int, Any], key: int, value: Any) -> None:
-        """Remember the two latest: a cache, never a state."""
+        """Cache `value` and drop all but the latest entry before it; results never depend on the cache."""
         while len(cache) > 1:
             del cache[min(cache)]
         cache[key] = value
@@ -142,7 +142,7 @@ class Schedule:
     def __init__(
         self, internal: Stream | None, external: Stream | None, *, rho1: Rho1, accumulation: int = 1
     ) -> None:
-        """Raises TlmError if rho1 asks for a data set that is not given."""
+        """Raises TlmError if rho1 needs a data set that is missing."""
         if internal is None and rho1 != INFINITE:
             raise TlmError(f"stage1.rho1 = {rho1} needs task tokens; give them, or set rho1 to inf")
         if external is None and rho1 != 0:

@@ -1,7 +1,7 @@
-"""How a run is carried out: threads, device, trackers. Nothing here changes what it computes, beyond rounding.
+"""How a run is executed: threads, device, trackers. These settings change its numbers by rounding at most.
 
-Place in the flow: scripts → execution → stage1 and stage2, which ask it for their Accelerator. What does decide
-bits (precision, attention, compilation) belongs to the run's specification instead (`tlm.config.training`).
+Place in the flow: scripts → execution → stage1 and stage2, which get their Accelerator from it. Settings that decide
+the bits (precision, attention, compilation) belong to the run's specification instead (`tlm.config.training`).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tlm.training.memory import keep_freed_memory
 
 @dataclass(frozen=True)
 class Execution:
-    """What a person may choose without changing the run."""
+    """Settings that a user may change without changing the run."""
 
     threads: int = 1
     cpu: bool = False
     """Stay on the CPU even where there is a GPU."""
     trackers: Sequence[str | GeneralTracker] = ()
-    """Names of Accelerate's trackers (`tlm.config.training.TRACKERS`), or trackers of one's own."""
+    """Names of Accelerate's trackers (`tlm.config.training.TRACKERS`), or your own tracker objects."""
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
@@ -43,7 +43,7 @@ class Execution:
 
     @classmethod
     def of(cls, arguments: Namespace) -> Execution:
-        """From what `add_arguments` has parsed."""
+        """From the options of `add_arguments`."""
         return cls(arguments.threads, arguments.cpu, tuple(arguments.tracker))
 
     def accelerator(self, destination: Path, *, idle_heads: bool) -> Accelerator:
@@ -63,7 +63,7 @@ class Execution:
         )
         folder = str(destination.parent / "tracking")
         return Accelerator(
-            # Said aloud: without it, several processes on a machine without a GPU would not find each other.
+            # Explicit, because otherwise several processes on a machine without a GPU do not find each other.
             cpu=self.cpu or not torch.cuda.is_available(),
             kwargs_handlers=[distributed],
             log_with=list(self.trackers) or None,
@@ -72,15 +72,15 @@ class Execution:
 
 
 def _check_tracker(name: str) -> None:
-    """Accelerate only drops a tracker that it cannot import; a person who asked for it is told."""
+    """Raise an error for a tracker that Accelerate cannot import; Accelerate itself would ignore it."""
     if name not in TRACKERS:
         raise TlmError(f"no tracker {name!r}; there are {', '.join(TRACKERS)}")
     if name not in map(str, get_available_trackers()):
-        raise TlmError(f"tracker {name!r} is asked for, but not installed; run `pip install {name}`")
+        raise TlmError(f"tracker {name!r} is configured, but not installed; run `pip install {name}`")
 
 
 def start_trackers(accelerator: Accelerator, run: Path, settings: dict[str, Any]) -> None:
-    """Open the trackers that were asked for, under the name of the run's folder."""
+    """Open the configured trackers under the name of the run's folder."""
     if accelerator.log_with:
         name = "-".join(run.parts[-5:])  # scale, task, variant, seed, stage
         accelerator.init_trackers("tlm", config=_flat(settings), init_kwargs={"wandb": {"name": name}})

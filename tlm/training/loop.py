@@ -1,7 +1,7 @@
 """The training loop of both stages: one process or many, CPU or GPU, exact after a crash.
 
-Place in the flow: stage1 and stage2 make a plan, feed builds its batches, watch looks on; this runs the steps
-through Accelerate. The authors' loop padded to the longest length, could not resume and shuffled anew after a
+Place in the flow: stage1 and stage2 make a plan, prefetch builds its batches, monitor logs its losses; the loop runs
+the steps through Accelerate. The authors' loop padded to the longest length, could not resume and shuffled anew after a
 restart (docs/differences.md).
 """
 
@@ -46,26 +46,26 @@ def train(
     optimizers = build_optimizers(plan.optimizer, model)
     done = _begin(plan, model, optimizers, folder, fingerprint, accelerator)
     before = done.seconds, done.cpu_seconds
-    ready, *prepared = accelerator.prepare(torch.compile(model) if compiled else model, *optimizers)
-    watch = Monitor(plan, done, workspace, accelerator)
+    ready, *ready_optimizers = accelerator.prepare(torch.compile(model) if compiled else model, *optimizers)
+    monitor = Monitor(plan, done, workspace, accelerator)
     has_dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
     model.train()
-    with _memory_explained(plan):
-        for fed in prepared_steps(plan, done.step, accelerator):
-            number, step = fed.number, fed.step
+    with _explain_memory_errors(plan):
+        for prepared in prepared_steps(plan, done.step, accelerator):
+            number, step = prepared.number, prepared.step
             rate = learning_rate(plan.optimizer, number, plan.steps)
             weights = plan.weights(step)
-            for micro, (batch, tensors) in enumerate(fed.mine):
+            for micro, (batch, tensors) in enumerate(prepared.mine):
                 if has_dropout:
                     draw = (number, micro, accelerator.process_index)
                     torch.manual_seed(torch_seed(plan.seed, plan.name, "dropout", *draw))
-                with nullcontext() if micro == len(fed.mine) - 1 else accelerator.no_sync(ready):
+                with nullcontext() if micro == len(prepared.mine) - 1 else accelerator.no_sync(ready):
                     losses = ready(tensors.to(accelerator.device), weights)
                     # Processes average their gradients; the weights already count the whole step.
                     accelerator.backward(losses["loss"] * world)
-                watch.measure(number, step.internal, batch, losses)
+                monitor.measure(number, step.internal, batch, losses)
             accelerator.clip_grad_norm_(ready.parameters(), plan.optimizer.max_grad_norm)
-            for optimizer in prepared:
+            for optimizer in ready_optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.step()
@@ -76,17 +76,17 @@ def train(
             done.step = number + 1
             wall, cpu = _clocks()
             done.seconds, done.cpu_seconds = before[0] + wall - began[0], before[1] + cpu - began[1]
-            values = watch.read()
-            measured = _evaluate(plan, model, done) if done.step in watch.evaluations else {}
-            watch.report(rate, {**values, **measured})
+            values = monitor.read()
+            measured = _evaluate(plan, model, done) if done.step in monitor.evaluations else {}
+            monitor.report(rate, {**values, **measured})
             if measured and plan.enough(measured):
                 break
             if done.step % plan.checkpoint_every == 0 and done.step < plan.steps:
-                done.log_bytes = watch.log_bytes()
+                done.log_bytes = monitor.log_bytes()
                 if accelerator.is_main_process:
                     state = {"fingerprint": fingerprint, "progress": done.as_dict()}
                     checkpoint.save(folder, done.step, model, optimizers, state)
-    watch.finish()
+    monitor.finish()
     model.eval()
     return done
 
@@ -104,7 +104,7 @@ def _begin(
     fingerprint: Mapping[str, Any],
     accelerator: Accelerator,
 ) -> StageProgress:
-    """Where the last checkpoint left off, with its weights in place; or the start."""
+    """Restore the last checkpoint and its progress, or start at step 0."""
     if (last := checkpoint.latest(folder)) is not None:
         state = checkpoint.read_state(last, fingerprint)
         done = StageProgress.from_dict(state["progress"])
@@ -127,8 +127,8 @@ def _evaluate(plan: StagePlan, model: TwoHeads, done: StageProgress) -> dict[str
 
 
 @contextmanager
-def _memory_explained(plan: StagePlan) -> Iterator[None]:
-    """Out of memory, on a GPU or here, in words that help."""
+def _explain_memory_errors(plan: StagePlan) -> Iterator[None]:
+    """Turn PyTorch's out-of-memory errors into a TlmError that names the settings to lower."""
     try:
         yield
     except RuntimeError as error:

@@ -1,6 +1,6 @@
 """Memory that a training process keeps instead of giving it back to the system after every step.
 
-Place in the flow: asked once by each stage, before its model is built. glibc returns freed blocks of megabytes
+Place in the flow: each stage calls it once, before it builds its model. glibc returns freed blocks of megabytes
 to the system and asks for them again in the next step; each of their pages then costs a fault, and a small model's
 step is full of them. Nothing that is computed changes.
 """

@@ -1,7 +1,7 @@
-"""Where the native classes differ: how BERT, RoBERTa and ModernBERT name and join their parts.
+"""How the native classes of BERT, RoBERTa and ModernBERT name and join their parts.
 
 Place in the flow: under model. Everything else treats an encoder as a black box with `base_model`, a language-model
-head and a classification head; here alone it matters what `transformers` calls them.
+head and a classification head; only this module knows how `transformers` names them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FAMILIES = ("bert", "roberta", "modernbert")
 
 
 def check_family(config: PretrainedConfig, where: str) -> None:
-    """Raises TlmError unless the model is one that the two heads are written for."""
+    """Raises TlmError unless the model belongs to one of the supported families."""
     if config.model_type not in FAMILIES:
         raise TlmError(f"{where}: architecture {config.model_type!r}; supported are {', '.join(FAMILIES)}")
 
@@ -31,7 +31,7 @@ def reach(config: PretrainedConfig) -> int:
 
 
 def reads_token_types(config: PretrainedConfig) -> bool:
-    """Whether the two texts of a pair are told apart by more than the separators."""
+    """Whether the model reads token types, which mark the two texts of a pair."""
     return config.model_type == "bert"
 
 

@@ -1,6 +1,6 @@
-"""Seeing a run: its losses as one progress line, as `log.jsonl` and in trackers; and stopping it when it goes wrong.
+"""Log the losses of a run (progress line, `log.jsonl`, trackers) and stop the run when they diverge.
 
-Place in the flow: beside the loop, which tells it every step. Losses stay on the device until they are read, and are
+Place in the flow: called by the loop after every step. Losses stay on the device until they are read, and are
 summed over all processes without counting anything twice.
 """
 
@@ -26,7 +26,7 @@ _DIVERGED = 3.0  # a logged loss of this many times the larger of the first one 
 
 
 class Monitor:
-    """Meter, log and alarm of one run; every process has one, the main process writes."""
+    """Collects, logs and checks the losses of one run; every process has one, only the main process writes."""
 
     def __init__(
         self, plan: StagePlan, done: StageProgress, workspace: Path, accelerator: Accelerator
@@ -58,7 +58,7 @@ class Monitor:
     def read(self) -> dict[str, float]:
         """The means since the last reading, on steps that are logged, evaluated or saved; else nothing.
 
-        Raises TlmError when the run has gone wrong: before anything is saved.
+        Raises TlmError, before anything is saved, if a loss is not a number or diverges.
         """
         step = self.done.step
         if step % _LOG_EVERY and step not in self.evaluations and step % self.plan.checkpoint_every:
@@ -82,7 +82,7 @@ class Monitor:
             raise TlmError(f"{plan.name}: the loss diverges ({worst:.2f} at step {done.step}); {advice}")
 
     def report(self, rate: float, values: Mapping[str, float]) -> None:
-        """Show and log what step `done.step` has measured, if anything, and move the progress line on."""
+        """Log the values measured at `done.step`, if there are any, and update the progress line."""
         done, tokens = self.done, self.plan.tokens
         now = int(tokens[done.step - 1])
         if values:

@@ -1,6 +1,6 @@
-"""fp32 or bf16: decided by what the processor can do, never by hope.
+"""Choose fp32 or bf16 by the instructions that the processor has.
 
-Place in the flow: asked once by each stage before its model is built; the answer goes into the run record.
+Place in the flow: each stage calls `resolve` before it builds its model, and writes the result into its record.
 bf16 multiplies 2 to 2.5 times as much text per second on a processor with bf16 instructions (avx512_bf16,
 AMX), and about a hundredth on one without: there oneDNN falls back to a reference loop at 1 GFLOP/s.
 """
@@ -36,7 +36,7 @@ def processor_flags(cpuinfo: Path = CPUINFO) -> set[str] | None:
 
 
 def cpu_multiplies_bf16(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether bf16 matrix products are native here, also after the environment's own limits."""
+    """Whether the processor has bf16 matrix products and no environment variable disables them."""
     limits = (os.environ.get("ONEDNN_MAX_CPU_ISA", ""), os.environ.get("ATEN_CPU_CAPABILITY", ""))
     if any(limit.lower() in _BELOW_BF16 for limit in limits):
         return False
@@ -46,13 +46,13 @@ def cpu_multiplies_bf16(cpuinfo: Path = CPUINFO) -> bool:
 def resolve(wanted: Literal["auto", "fp32", "bf16"], device: str, cpuinfo: Path = CPUINFO) -> Precision:
     """The precision to train in on `device` ("cpu" or "cuda").
 
-    Raises TlmError for bf16 asked by hand on a processor that is known to lack it: minutes would become days.
+    Raises TlmError if bf16 is configured on a processor that is known to lack it: minutes would become days.
     """
     if device == "cpu":
         native = cpu_multiplies_bf16(cpuinfo)
         if wanted == "bf16" and not native and processor_flags(cpuinfo) is not None:
             raise TlmError(
-                "precision: bf16 is asked for, but this processor has no bf16 instructions (avx512_bf16, "
+                "precision: bf16 is configured, but this processor has no bf16 instructions (avx512_bf16, "
                 "AMX) or its environment forbids them; use precision: auto or fp32"
             )
     else:

@@ -1,7 +1,7 @@
-"""The batches of each step, ready for the device before they are needed.
+"""Build the batches of each step before the device needs them.
 
-Place in the flow: plan → feed → loop. A thread builds the next steps while the device computes this one; where that
-is a GPU, it also copies them into pinned memory, so that their way to the GPU is asynchronous.
+Place in the flow: stage_plan → prefetch → loop. A thread builds the next steps while the device computes this
+one. For a GPU it also copies them into pinned memory, so that the transfer is asynchronous.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def prepared_steps(plan: StagePlan, first: int, accelerator: Accelerator) -> Ite
 
 
 def share(batches: Sequence[Batch], rank: int, world: int) -> list[Batch]:
-    """What one of `world` processes computes of a step: whole micro-batches if they go round, else rows.
+    """One process's part of a step: whole micro-batches if `world` divides their number, else rows.
 
-    Either way the processes together see what one would: their number changes nothing but the speed.
+    The processes together see the same batches as one process: their number changes only the speed.
     Raises TlmError if a batch has fewer rows than there are processes.
     """
     if len(batches) % world == 0:

@@ -153,7 +153,7 @@ def run_stage1(
 def _start_embeddings(
     spec: RunSpec, model: TwoHeads, data: Stage1Data, vocabulary: Vocabulary, start: Path | None
 ) -> dict[str, Any]:
-    """Give the token embeddings their start, and say what it cost."""
+    """Initialise the token embeddings; return the method and its cost for the record."""
     if start is not None:
         return {"kind": "stage1"}
     if spec.model.embedding_init == "random" or spec.model.pretrained is not None:
@@ -170,13 +170,13 @@ def _start_embeddings(
     vectors[vocabulary.pad] = 0.0
     with torch.no_grad():
         weight.copy_(torch.from_numpy(vectors))
-        # The vectors hold what words say of each other beyond their frequencies: those are the head's bias.
+        # PPMI vectors leave out the words' frequencies; the head's bias holds those.
         output_bias(model.mlm).copy_(torch.from_numpy(cooccurrence.log_unigrams(stores, len(weight))))
     return {"kind": "cooccurrence", "tokens": cost.tokens, "pairs": cost.pairs, "flops": cost.flops}
 
 
 def _held_out_batches(store: Store | None, spec: RunSpec, vocabulary: Vocabulary) -> list[Batch]:
-    """The dev texts that are watched, with masks that are the same for every run, seed and variant."""
+    """Batches of dev texts for the held-out loss, with the same masks in every run, seed and variant."""
     if store is None or not len(store):
         return []
     rng = generator(0, "held-out")

@@ -1,7 +1,7 @@
-"""What a stage hands to the loop, and what the loop hands back.
+"""The input of the training loop (`StagePlan`) and its result (`StageProgress`).
 
-Place in the flow: stage1 and stage2 → plan → loop. A plan's functions are pure in the step, so that any step can be
-rebuilt alone; `StageProgress` is, beside the weights, all that a resume needs.
+Place in the flow: stage1 and stage2 → stage_plan → loop. A plan's functions are pure in the step, so that any step can
+be rebuilt alone; a resume needs only the weights and `StageProgress`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class StagePlan:
     weights: Callable[[TrainingStep], Weights]
     nominal_length: Callable[[bool], int]
     optimizer: Optimizer
-    chance: float  # loss of a guess, for noticing divergence
+    chance: float  # loss of a random guess; a loss far above it means divergence
     evaluations: int
     checkpoint_every: int
     evaluate: Callable[[StageProgress], dict[str, float]] | None = None
@@ -57,7 +57,7 @@ class StagePlan:
 
 @dataclass
 class StageProgress:
-    """What a stage has done so far: everything but weights that a resume needs."""
+    """The progress of a stage: everything except the weights that a resume needs."""
 
     step: int = 0
     work: StageWork = field(default_factory=StageWork)

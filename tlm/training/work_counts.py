@@ -1,6 +1,6 @@
-"""What a stage counted: the numbers that FLOPs are computed from, and the run record.
+"""Tokens, rows and positions that a stage processed: the numbers that FLOPs are computed from.
 
-Place in the flow: loop → record → evaluation's FLOPs. All counts follow from (spec, data, seed), so the
+Place in the flow: loop → work_counts → evaluation's FLOPs. All counts follow from (spec, data, seed), so the
 record is the same on every machine; seconds and memory go to `timing.json`, which no manifest lists.
 """
 
