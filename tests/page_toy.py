@@ -43,7 +43,7 @@ class Toy:
 
 
 def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
-    """All artifacts of a report below `folder`, and what `gather` is told."""
+    """All artifacts of a report below `folder`, and the arguments of `gather`."""
     task = _write_task(folder / "task", toy)
     _write_tokens(folder / "tokens", toy)
     write_corpus(folder / "corpus", PASSAGES)

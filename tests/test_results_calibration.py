@@ -27,7 +27,7 @@ def written_out(confidence, correct, bins):
 
 
 @given(ROWS, st.sampled_from([1, 2, 4, 8, 16]))  # powers of two: their edges are exact in both
-def test_the_error_is_that_of_the_definition(rows, bins):
+def test_the_error_matches_its_definition(rows, bins):
     confidence, correct = (np.array(column) for column in zip(*rows, strict=True))
     found = reliability("m", confidence, correct, bins=bins, resamples=2)
     assert found.ece == pytest.approx(written_out(confidence, correct, bins), abs=1e-12)
@@ -47,7 +47,7 @@ def test_known_cases():
     assert half.by_chance == 0  # who is sure of everything and right says so every time
 
 
-def test_a_calibrated_model_errs_as_much_as_chance_and_its_interval_covers_an_overconfident_one():
+def test_a_calibrated_model_has_the_error_of_chance_and_intervals_cover_the_error():
     draw = np.random.default_rng(5)
     confidence = draw.uniform(0.5, 1, 2000)
     honest = reliability("honest", confidence, draw.random(2000) < confidence, resamples=200)

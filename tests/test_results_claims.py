@@ -44,24 +44,24 @@ def estimate(value, spread=0.5, seeds=(0.1, -0.1)):
     ("direction", "effect", "verdict", "why"),
     [
         ("greater", estimate(2), SUPPORTED, "excludes 0"),
-        ("greater", estimate(-2), NOT_SUPPORTED, "the other way"),
-        ("greater", estimate(0.5), NOT_ENOUGH, "holds 0"),
+        ("greater", estimate(-2), NOT_SUPPORTED, "on the other side"),
+        ("greater", estimate(0.5), NOT_ENOUGH, "contains 0"),
         ("greater", estimate(0, spread=0.2), NOT_SUPPORTED, "practically equal"),
-        ("greater", estimate(2, seeds=(4, -4)), NOT_ENOUGH, "the seeds differ by more"),
-        ("greater", estimate(0, spread=0.2, seeds=(3, -3)), NOT_ENOUGH, "the seeds differ by more"),
+        ("greater", estimate(2, seeds=(4, -4)), NOT_ENOUGH, "the seeds vary more"),
+        ("greater", estimate(0, spread=0.2, seeds=(3, -3)), NOT_ENOUGH, "the seeds vary more"),
         ("greater", estimate(2, seeds=(0,)), NOT_ENOUGH, "one training seed"),
         ("less", estimate(-2), SUPPORTED, "excludes 0"),
-        ("less", estimate(2), NOT_SUPPORTED, "the other way"),
+        ("less", estimate(2), NOT_SUPPORTED, "on the other side"),
         ("at-least", estimate(2), SUPPORTED, "excludes 0"),
-        ("at-least", estimate(0, spread=0.2), SUPPORTED, "worse by at most 1"),
-        ("at-least", estimate(-0.5, spread=0.1), SUPPORTED, "worse by at most 1"),
-        ("at-least", estimate(-3), NOT_SUPPORTED, "the other way"),
-        ("at-least", estimate(-0.5), NOT_ENOUGH, "not ruled out"),
-        ("at-most", estimate(0.5, spread=0.1), SUPPORTED, "worse by at most 1"),
-        ("at-most", estimate(3), NOT_SUPPORTED, "the other way"),
+        ("at-least", estimate(0, spread=0.2), SUPPORTED, "at most 1 worse"),
+        ("at-least", estimate(-0.5, spread=0.1), SUPPORTED, "at most 1 worse"),
+        ("at-least", estimate(-3), NOT_SUPPORTED, "on the other side"),
+        ("at-least", estimate(-0.5), NOT_ENOUGH, "it may be more than 1 worse"),
+        ("at-most", estimate(0.5, spread=0.1), SUPPORTED, "at most 1 worse"),
+        ("at-most", estimate(3), NOT_SUPPORTED, "on the other side"),
     ],
 )
-def test_every_verdict_is_reached_by_the_written_rule(direction, effect, verdict, why):
+def test_verdicts_follow_the_documented_rule(direction, effect, verdict, why):
     assert judge(direction, 1.0, effect)[0] == verdict
     assert why in judge(direction, 1.0, effect)[1]
 
@@ -180,19 +180,19 @@ def test_a_claim_of_scores_over_all_tasks_and_on_each(sources):
     assert len(rows[0]["by_seed"].split()) == 2
 
 
-def test_a_row_against_itself_decides_nothing(sources):
+def test_a_row_against_itself_is_not_enough_data(sources):
     _, lines = lines_of(sources, claim(side("good", 1), side("good", -1), direction="at-least"))
     assert {line.verdict for line in lines} == {NOT_ENOUGH}
-    assert all("the rows are one run" in line.reason for line in lines)
+    assert all("both rows give identical predictions" in line.reason for line in lines)
 
 
-def test_a_single_seed_decides_nothing(sources):
+def test_a_single_seed_is_not_enough_data(sources):
     _, lines = lines_of(sources, claim(side("good", 1, seeds=(1,)), side("bad", -1, seeds=(1,))))
     assert {line.verdict for line in lines} == {NOT_ENOUGH}
     assert all("one training seed" in line.reason for line in lines)
 
 
-def test_a_claim_of_few_texts_against_many(sources):
+def test_a_claim_compares_tasks_with_few_and_many_texts(sources):
     _, lines = lines_of(sources, claim(side("grows", 1), side("bad", -1), resources=True))
     over_all, few, many = lines
     assert over_all.verdict == few.verdict == SUPPORTED and many.verdict is None
@@ -201,11 +201,11 @@ def test_a_claim_of_few_texts_against_many(sources):
     both = [side(name, weight, tasks=("small-task",)) for name, weight in (("grows", 1), ("bad", -1))]
     _, lines = lines_of(sources, claim(*both, resources=True))
     assert lines[0].verdict == NOT_ENOUGH and lines[0].effect is None
-    assert "every task of scale small that is compared has at most 5,000" in lines[0].reason
+    assert "every compared task of scale small has at most 5,000" in lines[0].reason
     assert lines[1].verdict == SUPPORTED
 
 
-def test_what_must_be_cheaper_is(sources):
+def test_a_claim_of_cost_needs_fewer_flops(sources):
     _, lines = lines_of(sources, claim(side("good", 1), side("bad", -1), cheaper=True, direction="at-least"))
     assert lines[0].verdict == SUPPORTED and lines[0].reason.endswith("at 1/3 of the FLOPs")
     _, lines = lines_of(sources, claim(side("bad", 1), side("good", -1), cheaper=True))
@@ -214,7 +214,7 @@ def test_what_must_be_cheaper_is(sources):
     checkpoint = side("bad", -1, cost="table2/bert-base")
     _, lines = lines_of(sources, claim(side("good", 1), checkpoint, cheaper=True))
     assert lines[0].reason.endswith("at 1/2.79e+07 of the FLOPs")
-    with pytest.raises(TlmError, match="counts no FLOPs"):
+    with pytest.raises(TlmError, match="has no FLOPs"):
         lines_of(sources, claim(side("good", 1), side("tfidf", -1, seeds=(1,)), cheaper=True))
 
 
@@ -226,7 +226,7 @@ def test_the_larger_corpus_is_found_by_its_size(sources):
     assert (as_written.comparison, turned.comparison) == ("GOOD − BAD", "BAD − GOOD")
 
 
-def test_what_a_scale_cannot_test_says_why(sources):
+def test_an_untested_claim_has_a_reason(sources):
     ledger, lines = lines_of(sources, claim(untested="scale small has no other_corpus"))
     assert [(line.verdict, line.reason) for line in lines] == [
         (NOT_ENOUGH, "scale small has no other_corpus")
@@ -234,7 +234,7 @@ def test_what_a_scale_cannot_test_says_why(sources):
     assert "**not enough data**: scale small has no other_corpus." in as_markdown(ledger, lines)
 
 
-def test_the_papers_evidence_is_computed_from_its_own_numbers():
+def test_the_papers_evidence_comes_from_its_own_numbers():
     bm25 = claim(
         side("good", 1),
         reported="table3",
@@ -247,12 +247,12 @@ def test_the_papers_evidence_is_computed_from_its_own_numbers():
     # (8.46 + 6.43) / 2 of SciERC and ChemProt, less -0.09 of AGNews
     assert evidence(k, REPORTED)["all"].short in ("+7.53", "+7.54")  # 7.535
     main = claim(side("good", 1), reported="table2", paper=({"bert-base": -1, "tlm-small": 1},), cheaper=True)
-    told = evidence(main, REPORTED)["all"]
-    assert told.short == "+0.32" and told.words.startswith("TLM (small scale) − BERT-Base: mean +0.32")
-    assert told.words.endswith("at 1/10.2 of the FLOPs")
+    found = evidence(main, REPORTED)["all"]
+    assert found.short == "+0.32" and found.words.startswith("TLM (small scale) − BERT-Base: mean +0.32")
+    assert found.words.endswith("at 1/10.2 of the FLOPs")
 
 
-def test_mistakes_name_the_run(sources, tmp_path):
+def test_missing_runs_raise(sources, tmp_path):
     with pytest.raises(TlmError, match="run small/small-task/absent/seed1 is missing"):
         lines_of(sources, claim(side("absent", 1), side("bad", -1)))
     other = open_runs([write_run(tmp_path, "small-task", "other", seed, 0.9, items=10) for seed in (1, 2)])
@@ -304,15 +304,15 @@ def test_a_claim_of_heads():
         lines_of(LedgerSources({}, {}, {}, {}, REPORTED), claim(*sides, heads="positional"))
 
 
-def test_the_page_says_where_tlm_does_not_beat_tfidf(sources):
+def test_the_page_names_tasks_where_tlm_does_not_beat_tfidf(sources):
     own = claim(side("good", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
     other = claim(side("bad", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
     ledger, lines = lines_of(sources, own)
     assert tfidf(lines).startswith("TLM beats TF-IDF + logistic regression on small-task (+")
-    assert "falls behind" not in tfidf(lines)
+    assert "it is worse" not in tfidf(lines)
     _, lines = lines_of(sources, other)
     assert tfidf(lines).startswith(
-        "TLM does not beat TF-IDF + logistic regression; it falls behind it on small-task (−"
+        "TLM does not beat TF-IDF + logistic regression; it is worse on small-task (−"
     )
     page = as_markdown(ledger, lines)
     assert tfidf(lines) in page and page.count("| all tasks |") == 1
@@ -320,17 +320,17 @@ def test_the_page_says_where_tlm_does_not_beat_tfidf(sources):
 
 
 def test_the_sentence_names_every_task():
-    told = [("a", estimate(3)), ("b", estimate(-3)), ("c", estimate(0)), ("d", estimate(0.2))]
-    said = tfidf_sentence("TLM", told)
-    assert re.sub(r" \(.*?\)", "", said) == (
-        "TLM beats TF-IDF + logistic regression on a; it falls behind it on b; it cannot be told from it on c and d."
+    effects = [("a", estimate(3)), ("b", estimate(-3)), ("c", estimate(0)), ("d", estimate(0.2))]
+    sentence = tfidf_sentence("TLM", effects)
+    assert re.sub(r" \(.*?\)", "", sentence) == (
+        "TLM beats TF-IDF + logistic regression on a; it is worse on b; the difference is inconclusive on c and d."
     )
-    assert re.search(r"on b \(−3\.00 \[−\d\.\d\d, −\d\.\d\d\]\)", said)
-    # A difference that the seeds do not share is none that can be told.
-    assert "cannot be told from it on e" in tfidf_sentence("TLM", [("e", estimate(3, seeds=(5, -5)))])
+    assert re.search(r"on b \(−3\.00 \[−\d\.\d\d, −\d\.\d\d\]\)", sentence)
+    # The interval over items excludes 0, but the seeds vary too much.
+    assert "the difference is inconclusive on e" in tfidf_sentence("TLM", [("e", estimate(3, seeds=(5, -5)))])
 
 
-def test_a_figure_of_sensitivity_fills_what_differs_from_the_own_run(tmp_path):
+def test_sensitivity_fills_points_that_differ_from_the_own_run(tmp_path):
     """K of 5 and 9 are equal, 20 is the scale's own run and better; the task-only run is as good as that."""
     right = {"task-only": 0.9, "k5": 0.8, "tlm": 0.9, "tfidf": 0.85}
     runs = open_runs(
@@ -459,5 +459,5 @@ def test_differences_between_the_rows_of_a_table(sources):
         (scale, task, "tlm" if v == "good" else v, seed): run
         for (scale, task, v, seed), run in sources.runs.items()
     }
-    told = render(spec, all_differences(spec.model_copy(update={"rows": tuple(renamed)}), runs)).markdown
-    assert "- GOOD beats TF-IDF + logistic regression on small-task" in told
+    markdown = render(spec, all_differences(spec.model_copy(update={"rows": tuple(renamed)}), runs)).markdown
+    assert "- GOOD beats TF-IDF + logistic regression on small-task" in markdown

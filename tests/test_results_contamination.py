@@ -33,7 +33,7 @@ def audits(tmp_path):
     ]
 
 
-def test_a_line_for_each_audit_and_split(audits):
+def test_the_table_has_a_row_for_each_audit_and_split(audits):
     rendered = assemble(entries_of(audits))
     rows = list(csv.DictReader(io.StringIO(rendered.csv)))
     assert [(row["task"], row["split"], row["against"], row["name"]) for row in rows] == [
@@ -48,7 +48,7 @@ def test_a_line_for_each_audit_and_split(audits):
     assert "| t | dev | 1,200 | corpus c | 2 |" in rendered.markdown
 
 
-def test_selections_say_who_reads_them(audits):
+def test_selections_list_their_readers(audits):
     entry = AuditEntry(
         task="t", folder=str(audits[2]), against="selection", name="c/bm25-k5", read_by=("TLM", "K = 5")
     )
@@ -57,8 +57,8 @@ def test_selections_say_who_reads_them(audits):
     assert next(csv.DictReader(io.StringIO(rendered.csv)))["read_by"] == "TLM; K = 5"
 
 
-def test_mistakes_are_one_line(audits, tmp_path):
-    with pytest.raises(TlmError, match="an audit's folder is called"):
+def test_mistakes_raise_one_line(audits, tmp_path):
+    with pytest.raises(TlmError, match="not the folder of an audit"):
         entries_of([tmp_path / "elsewhere"])
     missing = audits[0].parent / "other"
     with pytest.raises(TlmError, match="no such artifact"):

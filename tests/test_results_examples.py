@@ -39,7 +39,7 @@ def cell(folders):
     return build_examples(SPEC, folders / "task", folders / "found", folders / "corpus")
 
 
-def test_texts_stand_at_even_quantiles_of_their_best_score(cell):
+def test_texts_are_at_even_quantiles_of_their_best_score(cell):
     shown = cell["examples"]
     assert [each["quantile"] for each in shown] == [0.25, 0.75]
     best = [each["passages"][0]["score"] for each in shown]
@@ -47,7 +47,7 @@ def test_texts_stand_at_even_quantiles_of_their_best_score(cell):
     assert all([p["rank"] for p in each["passages"]] == [1, 2] for each in shown)
 
 
-def test_shared_are_the_terms_of_the_index_but_for_common_words(folders):
+def test_shared_words_are_index_terms_except_common_words(folders):
     every = ExamplesSpec(title="T", queries=4, passages=1)
     cell = build_examples(every, folders / "task", folders / "found", folders / "corpus")
     shared = {each["row_id"]: each["passages"][0]["shared"] for each in cell["examples"]}
@@ -64,7 +64,7 @@ def test_csv_and_page(cell):
     assert "<mark>" in page and "<b>" not in page
 
 
-def test_another_tasks_retrieval_is_refused(folders, tmp_path):
+def test_the_retrieval_of_another_task_raises(folders, tmp_path):
     other = write_task(tmp_path / "task", ["something else"])
     with pytest.raises(TlmError, match="other texts"):
         build_examples(SPEC, other, folders / "found", folders / "corpus")

@@ -1,4 +1,4 @@
-"""Figures: nothing overlaps, nothing is lost in grey, and the same figure is the same bytes."""
+"""Figures: texts do not overlap, marks are visible in grey, and equal figures give equal bytes."""
 
 import csv
 import itertools
@@ -280,7 +280,7 @@ def test_the_same_figure_is_the_same_bytes(name, tmp_path):
         assert word not in (tmp_path / "one.pdf").read_bytes()
 
 
-def test_a_persons_matplotlibrc_changes_nothing(tmp_path):
+def test_a_users_matplotlibrc_has_no_effect(tmp_path):
     import matplotlib as mpl
 
     draw = FIGURES["performance"]
@@ -291,7 +291,7 @@ def test_a_persons_matplotlibrc_changes_nothing(tmp_path):
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "mine.png").read_bytes()
 
 
-def test_marks_of_heads_survive_in_grey(tmp_path):
+def test_marks_of_heads_are_visible_in_grey(tmp_path):
     """Frame and mask are darker than the page when colour is gone, and no two marks have the same grey."""
     with styled():
         save(FIGURES["heads-12x12"](), *(tmp_path / f"a.{end}" for end in ("pdf", "png", "csv")))
@@ -318,7 +318,7 @@ def test_performance_is_relative_to_the_most_expensive_row_of_its_own_panel():
     assert "demo" in left.get_title() and REPORTED.paper.version in right.get_title()
 
 
-def test_a_point_without_performance_is_an_error_not_a_gap():
+def test_a_point_without_performance_raises():
     cells = [each for each in CELLS if (each["row"], each["column"]) != ("plm", "average")]
     with pytest.raises(TlmError, match="row plm has no average"):
         draw_performance(PERFORMANCE, cells, REPORTED)
@@ -333,7 +333,7 @@ def test_the_picture_holds_every_head_in_its_place():
     assert np.isnan(picture[:, len(TOKENS)]).all()
 
 
-def test_frames_and_masks_are_those_of_the_sentence():
+def test_frames_and_masks_come_from_the_sentence():
     example = model("tlm").examples["chemprot"]
     positional, vertical = classes(example.hits)
     assert np.argwhere(positional).tolist() == [[0, 0]] and np.argwhere(vertical).tolist() == [[1, 1]]
@@ -353,7 +353,7 @@ def test_frames_and_masks_are_those_of_the_sentence():
     )  # the last word looks at the period, that at [SEP]
 
 
-def test_budgets_far_apart_are_drawn_on_a_logarithmic_axis():
+def test_very_different_budgets_give_a_logarithmic_axis():
     with styled():
         near = draw_learning("Loss", LEARNED).figure.axes[0]
         far = draw_learning(
@@ -395,7 +395,7 @@ def test_costs_say_how_many_jobs_have_no_benchmark():
         assert high / low > 10
 
 
-def test_heads_of_another_task_are_refused():
+def test_heads_of_another_task_raise():
     with pytest.raises(TlmError, match="on chemprot"):
         draw_heads(heads_drawing("tlm", "plm"), [model("tlm")])
 
@@ -406,7 +406,7 @@ def test_heads_of_another_task_are_refused():
     )
 )
 @settings(max_examples=40)
-def test_a_layout_keeps_its_promises(pairs):
+def test_a_layout_has_no_overlaps(pairs):
     edges = {(f"n{start}", f"n{end}") for start, end in pairs}
     nodes = {name for edge in edges for name in edge}
     layout = lay_out(nodes, edges)
@@ -424,7 +424,7 @@ def test_a_layout_keeps_its_promises(pairs):
     assert layout == lay_out(sorted(nodes, reverse=True), sorted(edges))
 
 
-def test_crossings_that_can_be_avoided_are():
+def test_avoidable_crossings_are_avoided():
     edges = {("a", "y"), ("b", "x"), ("c", "z"), ("x", "end"), ("y", "end"), ("z", "end")}
     layout = lay_out({name for edge in edges for name in edge}, edges)
     rows = [[], [], []]
@@ -433,7 +433,7 @@ def test_crossings_that_can_be_avoided_are():
     assert crossings([[name for _, name in sorted(row)] for row in rows], edges) == 0
 
 
-def test_a_cycle_is_refused():
+def test_a_cycle_raises():
     with pytest.raises(TlmError, match="cycle"):
         lay_out({"a", "b"}, {("a", "b"), ("b", "a")})
 
@@ -485,7 +485,7 @@ def test_the_real_graph_has_the_steps_of_the_method_in_their_order():
         rule_graph(["results/nothing.pdf"], '{"scale": "smoke"}', ROOT)
 
 
-def test_text_is_wrapped_by_its_width_and_says_what_it_leaves_out():
+def test_text_is_wrapped_by_its_width_and_ends_in_an_ellipsis():
     with styled():
         assert wrapped("one two", 500) == ["one two"]
         lines = wrapped("word " * 40, 100)
@@ -493,7 +493,7 @@ def test_text_is_wrapped_by_its_width_and_says_what_it_leaves_out():
         assert len(wrapped("iiii " * 9, 60)[0]) > len(wrapped("WWWW " * 9, 60)[0])
 
 
-def test_a_rule_without_a_docstring_is_named():
+def test_a_rule_without_a_docstring_raises():
     with pytest.raises(TlmError, match="no declaration with a docstring"):
         draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), DOT, [])
 
@@ -531,7 +531,7 @@ def test_the_table_of_heads_gives_means_over_seeds_and_paired_differences():
     assert list(csv.reader(as_markdown(rows).splitlines()))
 
 
-def test_models_read_on_different_texts_are_not_compared():
+def test_models_measured_on_different_texts_raise():
     with pytest.raises(TlmError, match="other texts"):
         attention_rows(SPEC, [model("tlm"), model("plm", digest="another")])
     with pytest.raises(TlmError, match="of plm on chemprot is missing"):
@@ -546,7 +546,7 @@ def test_whiskers_are_never_negative_and_reach_the_ends(values):
     assert np.allclose([centre - ends[0], centre + ends[1]], [[min(values)], [max(values)]], atol=1e-6)
 
 
-def test_whiskers_forgive_a_rounding_error():
+def test_whiskers_tolerate_a_rounding_error():
     beyond = np.nextafter(0.1, 1)
     assert (
         whiskers([0.1, beyond], [beyond, 0.1], [beyond, 0.1]) == [[0, beyond - 0.1], [beyond - 0.1, 0]]

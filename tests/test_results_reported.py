@@ -45,7 +45,7 @@ def test_printed_average_is_the_mean_of_the_printed_cells(name, row_name, row):
     assert (printed != row.cells["average"].mean) == ((name, row_name) in SLIPS)
 
 
-def test_tables_of_the_eight_tasks_are_complete():
+def test_tables_with_eight_tasks_are_complete():
     for name in ("table2", "table8", "tableA.2"):
         for row in REPORTED.tables[name].rows.values():
             assert [task for task in row.cells if task in EIGHT] == EIGHT
@@ -170,7 +170,7 @@ def test_transcription_against_the_text_of_the_paper(shared):
                 assert re.sub(r"[^0-9]", "", "".join(means)) in digits
 
 
-def test_unknown_places_and_bad_files_are_one_line(tmp_path):
+def test_unknown_places_and_bad_files_raise_one_line(tmp_path):
     with pytest.raises(TlmError, match="no row 'table2/bert-huge'"):
         reported_line(REPORTED, "table2/bert-huge")
     bad = tmp_path / "reported.yaml"

@@ -42,15 +42,13 @@ def test_a_wide_table_scrolls_in_the_page_and_not_the_page(chromium, tmp_path):
     assert page.text().startswith("Main results")
 
 
-def test_the_first_page_says_what_was_built_and_what_came_out(tmp_path):
+def test_the_first_page_describes_the_build_and_its_results(tmp_path):
     (tmp_path / "results/differences").mkdir(parents=True)
     (tmp_path / "results/table2.csv").write_text("row\n")
-    assert list(findings(tmp_path)) == [
-        "Whether TLM beats TF-IDF is told once results/differences/table2.csv is built."
-    ]
-    told = "TLM does not beat TF-IDF + logistic regression; it falls behind it on toy (−5.0 [−6.0, −4.0])."
-    (tmp_path / "results/differences/table2.md").write_text(f"# T\n\n- {told}\n- Points.\n")
-    assert list(findings(tmp_path)) == [told]
+    assert list(findings(tmp_path)) == ["To compare TLM with TF-IDF, build results/differences/table2.csv."]
+    sentence = "TLM does not beat TF-IDF + logistic regression; it is worse on toy (−5.0 [−6.0, −4.0])."
+    (tmp_path / "results/differences/table2.md").write_text(f"# T\n\n- {sentence}\n- Points.\n")
+    assert list(findings(tmp_path)) == [sentence]
     (tmp_path / "results/claims.csv").write_text(
         "claim,task,verdict\na,all,supported\na,toy,supported\nb,all,supported\n"
     )
@@ -86,7 +84,7 @@ def test_the_first_page_says_what_was_built_and_what_came_out(tmp_path):
     assert "    scale: smoke" in said["settings"] and "rho1: 3" in said["scale_settings"]
 
 
-def test_markup_in_words_is_shown_as_it_is():
+def test_markup_is_escaped():
     from docutils.core import publish_parts
 
     text = "a_b *c* `d` |e| __init__ \\f"
@@ -104,11 +102,11 @@ def test_markup_in_words_is_shown_as_it_is():
         ("learning", "T"),
     ],
 )
-def test_a_result_is_called_as_in_the_paper(name, said):
+def test_results_have_the_names_of_the_paper(name, said):
     assert called(name, "T") == said
 
 
-def test_a_report_is_of_what_is_built_and_a_build_of_everything(tmp_path, monkeypatch, capsys):
+def test_a_report_shows_built_results_and_a_build_makes_all(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     everything = (["a.html", "b.html"], ["c.png"])
     monkeypatch.setattr("sys.argv", ["snakemake", "--cores", "2"])

@@ -177,7 +177,7 @@ def test_the_average_is_taken_over_tasks_first(runs):
     assert len(cell["made_from"]) == 4
 
 
-def test_facts_are_means_over_tasks_and_blank_where_there_is_none(runs):
+def test_facts_are_means_over_tasks_or_empty(runs):
     cells = all_cells(runs)
     assert cells["tlm", "data"]["mean"] == 3_000_000
     assert cells["tlm", "flops"]["mean"] == 3e13
@@ -196,7 +196,7 @@ def test_cells_do_not_depend_on_the_order_of_the_runs(runs):
     assert build_cell(spec, needed(spec, runs)) == build_cell(spec, needed(spec, runs)[::-1])
 
 
-def test_wrong_runs_are_named(runs, tmp_path):
+def test_wrong_runs_raise(runs, tmp_path):
     spec = specs()["tlm", "trials"]
     good = needed(spec, runs)
     with pytest.raises(TlmError, match="run smoke/trials/tlm/seed1 is missing"):
@@ -253,7 +253,7 @@ def test_table_as_markdown(runs):
     assert len(widths) == 1
 
 
-def test_reported_rows_share_the_block_where_the_columns_are_the_papers(tmp_path, monkeypatch):
+def test_reported_rows_share_the_block_if_columns_are_equal(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = parse(
         TableSpec,
@@ -277,7 +277,7 @@ def test_reported_rows_share_the_block_where_the_columns_are_the_papers(tmp_path
     assert lines[1].startswith("| without stage 2 (reported) |")
 
 
-def test_missing_and_strange_cells_are_named(runs):
+def test_missing_and_unknown_cells_raise(runs):
     cells = list(all_cells(runs).values())
     with pytest.raises(TlmError, match=r"cell results/cells/table2/tlm/parameters\.json is missing"):
         assemble_table(TABLE, cells[1:], REPORTED)
@@ -308,13 +308,13 @@ def test_missing_and_strange_cells_are_named(runs):
         ({"colums": []}, "did you mean 'columns'"),
     ],
 )
-def test_wrong_declarations_are_one_line(change, message):
+def test_wrong_declarations_raise_one_line(change, message):
     values = SPEC.model_dump(exclude_unset=True)
     with pytest.raises(TlmError, match=message):
         parse(TableSpec, {**values, **change}, "config/experiments.yaml")
 
 
-def test_doubled_columns_are_refused():
+def test_duplicate_columns_raise():
     double = SPEC.model_copy(update={"columns": [*SPEC.columns, SPEC.columns[4]]})
     with pytest.raises(TlmError, match="two columns are called 'news'"):
         columns_of(double, SCALE)
@@ -340,7 +340,7 @@ def test_a_task_of_two_metrics_counts_once_in_the_average(tmp_path, monkeypatch)
     assert cell["metrics"] == {"news": "macro_f1", "trials": "macro_f1, accuracy"}
 
 
-def test_texts_and_the_cost_of_a_checkpoint_stand_where_they_belong(tmp_path, monkeypatch):
+def test_texts_and_the_cost_of_a_checkpoint_are_in_their_columns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     columns = [{"id": "loss", "text": "Loss"}, {"id": "flops", "fact": "flops"}, {"tasks": "all"}]
     rows = [{"id": "bert-base", "label": "BERT", "variant": "bert-base", "texts": {"loss": "L_mlm"}}]

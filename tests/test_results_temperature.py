@@ -25,7 +25,7 @@ def honest(times: int = 200) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None, max_examples=12)
 @given(st.floats(0.2, 8))
-def test_a_known_factor_is_found_again(factor):
+def test_a_known_factor_is_recovered(factor):
     """A model whose logits are those of the truth, times a factor: the factor is its temperature, to the prior."""
     chances, labels = honest()
     said = softmax(np.log(chances) * factor, axis=1)
@@ -39,7 +39,7 @@ def test_a_known_factor_is_found_again(factor):
     st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=8),
     st.floats(LOW, HIGH),
 )
-def test_no_temperature_puts_another_class_first(rows, t):
+def test_no_temperature_changes_the_predicted_class(rows, t):
     given_rows = np.float32(rows)
     out = served(given_rows, t)
     assert np.allclose(out.sum(axis=1), 1)
@@ -51,10 +51,10 @@ def test_no_temperature_puts_another_class_first(rows, t):
 def test_at_a_temperature_of_one_nothing_changes_and_zeros_are_small():
     rows = np.float32([[0.25, 0.75, 0], [1, 0, 0]])
     assert np.allclose(served(rows, 1), rows, atol=1e-12)
-    assert 0 < served(rows, 2)[1, 1] < 1e-20  # stored as 0, which is only too small to be told
+    assert 0 < served(rows, 2)[1, 1] < 1e-20  # stored as 0: smaller than float32 can hold
 
 
-def test_it_lowers_the_error_on_rows_that_it_has_not_seen():
+def test_it_lowers_the_error_on_unseen_rows():
     draw = np.random.default_rng(3)
     chances = softmax(draw.normal(size=(4000, 4)), axis=1)
     labels = (draw.random((4000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
@@ -69,7 +69,7 @@ def test_it_lowers_the_error_on_rows_that_it_has_not_seen():
     assert error(said[2000:]) > 0.2 and error(served(said[2000:], t)) < 0.02
 
 
-def test_a_dev_split_that_is_all_right_makes_nothing_certain():
+def test_a_perfect_dev_split_gives_no_certainty():
     """The log loss alone would go to the lower bound; fifty right answers are no proof of certainty."""
     said = np.tile([[0.8, 0.2]], (FEWEST, 1))
     t = temperature(said, np.zeros(FEWEST, int))
@@ -80,14 +80,14 @@ def test_a_dev_split_that_is_all_right_makes_nothing_certain():
     )
 
 
-def test_few_rows_leave_it_at_one():
+def test_few_rows_give_a_temperature_of_one():
     said = np.tile([[0.99, 0.01]], (FEWEST, 1))
     labels = np.arange(FEWEST) % 2
     assert temperature(said, labels) > 2
     assert temperature(said[1:], labels[1:]) == 1
 
 
-def test_it_is_fitted_on_dev_and_told_what_it_cannot_read(tmp_path):
+def test_it_is_fitted_on_dev_and_raises_without_probabilities(tmp_path):
     chances, labels = honest(2)
     rows = len(labels)
     said = softmax(np.log(chances) * 3, axis=1)
@@ -104,9 +104,9 @@ def test_it_is_fitted_on_dev_and_told_what_it_cannot_read(tmp_path):
     assert fitted(path, names) == temperature(said.astype(np.float32), labels) == pytest.approx(3, rel=0.05)
     del table["probabilities"]
     pq.write_table(pa.table(table), path)
-    with pytest.raises(TlmError, match="a regression has no temperature"):
+    with pytest.raises(TlmError, match="a regression model has no temperature"):
         fitted(path, names)
     with pytest.raises(TlmError, match="a label of every row"):
         temperature(said, labels[1:])
-    with pytest.raises(TlmError, match="numbers from 0 to 1"):
+    with pytest.raises(TlmError, match="between 0 and 1"):
         served(np.array([[np.nan, 1]]), 2)

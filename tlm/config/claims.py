@@ -1,9 +1,9 @@
-"""Claims as data (`claims:` in config/experiments.yaml): what the paper says, and which rows of which table test it.
+"""Claims as data (`claims:` in config/experiments.yaml): the paper's claims, and the rows of tables that test them.
 
 Place in the flow: declared here, resolved for a scale by `tlm.plan.claims`, judged by `tlm.results.claims`, which
-writes results/claims.csv. A claim is a number, positive if the claim holds: a sum of rows of one of our tables with
-weights, such as BM25 less random. Its tasks, split and runs are those of the table, so that the ledger trains nothing.
-docs/claims.md says how a verdict is reached.
+writes results/claims.csv. Each claim becomes a weighted sum of row scores, such as BM25 minus random; it holds if the
+sum is positive. Its tasks, split and runs are those of the table, so that the ledger trains nothing. docs/claims.md
+explains the verdicts.
 """
 
 from __future__ import annotations
@@ -16,62 +16,62 @@ from tlm.config.base import Strict
 from tlm.config.experiments import Split
 
 CLAIMS = "claims"
-"""results/claims.csv: no table of numbers may be called so."""
+"""results/claims.csv: no other table may have this name."""
 
 Direction = Literal["greater", "at-least", "less", "at-most"]
 Measure = Literal["positional", "vertical", "positional_share", "vertical_share"]
 
 
 class ClaimSpec(Strict):
-    """One claim, as declared; of scores (`table` and `ours`) or of attention heads (`heads`)."""
+    """One declared claim, on scores (`table` and `ours`) or on attention heads (`heads`)."""
 
     claim: str
-    """In a sentence, as the ledger shows it."""
+    """The claim in one sentence, as shown in the ledger."""
     place: str
-    """Where the paper says it."""
+    """The place in the paper."""
     table: str | None = None
-    """Our table whose rows are compared: its tasks, split and runs, and the paper's table that it repeats."""
+    """Our table whose rows are compared. It gives the tasks, the split, the runs, and the paper's table."""
     split: Split | None = None
-    """Another split than the table shows."""
+    """The split, if it is not the table's."""
     ours: dict[str, float] = {}
-    """Row → weight. May name `{baseline}`, the scale's first, and `{largest k}`, `{smallest rho1}` …, of the numbers
-    that the scale's sweep has."""
+    """Row → weight. `{baseline}` stands for the scale's first baseline; `{largest k}`, `{smallest rho1}` … stand for
+    values of the scale's sweep."""
     paper: tuple[dict[str, float], ...] = ()
-    """The same of the paper's rows; several, if it compares several pairs."""
+    """The same weights over the paper's rows; several if the paper compares several pairs."""
     shows: str = ""
-    """What the paper shows where it prints no numbers."""
+    """The paper's evidence if it prints no numbers."""
     heads: Measure | None = None
-    """TLM less the scale's first baseline, in heads of a kind or in their share of all maxima."""
+    """Compares TLM with the scale's first baseline by the number of such heads, or by their share of all maxima."""
     direction: Direction = "greater"
-    """Of the number: greater or less than nothing; at-least, at-most: the same or better, up to `margin`."""
+    """greater, less: the effect is above or below 0. at-least, at-most: the same, or worse by up to `margin`."""
     margin: NonNegativeFloat = 1.0
-    """Points (heads, of heads) that make no practical difference. The paper calls scores similar that are up to 0.7
+    """Points (or heads) that make no practical difference. The paper calls scores similar that are up to 0.7
     points apart (Table 2: IMDB, TLM small against BERT-Base)."""
     resources: bool = False
-    """The claim is of tasks with few training texts against those with many: their mean less the others'."""
+    """The claim compares tasks: the mean effect on tasks with few training texts minus that on tasks with many."""
     larger_corpus: bool = False
-    """The weights are written for the scale's own corpus being larger than its other one; turned where it is not."""
+    """The weights assume that the scale's own corpus is larger than its other corpus; if not, their signs change."""
     cheaper: bool = False
-    """The rows of positive weight must also take fewer FLOPs than those of negative weight."""
+    """The rows with positive weight must also take fewer FLOPs than those with negative weight."""
     notes: tuple[str, ...] = ()
-    """What a reader must know, under the claim's lines."""
+    """Notes for readers, shown below the claim's results."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> ClaimSpec:
         if (self.table is None) == (self.heads is None):
-            raise ValueError("a claim is of a table or of heads: give exactly one of them")
+            raise ValueError("a claim needs exactly one of `table` and `heads`")
         if bool(self.table) != bool(self.ours):
-            raise ValueError("`ours` gives the rows of `table` that are compared, with their weights")
+            raise ValueError("`table` and `ours` belong together: `ours` gives weights for rows of `table`")
         if self.heads and (self.split or self.paper or self.resources or self.larger_corpus or self.cheaper):
-            raise ValueError("split, paper, resources, larger_corpus and cheaper belong to claims of a table")
+            raise ValueError("split, paper, resources, larger_corpus and cheaper need `table`")
         for weights in (self.ours, *self.paper):
             if weights and abs(sum(weights.values())) > 1e-9:
-                raise ValueError(f"weights {weights} compare nothing: they must add up to 0")
+                raise ValueError(f"weights {weights} must add up to 0")
         return self
 
 
 class Side(Strict):
-    """One of the rows that a claim compares: task → variant whose runs it is, and their seeds."""
+    """One of the rows that a claim compares: task → variant of its runs, and their seeds."""
 
     label: str
     weight: float
@@ -79,7 +79,7 @@ class Side(Strict):
     runs: dict[str, str]
     seeds: tuple[int, ...]
     cost: str | None = None
-    """Where the paper reports what the pretraining of a checkpoint cost: `<table>/<row>`."""
+    """For a checkpoint, the place of its pretraining cost in the paper: `<table>/<row>`."""
 
 
 class Claim(Strict):
@@ -95,7 +95,7 @@ class Claim(Strict):
     resources: bool = False
     cheaper: bool = False
     corpora: tuple[str, str] | None = None
-    """The scale's own and other corpus, if the claim is about which is larger."""
+    """The scale's own and other corpus, if the claim is about the larger one."""
     sides: tuple[Side, ...] = ()
     reported: str | None = None
     """The paper's table."""
@@ -103,16 +103,16 @@ class Claim(Strict):
     shows: str = ""
     notes: tuple[str, ...] = ()
     untested: str | None = None
-    """Why this scale cannot test it."""
+    """Why this scale cannot test the claim."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Those that the ledger has a line for, in order."""
+        """The tasks with a result in the ledger, in order."""
         return tuple(self.sides[0].runs) if self.sides else ()
 
 
 class Ledger(Strict):
-    """What the script of results/claims.csv is told."""
+    """The input of the script that writes results/claims.csv."""
 
     scale: str
     claims: tuple[Claim, ...] = Field(min_length=1)

@@ -1,7 +1,7 @@
 """results/attention.csv: positional and vertical heads of every model, counted over dev texts, with intervals.
 
-Place in the flow: attention artifacts → table. Section 4.4.1 says that TLM has more positional and fewer vertical
-heads than pretrained models, and shows one sentence a task; here is the claim as a difference with an interval.
+Place in the flow: attention artifacts → table. Section 4.4.1 claims that TLM has more positional and fewer vertical
+heads than pretrained models, and shows one sentence a task. This table tests the claim: differences with intervals.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ HEADER = (
     *(f"{name}_by_seed" for name in MEASURES),
 )
 NOTES = (
-    "positional, vertical: heads of a model, mean over seeds; positional_share, vertical_share: part of all maxima of "
-    "all heads that fall on adjacent tokens, or on [CLS], [SEP] or the period.",
-    "Brackets: 95 % bootstrap intervals over the dev texts; they do not cover the choice of the training seed, which "
-    "the columns by seed show. A difference is paired: both models read the same texts.",
+    "positional, vertical: number of such heads in a model, mean over seeds; positional_share, vertical_share: share "
+    "of the maxima of all heads that fall on adjacent tokens, or on [CLS], [SEP] or the period.",
+    "Brackets: 95 % bootstrap intervals over the dev texts. They do not cover the choice of the training seed; the "
+    "columns by seed show its effect. A difference is paired: both models read the same texts.",
 )
 
 
@@ -51,9 +51,9 @@ class HeadCount:
 
 
 def attention_rows(spec: AttentionTable, artifacts: Sequence[AttentionArtifact]) -> list[tuple[Any, ...]]:
-    """A row a task and model, and one for the first model's difference from each other; see `HEADER`.
+    """One row a task and model, and one row for the first model minus each other model; see `HEADER`.
 
-    Raises TlmError if a task lacks a model, or if models of a task were read on different texts.
+    Raises TlmError if a task lacks a model, or if the heads of its models were measured on different texts.
     """
     rows: list[tuple[Any, ...]] = []
     variants = sorted({each.variant for each in artifacts})
@@ -63,7 +63,7 @@ def attention_rows(spec: AttentionTable, artifacts: Sequence[AttentionArtifact])
             own = [each for each in artifacts if (each.task, each.variant) == (task, model.variant)]
             if not own:
                 raise TlmError(
-                    f"attention of {model.variant} on {task} is missing; there are {', '.join(variants)}"
+                    f"attention of {model.variant} on {task} is missing; found: {', '.join(variants)}"
                 )
             measured.append({name: counted(name, own) for name in MEASURES})
             rows.append(_row(task, model.label, own, measured[-1]))
@@ -86,7 +86,7 @@ def counted(name: str, models: Sequence[AttentionArtifact]) -> HeadCount:
 
 
 def _measure(name: str, share: np.ndarray) -> np.ndarray:
-    """From shares (…, layers, heads) to heads of a kind, or to the mean share, (…)."""
+    """Shares (…, layers, heads) → number of heads of a kind, or mean share, (…)."""
     if name.endswith("_share"):
         return share.mean(axis=(-2, -1))
     rule = is_positional if name == "positional" else is_vertical
@@ -127,19 +127,19 @@ def _with_interval(value: float, resampled: np.ndarray) -> tuple[float, float, f
 
 
 def check_paired(models: Sequence[AttentionArtifact]) -> None:
-    """Raises TlmError if models were read on different texts."""
+    """Raises TlmError if the heads of the models were measured on different texts."""
     first = models[0]
     for model in models[1:]:
         if (model.task_digest, model.spec) != (first.task_digest, first.spec):
-            raise TlmError(f"{model.folder}: read on other texts than {first.folder}; read both again")
+            raise TlmError(f"{model.folder}: measured on other texts than {first.folder}; measure both again")
 
 
 def as_markdown(rows: Sequence[tuple[Any, ...]]) -> str:
-    """The same to read: shares in percent, intervals in brackets."""
+    """The table as Markdown: shares in percent, intervals in brackets."""
     lines = [
         "# Attention heads",
         "",
-        "| | | heads | positional | vertical | maxima beside (%) | maxima on [CLS], [SEP], period (%) |",
+        "| | | heads | positional | vertical | maxima on adjacent tokens (%) | maxima on [CLS], [SEP], period (%) |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:

@@ -1,7 +1,7 @@
-"""Calibration: does a model that is 80 % sure get 80 % right? (Guo et al. 2017; beyond the paper)
+"""Calibration: is a model right 80 % of the time when its confidence is 80 %? (Guo et al. 2017; beyond the paper)
 
-Place in the flow: predictions of an evaluation → here → the calibration figure and the report of a task.
-Confidence is the probability of the predicted label. NumPy alone.
+Place in the flow: predictions of an evaluation → here → the calibration figure and the report of a task. Confidence is
+the probability of the predicted label. NumPy alone.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Bin:
-    """Texts of which the model is about equally sure."""
+    """Texts with similar confidence."""
 
     low: float
     high: float
     rows: int
     confidence: float
-    """Mean of its texts."""
+    """Mean over its texts."""
     accuracy: float
     interval: Interval
     """Wilson's 95 % interval of the accuracy."""
@@ -33,7 +33,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Calibration of one model on one split. `bins` leaves out those that hold no text."""
+    """Calibration of one model on one split. `bins` has no empty bins."""
 
     label: str
     rows: int
@@ -45,7 +45,7 @@ class Reliability:
     interval: Interval
     """Of `ece`: 95 %, a percentile bootstrap over texts."""
     by_chance: float
-    """What `ece` would be on average if the model were right exactly as often as it says: it is never 0."""
+    """The mean `ece` of a perfectly calibrated model on these texts; it is above 0."""
 
 
 def confidences(
@@ -53,11 +53,11 @@ def confidences(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Confidence (rows,) and whether the prediction is right (rows,), from probabilities (rows, classes).
 
-    Raises TlmError if there are no rows, or if their numbers differ.
+    Raises TlmError if there are no rows, or if the three lengths differ.
     """
     if not len(labels) or not len(probabilities) == len(labels) == len(predictions):
         raise TlmError(
-            f"calibration needs one label and one prediction a row, at least one: got {len(probabilities)} rows of "
+            f"calibration needs at least one row, with one label and prediction each: got {len(probabilities)} rows of "
             f"probabilities, {len(labels)} labels and {len(predictions)} predictions"
         )
     return np.asarray(probabilities, np.float64).max(axis=1), np.asarray(labels) == np.asarray(predictions)
@@ -74,12 +74,12 @@ def reliability(
 ) -> Reliability:
     """Reliability diagram and expected calibration error, in `bins` bins of equal width.
 
-    `confidence` (rows,) in 0 to 1, `correct` (rows,) bool. Raises TlmError for no rows, and for a confidence outside.
+    `confidence` (rows,) in 0 to 1, `correct` (rows,) bool. Raises TlmError for no rows or another confidence.
     """
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     if not len(confidence) or confidence.shape != correct.shape:
         raise TlmError(
-            f"{label}: {len(confidence)} confidences and {len(correct)} outcomes; needs as many, some"
+            f"{label}: {len(confidence)} confidences and {len(correct)} outcomes; give equal numbers, at least one"
         )
     if not (np.isfinite(confidence).all() and confidence.min() >= 0 and confidence.max() <= 1 + 1e-6):
         raise TlmError(f"{label}: confidences must be probabilities, from 0 to 1")

@@ -2,7 +2,7 @@
 
 Place in the flow: evaluations → cells → tables. Each cell is a JSON file and a target of its own,
 `results/cells/<table>/<row>/<column>.json`, so that a table is rebuilt cell by cell. This module imports no
-machine-learning library: a cell is made in the time that Python takes to start.
+machine-learning library: making a cell takes little longer than starting Python.
 
 A cell holds `mean`, `sd` (sample standard deviation over seeds; null for a single seed), `values` per seed,
 `unit`, `source`, and `made_from`: path and manifest digest of every evaluation. Scores are percentages.
@@ -26,10 +26,9 @@ from tlm.evaluation.artifact import Evaluation, open_evaluation
 def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
     """The cell that `spec` describes, from the evaluations in `runs` (any order; others are not allowed).
 
-    The value of a seed is the mean over the column's tasks, and of a task over its scores in the column; mean and
-    standard deviation are over seeds. Where
-    no run of the row has such a number (the FLOPs of TF-IDF), the cell's mean is null. Raises TlmError naming
-    the run that is missing, that is not of this row, or that alone lacks the number.
+    The value of a seed is the mean over the column's tasks, and for a task over its scores in the column; mean and
+    standard deviation are over seeds. If no run of the row has the number (the FLOPs of TF-IDF), the cell's mean is
+    null. Raises TlmError naming a run that is missing, belongs to another row, or alone lacks the number.
     """
     found = _match(spec, [open_evaluation(path) for path in runs])
     read = _reader(spec.column)
@@ -79,7 +78,7 @@ def read_cell(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise TlmError(f"{path}: no such cell; build it with `snakemake {path}`") from None
+        raise TlmError(f"{path}: this cell is not built; build it with `snakemake {path}`") from None
     except ValueError as error:
         raise TlmError(f"{path}: not JSON ({error}); delete it and build it again") from None
 
@@ -134,7 +133,7 @@ def _score(one: Evaluation, score: Score) -> float | None:
     record = one.metrics.get(score.split)
     if record is None:
         raise TlmError(
-            f"{one.folder}: task {one.run.task} has no {score.split} split; let the table show another"
+            f"{one.folder}: task {one.run.task} has no {score.split} split; choose another split for the table"
         )
     if score.metric == MLM_LOSS:
         return record["mlm_loss"]
@@ -142,13 +141,13 @@ def _score(one: Evaluation, score: Score) -> float | None:
         return 100 * record["primary"]
     if score.metric not in record["metrics"]:
         raise TlmError(
-            f"{one.folder}: no metric {score.metric!r}; there are {', '.join(record['metrics'])}, {MLM_LOSS}"
+            f"{one.folder}: no metric {score.metric!r}; it has {', '.join(record['metrics'])}, {MLM_LOSS}"
         )
     return 100 * record["metrics"][score.metric]
 
 
 def _metric(column: Column, one: Evaluation) -> str | None:
-    """The metrics that the column shows of a run's task, by name; None for a fact."""
+    """Names of the metrics of a run's task in the column; None for a fact."""
     names = [score.metric for score in column.scores if score.task == one.run.task]
     return ", ".join(one.metrics["metric"] if name == PRIMARY else name for name in names) or None
 

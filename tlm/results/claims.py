@@ -1,9 +1,9 @@
-"""The ledger of the paper's claims: for each its evidence, ours with an interval, and a verdict (results/claims.csv).
+"""The ledger of the paper's claims: the paper's evidence, our effect with an interval, a verdict (results/claims.csv).
 
-Place in the flow: evaluations and attention artifacts → ledger. A claim is a number that is positive (negative, for
-`less`) if it holds: a sum of rows of a table with weights, computed in every resample of a task's items. Over tasks it
-is their mean; for a claim of tasks with few training texts against those with many, the difference of their means.
-`tlm.results.verdicts` has the rule, `tlm.results.claims_page` the page. Sections 4.2 to 4.4.
+Place in the flow: evaluations and attention artifacts → ledger. Each claim becomes a weighted sum of row scores,
+computed in every resample of a task's items; the claim holds if the sum is positive (`less`: negative). The effect over
+tasks is their mean; for a claim that compares tasks with few and with many training texts it is the difference of their
+means. `tlm.results.verdicts` has the rule, `tlm.results.claims_page` the page. Sections 4.2 to 4.4.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HEADER = (
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim on one task, or on all of them."""
+    """The result of a claim on one task, or over all tasks."""
 
     claim: Claim
     task: str
@@ -56,20 +56,20 @@ class ClaimResult:
     effect: BootstrapEstimate | None
     items: int | None
     paper: Evidence
-    """What the paper reports of the same."""
+    """The paper's numbers for the same comparison."""
     verdict: Verdict | None
     """None for a task that is shown for comparison only."""
     reason: str
 
     @property
     def unit(self) -> str:
-        """What the effect is in."""
+        """The unit of the effect."""
         return "heads" if self.claim.heads in ("positional", "vertical") else "points"
 
 
 @dataclass(frozen=True)
 class TaskEffect:
-    """What a claim comes to on a task: the number, and the items that were resampled."""
+    """The effect of a claim on one task, and the number of resampled items."""
 
     effect: BootstrapEstimate
     items: int
@@ -77,7 +77,7 @@ class TaskEffect:
 
 @dataclass(frozen=True)
 class LedgerSources:
-    """Everything that the ledger is made from, opened."""
+    """The opened inputs of the ledger."""
 
     runs: Mapping[Key, EvaluatedRun]
     attention: Mapping[tuple[str, str, int], AttentionArtifact]
@@ -89,21 +89,21 @@ class LedgerSources:
 def open_sources(
     made_from: Sequence[Path], tasks: Sequence[Path], corpora: Sequence[Path], reported: Reported
 ) -> LedgerSources:
-    """Open manifests: of evaluations and attention, of tasks, of corpora. Raises TlmError if one is of another kind."""
+    """Open the manifests of evaluations and attention, tasks, and corpora. Raises TlmError for other artifacts."""
     heads = [path for path in made_from if path.parent.name == "attention"]
     opened = [read_attention(path) for path in heads]
-    told = [read_manifest(path, "task") for path in tasks]
+    opened_tasks = [read_manifest(path, "task") for path in tasks]
     return LedgerSources(
         runs=open_runs(path for path in made_from if path not in heads),
         attention={(each.task, each.variant, each.seed): each for each in opened},
-        training_texts={each.parameters["task"]: each.counts["rows"]["train"] for each in told},
+        training_texts={each.parameters["task"]: each.counts["rows"]["train"] for each in opened_tasks},
         corpus_bytes={path.parent.name: read_manifest(path, "corpus").counts["bytes"] for path in corpora},
         reported=reported,
     )
 
 
 def ledger_lines(ledger: Ledger, sources: LedgerSources) -> list[ClaimResult]:
-    """The lines of every claim: over all tasks first, then task by task.
+    """The results of every claim: over all tasks first, then task by task.
 
     Raises TlmError naming a run that is missing, or two that were evaluated on different texts.
     """
@@ -123,7 +123,7 @@ def _lines(ledger: Ledger, claim: Claim, sources: LedgerSources) -> list[ClaimRe
     for task, each in found.items():
         verdict, reason = _judged(claim, each.effect)
         if claim.resources and not few[task]:
-            verdict, reason = None, f"more than {HIGH_RESOURCE:,} training texts: for comparison"
+            verdict, reason = None, f"more than {HIGH_RESOURCE:,} training texts: shown for comparison"
         lines.append(
             ClaimResult(
                 claim, task, comparison, each.effect, each.items, paper.get(task, Evidence()), verdict, reason
@@ -141,7 +141,7 @@ def _overall(
     sources: LedgerSources,
     paper: Evidence,
 ) -> ClaimResult:
-    """The line over all tasks."""
+    """The result over all tasks."""
     effects = {task: each.effect for task, each in found.items()}
     effect: BootstrapEstimate | None
     verdict: Verdict
@@ -154,13 +154,13 @@ def _overall(
         most = "at most" if all(few.values()) else "more than"
         effect, verdict = None, NOT_ENOUGH
         reason = (
-            f"every task of scale {ledger.scale} that is compared has {most} {HIGH_RESOURCE:,} training texts; "
-            "the claim is of the difference between few and many"
+            f"every compared task of scale {ledger.scale} has {most} {HIGH_RESOURCE:,} training texts; "
+            "the claim needs tasks with few and with many"
         )
     else:
         sides = [mean([effects[task] for task in few if few[task] is kind]) for kind in (True, False)]
         effect = combine([(1, sides[0]), (-1, sides[1])])
-        comparison = f"tasks with few texts less those with many: {comparison}"
+        comparison = f"tasks with few texts minus tasks with many: {comparison}"
         verdict, reason = _judged(claim, effect)
     items = sum(each.items for each in found.values()) if effect is not None else None
     return ClaimResult(claim, ALL, comparison, effect, items, paper, verdict, reason)
@@ -170,16 +170,14 @@ def _judged(claim: Claim, effect: BootstrapEstimate) -> tuple[Verdict, str]:
     if not np.any(effect.draws) and not any(effect.by_seed):
         kind = (claim.heads or "").removesuffix("_share")
         same = (
-            f"with so few heads none, or all, are {kind}"
-            if kind
-            else "the rows are one run, or as good as one"
+            f"none or all of these few heads are {kind}" if kind else "both rows give identical predictions"
         )
         return NOT_ENOUGH, f"no difference in any resample: {same}"
     return judge(claim.direction, claim.margin, effect)
 
 
 def _turned(claim: Claim, sources: LedgerSources) -> list[Side]:
-    """The sides, turned if the claim is about the larger corpus and that is the other one."""
+    """The sides; weights change sign if the claim is about the larger corpus and that is the scale's other corpus."""
     sign = 1
     if claim.corpora is not None:
         own, other = (sources.corpus_bytes[name] for name in claim.corpora)
@@ -213,20 +211,20 @@ def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: Ledg
     for side in sides:
         keys = [(task, side.runs[task], seed) for seed in side.seeds]
         if missing := [key for key in keys if key not in sources.attention]:
-            raise TlmError(f"attention of {'/'.join(map(str, missing[0]))} is missing; read its heads")
+            raise TlmError(f"attention of {'/'.join(map(str, missing[0]))} is missing; measure its heads")
         models += [sources.attention[key] for key in keys]
         found = counted(claim.heads, models[-len(keys) :])
         scale = 100 if claim.heads.endswith("_share") else 1
         parts.append((side.weight * scale, BootstrapEstimate(found.value, found.resampled, found.by_seed)))
     check_paired(models)
     both = combine(parts)
-    # Heads are read with the same draws for every task, by text number: shuffled, tasks are independent again.
+    # All tasks share the same draws of text numbers. Shuffling the resamples makes tasks independent again.
     shuffled = np.random.default_rng(zlib.crc32(task.encode())).permutation(both.draws)
     return TaskEffect(BootstrapEstimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
 
 
 def _with_cost(claim: Claim, verdict: Verdict, reason: str, sources: LedgerSources) -> tuple[Verdict, str]:
-    """The same if the rows of positive weight took fewer FLOPs, which the reason then tells."""
+    """The verdict; not supported unless the rows with positive weight took fewer FLOPs. The reason gives the ratio."""
     ours, theirs = (
         sum(_flops(side, sources) for side in claim.sides if (side.weight > 0) is positive)
         for positive in (True, False)
@@ -237,7 +235,7 @@ def _with_cost(claim: Claim, verdict: Verdict, reason: str, sources: LedgerSourc
 
 
 def _flops(side: Side, sources: LedgerSources) -> float:
-    """The paper's FLOPs of stage 1, mean over tasks and seeds; of a checkpoint as reported."""
+    """FLOPs of stage 1 by the paper's formula, mean over tasks and seeds; for a checkpoint the reported FLOPs."""
     if side.cost is not None:
         return float(reported_line(sources.reported, side.cost).cells["flops"]["mean"])
     found = []
@@ -246,13 +244,15 @@ def _flops(side: Side, sources: LedgerSources) -> float:
             run = _run(sources, (side.scale, task, variant, seed))
             stage1 = run.evaluation.flops["stage1"]
             if stage1 is None:
-                raise TlmError(f"{run.folder}: counts no FLOPs of stage 1, which the claim compares")
+                raise TlmError(
+                    f"{run.folder}: has no FLOPs of stage 1, which the claim compares; choose other rows"
+                )
             found.append(stage1["paper"])
     return float(np.mean(found))
 
 
 def records(ledger: Ledger, lines: Sequence[ClaimResult]) -> list[tuple[Any, ...]]:
-    """The lines as rows of the CSV; see `HEADER`."""
+    """The results as rows of the CSV; see `HEADER`."""
     rows = []
     for line in lines:
         rows.append(

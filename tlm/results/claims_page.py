@@ -1,4 +1,4 @@
-"""The ledger of claims to read (results/claims.md): a table of verdicts, then each claim with its tasks.
+"""The ledger of claims as Markdown (results/claims.md): a table of verdicts, then each claim with its tasks.
 
 Place in the flow: `tlm.results.claims` → here.
 """
@@ -16,30 +16,34 @@ from tlm.results.verdicts import VERDICTS
 
 TFIDF_CLAIM = "tfidf"
 NOTES = (
-    "An effect is a sum of rows of a table, positive if the claim holds (negative for claims of less or fewer). Points "
-    "of the task's metric, or heads.",
-    "Brackets after an effect: 95 % percentile interval of a paired bootstrap over items, all runs in the same "
-    "resamples, given the trained models. `with seeds`: the same, widened by the spread over training seeds; the table "
-    "at the top and the sentence on TF-IDF show that.",
-    "Supported: the interval with seeds lies on the claim's side. Not supported: it lies on the other side, or within "
-    "the margin that makes no practical difference. Else: not enough data. docs/claims.md has the whole rule.",
-    "No correction for the number of claims or tasks: of twenty true zeros one is expected to exclude 0.",
+    "An effect is a weighted sum of row scores, positive if the claim holds (negative for claims of less or fewer). "
+    "Its unit is a point of the task's metric, or a head.",
+    "Brackets after an effect: 95 % percentile interval of a paired bootstrap over items, with all runs in the same "
+    "resamples, for the models as trained. `with seeds`: this interval widened by the spread over training seeds; the "
+    "table at the top and the sentence on TF-IDF use it.",
+    "Supported: the interval with seeds is on the claim's side of 0. Not supported: it is on the other side, or within "
+    "the margin that makes no practical difference. Otherwise: not enough data. docs/claims.md has the whole rule.",
+    "The intervals are not corrected for the number of claims or tasks: if twenty effects are truly 0, one interval is "
+    "expected to exclude 0.",
 )
 
 
 def as_markdown(ledger: Ledger, lines: Sequence[ClaimResult]) -> str:
     """The whole page."""
     overall = [line for line in lines if line.task == ALL]
-    summary = [["claim", "the paper's effect", "ours, with seeds", "verdict"], ["---", "---:", "---:", "---"]]
+    summary = [
+        ["claim", "the paper's effect", "our effect, with seeds", "verdict"],
+        ["---", "---:", "---:", "---"],
+    ]
     summary += [
         [line.claim.claim, line.paper.short, signed(line.effect) if line.effect else "", line.verdict or ""]
         for line in overall
     ]
     counts = Counter(line.verdict for line in overall)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     parts = [
         "# The paper's claims",
-        f"\nScale {ledger.scale}: {told}. Effects over all tasks, in points (heads: in heads).\n",
+        f"\nScale {ledger.scale}: {verdicts}. Effects over all tasks, in points (heads: in heads).\n",
         markdown_rows(summary),
     ]
     if sentence := tfidf(lines):
@@ -51,14 +55,14 @@ def as_markdown(ledger: Ledger, lines: Sequence[ClaimResult]) -> str:
 
 
 def tfidf(lines: Sequence[ClaimResult]) -> str:
-    """TLM against TF-IDF on the tasks of Table 2, in a sentence; empty if the ledger has no such claim."""
+    """One sentence on TLM against TF-IDF on the tasks of Table 2; empty if the ledger has no such claim."""
     own = [(line.task, line.effect) for line in lines if line.claim.id == TFIDF_CLAIM and line.task != ALL]
     known = [(task, effect) for task, effect in own if effect is not None]
     return tfidf_sentence("TLM", known) if known else ""
 
 
 def _section(lines: Sequence[ClaimResult]) -> str:
-    """One claim: over all tasks, and task by task."""
+    """The section of one claim: over all tasks, and task by task."""
     overall = lines[0]
     claim = overall.claim
     parts = [f"\n## {claim.claim}\n", f"{claim.place}. **{overall.verdict}**: {overall.reason}."]
@@ -69,7 +73,7 @@ def _section(lines: Sequence[ClaimResult]) -> str:
         split = f" on {claim.split}" if claim.split else " on dev texts"
         parts.append(f"\nOurs: {shown[-1].comparison}{split}.\n")
         rows = [
-            ["", "effect", "with seeds", "by seed", "items", "verdict", "why"],
+            ["", "effect", "with seeds", "by seed", "items", "verdict", "reason"],
             ["---", "---:", "---:", "---:", "---:", "---", "---"],
         ]
         rows += [_row(line) for line in shown]

@@ -1,7 +1,7 @@
 """results/contamination.csv: how many dev and test rows were found in training splits, corpora and selections.
 
-Place in the flow: the counts in the manifests of audits (`tlm.audit.stage`) → here. The rows themselves stand in the
-audits' `rows.parquet`, the passages in `matches.parquet`; here are numbers alone.
+Place in the flow: the counts in the manifests of audits (`tlm.audit.stage`) → here. The audits' `rows.parquet` has the
+rows themselves, `matches.parquet` the passages.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ _HEADER = (
 )
 _TITLE = "# Contamination: dev and test texts in what models learn from"
 _NOTES = """\
-Words are lower-cased runs of letters and digits; punctuation is dropped. *Verbatim*: all the row's words stand in a row
-in one training text or passage (a row under 5 words counts only if it is all of it). *Half*: runs of 13 words that are
-found elsewhere cover at least half of the row. *Run*: at least one run of 13 words is. *Any*: verbatim or a run.
-*Found in*: training rows or passages that hold any of it. docs/contamination.md says more."""
+Words are lower-cased sequences of letters and digits; punctuation is dropped. *Verbatim*: one training text or passage
+contains all words of the row in sequence (a row under 5 words counts only if it is the whole text). *Half*: sequences
+of 13 words that are found elsewhere cover at least half of the row. *Run*: at least one sequence of 13 words is found
+elsewhere. *Any*: verbatim or run. *Found in*: training rows or passages that contain a match. More in
+docs/contamination.md."""
 
 
 def entries_of(folders: Sequence[Path]) -> ContaminationTable:
-    """The entries of audits that are given by their folders, `…/audits/<task>/<body>`.
+    """The entries of the audits in `folders`, each `…/audits/<task>/<body>`.
 
-    Raises TlmError for a folder that has no such name.
+    Raises TlmError for a folder with another name.
     """
     return ContaminationTable(audits=tuple(map(_entry_of, folders)))
 
@@ -55,11 +56,11 @@ def _entry_of(folder: Path) -> AuditEntry:
             return AuditEntry(
                 task=task, folder=str(folder), against="selection", name=f"{corpus}/{selection}"
             )
-    raise TlmError(f"{folder}: an audit's folder is called data/audits/<task>/<what it was looked for in>")
+    raise TlmError(f"{folder}: not the folder of an audit; give data/audits/<task>/<body>")
 
 
 def assemble(table: ContaminationTable) -> Rendered:
-    """A line for each audit and split. Raises TlmError if an audit is missing."""
+    """One row for each audit and split. Raises TlmError if an audit is missing."""
     lines = [line for entry in table.audits for line in _lines(entry)]
     shown = ["Task", "Split", "Rows", "Looked for in", "Verbatim", "Half", "Run", "Any", "Found in"]
     rows = [shown, ["---"] * 4 + ["---:"] * 5]

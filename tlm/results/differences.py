@@ -1,8 +1,8 @@
-"""Differences between the rows of a table with intervals: each row against the first, and against TF-IDF.
+"""Differences between the rows of a table with intervals: each row minus the first, and minus TF-IDF.
 
-Place in the flow: evaluations → results/differences/<table>.csv and .md. A table shows means and standard deviations
-over seeds, by which two rows cannot be told apart: the same test items make both better or worse. Here the items are
-resampled, for all rows and seeds at once (`tlm.statistics`).
+Place in the flow: evaluations → results/differences/<table>.csv and .md. The standard deviations of a table are over
+seeds and cannot show whether two rows differ, because the same test items make both rows better or worse. Here the
+items are resampled, for all rows and seeds at once (`tlm.statistics`).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ HEADER = (
 )
 TFIDF = "TF-IDF + logistic regression"
 NOTES = (
-    "Points, the first row's (TF-IDF's) score taken off. Brackets: 95 % intervals of a paired bootstrap over the "
-    "items, all rows and seeds in the same resamples, widened by the spread over training seeds. The CSV has both "
-    "steps.",
+    "Each number is the row's score minus the first row's (or TF-IDF's) score, in points. Brackets: 95 % intervals of "
+    "a paired bootstrap over the items, with all rows and seeds in the same resamples, widened by the spread over "
+    "training seeds. The CSV has the intervals before and after widening.",
     "Bold: the interval excludes 0. No correction for the number of comparisons.",
 )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row's score less another's, in one column."""
+    """A row's score minus another's, in one column."""
 
     row: ComparedRow
     against: ComparedRow
@@ -49,7 +49,7 @@ class Difference:
 
 
 def all_differences(spec: Differences, runs: Mapping[Key, EvaluatedRun]) -> list[Difference]:
-    """Every row less the first, then every row less TF-IDF, column by column.
+    """Every row minus the first, then every row minus TF-IDF, column by column.
 
     Raises TlmError naming a run that is missing.
     """
@@ -70,7 +70,7 @@ def all_differences(spec: Differences, runs: Mapping[Key, EvaluatedRun]) -> list
 def _column(
     spec: Differences, column: Column, runs: Mapping[Key, EvaluatedRun]
 ) -> tuple[dict[str, BootstrapEstimate], int]:
-    """Row → its score in the column: the mean over tasks, and of a task over its scores, as in a cell."""
+    """Row → its score in the column: the mean over tasks, and for each task over its scores, as in a cell."""
     by_task: dict[str, list[list[BootstrapEstimate]]] = {}
     items: dict[tuple[str, str], int] = {}
     for score in column.scores:
@@ -96,23 +96,23 @@ def _run(runs: Mapping[Key, EvaluatedRun], key: Key) -> EvaluatedRun:
 
 
 def signed(effect: BootstrapEstimate, interval: Interval | None = None) -> str:
-    """`+1.20 [0.31, 2.08]`, with the interval over items and seeds if no other is given."""
+    """`+1.20 [0.31, 2.08]`, by default with the interval over items and seeds."""
     interval = interval or effect.widest
     return f"{effect.value:+.2f} [{interval.low:.2f}, {interval.high:.2f}]".replace("-", "−")
 
 
 def tfidf_sentence(name: str, against: Iterable[tuple[str, BootstrapEstimate]]) -> str:
-    """What to say of `name` (such as TLM) against TF-IDF, given its difference on each task.
+    """A sentence that compares `name` (such as TLM) with TF-IDF, from the difference on each task.
 
-    It beats TF-IDF on a task if the interval over items and seeds is above 0, and falls behind if it is below.
+    It beats TF-IDF on a task if the interval over items and seeds is above 0, and is worse if it is below.
     """
-    told = list(against)
-    better = [f"{task} ({signed(effect)})" for task, effect in told if effect.widest.low > 0]
-    worse = [f"{task} ({signed(effect)})" for task, effect in told if effect.widest.high < 0]
-    unclear = [f"{task} ({signed(effect)})" for task, effect in told if 0 in effect.widest]
+    effects = list(against)
+    better = [f"{task} ({signed(effect)})" for task, effect in effects if effect.widest.low > 0]
+    worse = [f"{task} ({signed(effect)})" for task, effect in effects if effect.widest.high < 0]
+    unclear = [f"{task} ({signed(effect)})" for task, effect in effects if 0 in effect.widest]
     rest = [
-        f"it falls behind it on {_listed(worse)}" if worse else "",
-        f"it cannot be told from it on {_listed(unclear)}" if unclear else "",
+        f"it is worse on {_listed(worse)}" if worse else "",
+        f"the difference is inconclusive on {_listed(unclear)}" if unclear else "",
     ]
     start = f"{name} beats {TFIDF} on {_listed(better)}" if better else f"{name} does not beat {TFIDF}"
     return "; ".join(part for part in (start, *rest) if part) + "."
@@ -123,7 +123,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def against_tfidf(lines: Sequence[Difference]) -> list[str]:
-    """Sentences on a table: on its rows that are TLM, or if there is none, on the best row of each task."""
+    """Sentences on the TLM rows of a table against TF-IDF; without TLM rows, on the best row of each task."""
     found = [line for line in lines if line.against.is_tfidf and line.column.kind == "score"]
     if not found:
         return []
@@ -143,7 +143,7 @@ def against_tfidf(lines: Sequence[Difference]) -> list[str]:
 
 
 def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
-    """The differences as CSV, and as Markdown to read."""
+    """The differences as CSV and as Markdown."""
     records: list[tuple[Any, ...]] = []
     for line in lines:
         records.append(

@@ -1,6 +1,6 @@
-"""What the paper reports of a claim: the same sum of rows, of its own numbers (config/reported.yaml).
+"""The paper's evidence for a claim: the same weighted sum of rows over its own numbers (config/reported.yaml).
 
-Place in the flow: `tlm.results.claims` sets it beside what was measured.
+Place in the flow: `tlm.results.claims` shows it beside our effect.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ PAPER_HIGH_RESOURCE = ("agnews", "imdb", "rct", "helpfulness")  # Section 4.1
 
 @dataclass(frozen=True)
 class Evidence:
-    """The paper's numbers, in short (`+2.00; +3.14`) and in words; empty where it prints none."""
+    """The paper's numbers, in short (`+2.00; +3.14`) and in words; empty if it prints none."""
 
     short: str = ""
     words: str = ""
 
 
 def comparison_of(sides: Sequence[tuple[float, str]]) -> str:
-    """`BM25, demo − Random, demo`: a row of positive weight first."""
+    """The comparison in words, a row of positive weight first: `BM25, demo − Random, demo`."""
     first = next(number for number, (weight, _) in enumerate(sides) if weight > 0)
     shown = ""
     for weight, label in [sides[first], *sides[:first], *sides[first + 1 :]]:
@@ -38,7 +38,7 @@ def comparison_of(sides: Sequence[tuple[float, str]]) -> str:
 
 
 def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
-    """What the paper reports: task → its numbers, and `all` → over its tasks."""
+    """Task → the paper's numbers; `all` → over its tasks."""
     shown: dict[str, list[str]] = {ALL: []}
     words: list[str] = []
     if claim.reported is None:
@@ -59,7 +59,7 @@ def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
                 [effect for task, effect in tasks.items() if (task in PAPER_HIGH_RESOURCE) is many]
                 for many in (False, True)
             ]
-            total, word = float(np.mean(kinds[0]) - np.mean(kinds[1])), "few texts less many"
+            total, word = float(np.mean(kinds[0]) - np.mean(kinds[1])), "few texts minus many"
         else:
             total, word = float(np.mean(list(tasks.values()))) if average is None else average, "mean"
         for task, effect in tasks.items():
@@ -76,7 +76,7 @@ def _signed(effect: float) -> str:
 
 
 def _cost(claim: Claim, weights: Mapping[str, float], lines: Mapping[str, Any]) -> str:
-    """The paper's own ratio of FLOPs, where the claim is about it."""
+    """The paper's ratio of FLOPs, if the claim is about cost."""
     if not claim.cheaper:
         return ""
     ours, theirs = (

@@ -1,9 +1,9 @@
-"""Table 9: training texts and the passages that they retrieved, the words that they share marked (Section 4.4.2).
+"""Table 9: training texts and the passages that they retrieved, with shared words marked (Section 4.4.2).
 
-Place in the flow: task, retrieval and corpus → one cell a task (`results/cells/table9/<task>/examples.json`) → CSV, and
-a page to read. Nothing is chosen by hand: of a task's training texts, ordered by the score of their best passage, the
-ones at evenly spaced quantiles are shown, each with its best passages. Shared are the terms that text and passage have
-in common as the index sees them, but for common English words, of which BM25 makes little too.
+Place in the flow: task, retrieval and corpus → one cell a task (`results/cells/table9/<task>/examples.json`) → CSV and
+an HTML page. Texts are chosen by rule: a task's training texts are ordered by the score of their best passage, and
+those at evenly spaced quantiles are shown, each with its best passages. Marked words are index terms that text and
+passage share, except common English words, which have little weight in BM25 too.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from tlm.results.static import page
 from tlm.retrieval.analyser import analyse_with
 from tlm.retrieval.queries import query_texts, training_texts
 
-_WORD = re.compile(r"\w+(?:['’.:]\w+)*")  # near UAX #29: what it takes for one word, the analyser gets as one
-_QUERY_WORDS = 60  # of a longer text the stretch with the most shared words is shown
+_WORD = re.compile(r"\w+(?:['’.:]\w+)*")  # near UAX #29: a word here is one word for the analyser
+_QUERY_WORDS = 60  # of a longer text, the part with the most shared words is shown
 _PASSAGE_WORDS = 80
 
 Segment = tuple[str, bool]
-"""A stretch of text, and whether it is marked."""
+"""A part of a text, and whether it is marked."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a text: where it stands, and its terms."""
+    """A word of a text: its position and its index terms."""
 
     start: int
     end: int
@@ -47,25 +47,23 @@ class Word:
 def build_examples(
     spec: ExamplesSpec, task_dir: Path, retrieval_dir: Path, corpus_dir: Path
 ) -> dict[str, Any]:
-    """The examples of one task. Raises TlmError if the retrieval is of another task or found nothing at all."""
+    """The examples of one task. Raises TlmError if the retrieval is of another task or found no passage."""
     manifest = read_manifest(retrieval_dir, "retrieval")
     retrieval = RetrievalSpec.model_validate(manifest.parameters)
     queries = training_texts(task_dir)
     if manifest.inputs["task"] != queries.task:
-        raise TlmError(
-            f"{retrieval_dir}: a retrieval for other texts than those of {task_dir}; retrieve again"
-        )
+        raise TlmError(f"{retrieval_dir}: made from other texts than those of {task_dir}; retrieve again")
     chosen = _chosen(retrieval_dir / "topk.parquet", spec.queries)
     found = pq.read_table(
         retrieval_dir / "topk.parquet",
         filters=[("query_id", "in", list(chosen)), ("rank", "<=", spec.passages)],
     ).to_pylist()
     passages = _passages(corpus_dir, [each["passage_id"] for each in found])
-    asked, _ = query_texts(queries.texts, retrieval.query)
+    query_strings, _ = query_texts(queries.texts, retrieval.query)
     place = {int(row): number for number, row in enumerate(queries.ids)}
     examples = []
     for row, quantile in chosen.items():
-        shown, query = queries.texts[place[row]].as_py(), asked[place[row]].as_py()
+        shown, query = queries.texts[place[row]].as_py(), query_strings[place[row]].as_py()
         hits = sorted((each for each in found if each["query_id"] == row), key=lambda each: each["rank"])
         texts = [passages[each["passage_id"]]["text"] for each in hits]
         in_query, *in_passages = _terms([query, *texts], retrieval.index)
@@ -132,7 +130,7 @@ def _words(text: str, index: IndexSpec) -> list[Word]:
 
 
 def _marked(text: str, shared: frozenset[str], limit: int, index: IndexSpec) -> list[Segment]:
-    """The text, or its stretch of `limit` words with the most shared ones (the earliest), in segments."""
+    """The text in segments; of a long text, the first part of `limit` words with the most shared words."""
     words = _words(text, index)
     marks = [bool(word.terms & shared) for word in words]
     first = max(range(max(1, len(words) - limit + 1)), key=lambda at: (sum(marks[at : at + limit]), -at))
@@ -150,7 +148,7 @@ def _marked(text: str, shared: frozenset[str], limit: int, index: IndexSpec) -> 
 
 
 def as_csv(cells: Sequence[Mapping[str, Any]]) -> str:
-    """One line a passage; shared words of the texts in [brackets], and listed."""
+    """One row a passage; shared words are in [brackets], and listed in the last column."""
     header = [
         "task",
         "row_id",
@@ -188,7 +186,7 @@ def _bracketed(segments: Sequence[Sequence[Any]]) -> str:
 
 
 def as_page(spec: ExamplesSpec, cells: Sequence[Mapping[str, Any]]) -> str:
-    """A page that needs nothing else; every text is escaped."""
+    """An HTML page that loads nothing else; every text is escaped."""
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in (*_RULE, *spec.notes))
     blocks = [f"<h1>{html.escape(spec.title)}</h1>", f"<ul>{notes}</ul>"]
     for cell in cells:
@@ -214,11 +212,11 @@ def _html(segments: Sequence[Sequence[Any]]) -> str:
 
 
 _RULE = (
-    "First a training text, which is the query, then its best passages by BM25.",
-    "Chosen by rule: of a task's training texts, ordered by the score of their best passage, those at evenly spaced "
-    "quantiles.",
-    "Marked: terms that text and passage share as the index sees them, but for common English words. Of long texts the "
-    "stretch with the most of them is shown.",
+    "Each training text is a query; beside it are its best passages by BM25.",
+    "The texts are chosen by rule: a task's training texts are ordered by the score of their best passage, and those "
+    "at evenly spaced quantiles are shown.",
+    "Marked: index terms that text and passage share, except common English words. Of a long text, the part with the "
+    "most shared terms is shown.",
 )
 _STYLE = """
 body { max-width: 68rem; }

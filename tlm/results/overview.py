@@ -1,8 +1,7 @@
-"""What the report says before its tables and figures: what was built and how, what came out, how long it took.
+"""The first page of the report: the built scale, its settings, the main results and the run times.
 
 Place in the flow: the configuration, the records of the runs and the finished results → here → the first page of
-`snakemake --report` (workflow/report/workflow.rst). Everything is read from what was built; what is not there is not
-said.
+`snakemake --report` (workflow/report/workflow.rst). It describes only results that are built.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _MARKUP = re.compile(r"([\\*`_|])")
 
 
 def overview(project: Project, root: Path = Path()) -> dict[str, Any]:
-    """The words and numbers of the first page, ready for reStructuredText; `root` is the project's folder."""
+    """The variables of the first page, escaped for reStructuredText; `root` is the project's folder."""
     scale = project.scale
     return {
         "scale": project.settings.scale,
@@ -42,8 +41,8 @@ def overview(project: Project, root: Path = Path()) -> dict[str, Any]:
                 ("tasks", ", ".join(scale.tasks)),
                 ("corpus", scale.corpus),
                 ("seeds", ", ".join(map(str, project.seeds))),
-                ("passages a query (K)", str(scale.k)),
-                ("rivals", ", ".join(project.variant(name).label or name for name in scale.baselines)),
+                ("passages per query (K)", str(scale.k)),
+                ("baselines", ", ".join(project.variant(name).label or name for name in scale.baselines)),
             )
         ],
         "findings": [plain(sentence) for sentence in findings(root)],
@@ -55,25 +54,25 @@ def overview(project: Project, root: Path = Path()) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """`text` as reStructuredText that shows it as it is."""
+    """`text` escaped for reStructuredText."""
     return _MARKUP.sub(r"\\\1", text)
 
 
 def _yaml(values: dict[str, Any]) -> str:
-    """As a block of YAML, indented for a literal block."""
+    """`values` as YAML, indented for a literal block."""
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=60)
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def findings(root: Path) -> Iterator[str]:
-    """Sentences on what came out: the verdicts on the paper's claims, and TLM against TF-IDF."""
+    """Sentences on the results: the verdicts on the paper's claims, and TLM against TF-IDF."""
     ledger = root / "results/claims.csv"
     if ledger.is_file():
         with ledger.open(newline="", encoding="utf-8") as lines:
             verdicts = Counter(row["verdict"] for row in csv.DictReader(lines) if row["task"] == "all")
-        told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common() if verdict)
-        if told:
-            yield f"The paper's claims at this scale: {told}."
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common() if verdict)
+        if counts:
+            yield f"The paper's claims at this scale: {counts}."
     for name in ("claims.md", "differences/table2.md"):
         path = root / "results" / name
         if path.is_file():
@@ -86,11 +85,11 @@ def findings(root: Path) -> Iterator[str]:
                 yield from found
                 return
     if (root / "results/table2.csv").is_file():
-        yield "Whether TLM beats TF-IDF is told once results/differences/table2.csv is built."
+        yield "To compare TLM with TF-IDF, build results/differences/table2.csv."
 
 
 def versions(scale: str, root: Path) -> list[tuple[str, str]]:
-    """What the runs of `scale` say that they were made with, then what makes this report."""
+    """The software and processor of the runs of `scale`, then the versions behind this report."""
     found: Counter[str] = Counter()
     runs = layout.RUN.format(scale=scale, task="*", variant="*", seed="*")
     for path in sorted(root.glob(f"{runs}/stage[12]/record.json")):
@@ -99,9 +98,12 @@ def versions(scale: str, root: Path) -> list[tuple[str, str]]:
             f"torch {made['torch']}, transformers {made['transformers']}, {made['precision']} on {made['device']} "
             f"({made['processor']}), {made['threads']} thread{'s' * (made['threads'] != 1)}"
         ] += 1
-    trained = [(f"{count} stages trained with", told) for told, count in found.most_common()]
+    trained = [(f"{count} stages trained with", text) for text, count in found.most_common()]
     here = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return [*trained, ("report made with", f"tlm {__version__}, Python {platform.python_version()}, {here}")]
+    return [
+        *trained,
+        ("report written with", f"tlm {__version__}, Python {platform.python_version()}, {here}"),
+    ]
 
 
 def times(root: Path) -> list[tuple[str, str, str, str, str]]:

@@ -1,7 +1,7 @@
-"""Predictions of runs, and the score of a row with its resamples: what differences and claims are made of.
+"""Predictions of runs, and the score of a row with its resamples: the inputs of differences and claims.
 
 Place in the flow: evaluations → here → `tlm.results.differences`, `tlm.results.claims`, figures of sweeps. Loads no
-machine-learning library: scores and resamples are those of `tlm.statistics`.
+machine-learning library: scores and resamples come from `tlm.statistics`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tlm.evaluation.artifact import Evaluation, open_evaluation
 from tlm.statistics import BootstrapEstimate, combine, scores
 
 EFFECT = ("effect", "low", "high", "low_seeds", "high_seeds", "by_seed", "seed_sd")
-"""Columns of an effect in CSV: with its interval over items, that over items and seeds, and the effect by seed."""
+"""Columns of an effect in CSV: its interval over items, the interval over items and seeds, and the effect by seed."""
 
 SEED = 1  # of the resamples
 
@@ -29,7 +29,7 @@ Key = tuple[str, str, str, int]
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """One evaluation, with what its manifest says of the run."""
+    """One evaluation, with the facts about the run from its manifest."""
 
     evaluation: Evaluation
     key: Key
@@ -39,17 +39,17 @@ class EvaluatedRun:
 
     @property
     def folder(self) -> Path:
-        """Where the evaluation lies."""
+        """The folder of the evaluation."""
         return self.evaluation.folder
 
     def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row ids, labels and predictions of a split, each (rows,). Raises TlmError if the run has none of it."""
+        """Row ids, labels and predictions of a split, each (rows,). Raises TlmError if the run lacks the split."""
         stored = self.evaluation.predictions(split)
         return stored.row_ids, stored.labels, stored.predictions
 
 
 def open_runs(paths: Iterable[Path]) -> dict[Key, EvaluatedRun]:
-    """Evaluations by what they are of; `paths` are folders or manifests. Raises TlmError if one is none."""
+    """Key → evaluation; `paths` are folders or manifests. Raises TlmError for another kind of artifact."""
     found = {}
     for path in paths:
         evaluation = open_evaluation(path)
@@ -63,9 +63,9 @@ def open_runs(paths: Iterable[Path]) -> dict[Key, EvaluatedRun]:
 def estimates(
     runs: Sequence[Sequence[EvaluatedRun]], split: str, metric: str = PRIMARY
 ) -> tuple[list[BootstrapEstimate], int]:
-    """The score in percent of each system, a sequence of runs of one task, one a seed; and the number of items.
+    """The score of each system in percent, and the number of items; a system is its runs on one task, one a seed.
 
-    All runs meet the same resamples, independent of those of another task.
+    All runs share the same resamples; those of another task are independent.
     Raises TlmError if runs were evaluated on different items.
     """
     first = runs[0][0]
@@ -98,12 +98,12 @@ def in_percent(estimate: BootstrapEstimate) -> BootstrapEstimate:
 
 
 def mean(parts: Sequence[BootstrapEstimate]) -> BootstrapEstimate:
-    """The mean of several: of the tasks of a table."""
+    """The mean of several estimates, for example over the tasks of a table."""
     return combine([(1 / len(parts), part) for part in parts])
 
 
 def effect_fields(effect: BootstrapEstimate | None) -> tuple[str | None, ...]:
-    """The columns `EFFECT`, in its unit to four digits; what there is none of is nothing."""
+    """The columns `EFFECT`, with four decimals; None for missing numbers."""
     if effect is None:
         return (None,) * len(EFFECT)
     wide = effect.over_seeds

@@ -1,4 +1,4 @@
-"""CSV and Markdown, written one way by everything that ends in `results/`.
+"""The writers of CSV and Markdown for everything in `results/`.
 
 Place in the flow: below tables, hyper-parameters, examples, attention and figures.
 """
@@ -21,7 +21,7 @@ class Rendered:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Lines of CSV; None is nothing."""
+    """Lines of CSV; None gives an empty field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
@@ -30,5 +30,5 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def markdown_rows(rows: Iterable[Sequence[str]]) -> str:
-    """Rows of a Markdown table, that of dashes among them; no newline at the end."""
+    """Rows of a Markdown table, including the row of dashes; no newline at the end."""
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

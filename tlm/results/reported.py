@@ -1,7 +1,7 @@
 """The paper's own numbers (`config/reported.yaml`), typed, and as cells marked `reported`.
 
-Place in the flow: tables show them beside what we measured; the golden tests of our FLOPs and data columns
-start from Table B.1 as it is transcribed here. Sections 4 and 5, appendices A and B.
+Place in the flow: tables show them beside our numbers; the golden tests of our FLOPs and data columns start from
+Table B.1 as transcribed here. Sections 4 and 5, appendices A and B.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCORE = re.compile(r"(?P<mean>\d+\.\d+)±(?P<sd>\d+\.\d+)")
 
 
 class Printed(Strict):
-    """A printed number, its standard deviation if any; or a text (a hyper-parameter such as "3 or 10")."""
+    """A printed number with its standard deviation if any, or a text (a hyper-parameter such as "3 or 10")."""
 
     mean: float | None = None
     sd: float | None = None
@@ -71,14 +71,14 @@ class Phase(Strict):
 
 
 class Pretraining(Strict):
-    """How a baseline was pretrained, by its own paper."""
+    """A baseline's pretraining, from its own paper."""
 
     parameters: float
     phases: tuple[Phase, ...]
 
 
 class Paper(Strict):
-    """Which text was transcribed."""
+    """The version of the paper that was transcribed."""
 
     title: str
     version: str
@@ -96,7 +96,7 @@ class Reported(Strict):
 
 @dataclass(frozen=True)
 class ReportedLine:
-    """A reported row, looked up: its place, label, notes of its table, and its cells in the form of ours."""
+    """A reported row: its place, its label, the notes of its table, and its cells in the same form as ours."""
 
     place: str  # "table2/bert-base"
     label: str
@@ -119,7 +119,7 @@ def _printed(value: Any) -> dict[str, Any]:
 
 
 def load_reported(path: Path) -> Reported:
-    """Read config/reported.yaml. Raises TlmError naming the first key that is wrong."""
+    """Read config/reported.yaml. Raises TlmError naming the first wrong key."""
     return parse(Reported, load_yaml(path), str(path))
 
 
@@ -129,7 +129,7 @@ def reported_line(reported: Reported, place: str) -> ReportedLine:
     table = reported.tables.get(name)
     row = table.rows.get(row_name) if table else None
     if table is None or row is None:
-        raise TlmError(f"config/reported.yaml has no row {place!r}; there are {', '.join(_places(reported))}")
+        raise TlmError(f"config/reported.yaml has no row {place!r}; it has {', '.join(_places(reported))}")
     cells = {
         column: {"mean": value.mean, "sd": value.sd, "text": value.text, "source": "reported", "place": place}
         for column, value in row.cells.items()

@@ -1,7 +1,7 @@
-"""Tables as pages: the Markdown of a table as HTML that needs nothing else, for the report and for a browser.
+"""Tables as HTML pages that load nothing else, for the report and for a browser.
 
-Place in the flow: whatever ends in `results/` as .csv and .md → here → .html beside them; Snakemake's report shows
-these. One look for all: readable on a phone and on paper; wide tables scroll inside the page; the CSV comes along.
+Place in the flow: the CSV and Markdown of a result in `results/` → here → .html beside them; Snakemake's report shows
+these. One style for all, for phones and for paper: wide tables scroll inside the page; the CSV can be downloaded.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ _PAGE = """<!doctype html>
 
 
 def page(title: str, body: str, style: str = "") -> str:
-    """A page around `body`, which is HTML; `title` is text, `style` more rules of CSS."""
+    """An HTML page around `body` (HTML); `title` is plain text, `style` is more CSS."""
     return _PAGE.format(title=html.escape(title), style=STYLE + style, body=body)
 
 
 def table_page(markdown: str, csv: str, name: str) -> str:
-    """A table's Markdown as a page, with its CSV to download as `name`. HTML in the Markdown is shown, not obeyed."""
+    """A table's Markdown as a page, with its CSV to download as `name`. HTML in the Markdown is escaped."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    # A region that scrolls must be reachable without a mouse.
+    # A scrolling region must be reachable by keyboard.
     body = body.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
         "</table>", "</table></div>"
     )

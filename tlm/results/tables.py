@@ -1,8 +1,8 @@
-"""From cells to a table: CSV for programs, Markdown to read.
+"""From cells to a table: CSV for programs, Markdown for people.
 
-Place in the flow: the last step; `results/<table>.csv` and `.md`. The paper's own rows stand in the same CSV,
-marked `reported`; in Markdown they share our block where they have our columns, and otherwise form a second
-block beneath, with the paper's tasks.
+Place in the flow: the last step; `results/<table>.csv` and `.md`. The paper's own rows are in the same CSV, marked
+`reported`. In Markdown they are in our block if they have our columns; otherwise they form a second block below, with
+the paper's tasks.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class TableRow:
 
 
 def assemble_table(table: Table, cells: Sequence[Cell], reported: Reported) -> Rendered:
-    """The table from its cells and the paper's own rows, each beneath the row of ours that is the same thing.
+    """The table from its cells and the paper's own rows; a paper's row follows our row of the same method.
 
-    Raises TlmError naming a cell that is missing or that this table does not have, or a table that the paper has not.
+    Raises TlmError naming a missing cell, a cell of another table, or a table that the paper does not have.
     """
     lines = _lines(table, cells, reported)
     theirs = _their_columns(table.columns, lines)
@@ -53,9 +53,11 @@ def _lines(table: Table, cells: Sequence[Cell], reported: Reported) -> list[Tabl
     numbers = [column for column in table.columns if column.kind != "text"]
     wanted = {(table.name, row.id, column.id) for row in table.rows for column in numbers}
     if missing := sorted(wanted - set(given)):
-        raise TlmError(f"table {table.name}: cell results/cells/{'/'.join(missing[0])}.json is missing")
+        raise TlmError(
+            f"table {table.name}: cell results/cells/{'/'.join(missing[0])}.json is missing; build it"
+        )
     if strange := sorted(set(given) - wanted):
-        raise TlmError(f"table {table.name}: has no cell {'/'.join(strange[0])}; leave that file out")
+        raise TlmError(f"table {table.name}: has no cell {'/'.join(strange[0])}; do not pass that file")
     theirs = _reported_lines(table, reported)
     lines = []
     for row in table.rows:
@@ -64,7 +66,7 @@ def _lines(table: Table, cells: Sequence[Cell], reported: Reported) -> list[Tabl
         found.update({name: {"text": text} for name, text in row.texts.items()})
         source = "measured"
         if row.pretraining is not None:
-            # A checkpoint's pretraining was others': what it cost is what the paper reports.
+            # A checkpoint was pretrained elsewhere: its cost is the one that the paper reports.
             cost = reported_line(reported, row.pretraining)
             empty = [
                 c.id for c in table.columns if c.fact and c.id in cost.cells and found[c.id]["mean"] is None
@@ -82,7 +84,7 @@ def _reported_lines(table: Table, reported: Reported) -> dict[str, TableRow]:
         return {}
     if table.reported not in reported.tables:
         known = ", ".join(reported.tables)
-        raise TlmError(f"config/reported.yaml has no table {table.reported!r}; there are {known}")
+        raise TlmError(f"config/reported.yaml has no table {table.reported!r}; it has {known}")
     lines = {}
     for name in reported.tables[table.reported].rows:
         line = reported_line(reported, f"{table.reported}/{name}")
@@ -92,14 +94,14 @@ def _reported_lines(table: Table, reported: Reported) -> dict[str, TableRow]:
 
 
 def _their_columns(columns: Sequence[Column], lines: Sequence[TableRow]) -> list[Column]:
-    """Columns that only reported rows have, in the paper's order."""
+    """Columns that only the paper's rows have, in the paper's order."""
     ours = {column.id for column in columns}
     names = dict.fromkeys(name for line in lines for name in line.cells if name not in ours)
     return [Column(id=name, kind="score", tasks=(name,)) for name in names]
 
 
 def _csv(columns: Sequence[Column], lines: Sequence[TableRow]) -> str:
-    """One line a row; a score column is followed by `<column>_sd`, the standard deviation over seeds."""
+    """One line a row; after each score column comes `<column>_sd`, the standard deviation over seeds."""
     header = ["row", "label", "source"]
     for column in columns:
         header += [column.id] if column.kind in _SINGLE else [column.id, f"{column.id}_sd"]
@@ -145,7 +147,7 @@ def _markdown(table: Table, theirs: Sequence[Column], lines: Sequence[TableRow],
 
 
 def _block(columns: Sequence[Column], lines: Sequence[TableRow], transpose: bool) -> str:
-    """A Markdown table; a reported row, or a reported number in a row of ours, says so."""
+    """A Markdown table; reported rows, and reported numbers in our rows, are marked."""
     rows = [["", *(_heading(column) for column in columns)]]
     for line in lines:
         label = line.label if line.measured else f"{line.label} (reported)"
@@ -172,7 +174,7 @@ def _heading(column: Column) -> str:
 
 
 def _pretty(cell: Cell | None, unit: str) -> str:
-    """A number for people; blank where the row has none."""
+    """A number for people; empty if the row has none."""
     if cell is None:
         return ""
     mean, sd = cell.get("mean"), cell.get("sd")
@@ -196,7 +198,7 @@ def _three(value: float) -> str:
 
 
 def _measured_notes(columns: Sequence[Column], lines: Sequence[TableRow]) -> list[str]:
-    """What the measured numbers are: scale, seeds and metrics, then how each fact is counted."""
+    """Notes on the measured numbers: scale, seeds and metrics, then each fact's definition."""
     notes = []
     cells = [cell for line in lines for cell in line.cells.values() if cell.get("source") == "measured"]
     if scales := sorted({cell["scale"] for cell in cells}):

@@ -1,14 +1,14 @@
-"""One number that makes a model as sure as it is right: temperature scaling (Guo et al. 2017; beyond the paper).
+"""Temperature scaling: one number T that calibrates a model (Guo et al. 2017; beyond the paper).
 
 Place in the flow: predictions of an evaluation → here → the export, which writes the temperature into the weights, and
-the report of a task, which shows the probabilities that the exported model gives. Both ask `fitted`, so that they
-cannot differ. A classifier's logits are divided by T: T > 1 makes it less sure, and no T changes which class is first.
+the report of a task, which shows the probabilities of the exported model. Both call `fitted`, so that they agree. A
+classifier's logits are divided by T: T > 1 makes it less confident, and no T changes the predicted class.
 
-**Fitted on dev alone**, by the log loss of its labels. Test has no say, and what it says of the result is therefore
-honest. Where a task has no test split, calibration is told on the texts that it was fitted on, and flatters.
+**Fitted on dev alone**, by the log loss of its labels. Test labels have no influence, so that the calibration error on
+test is unbiased. If a task has no test split, the page shows the error on dev, which is too low.
 
-**A weak prior**, (ln T)² / 2 nats against the sum over dev: of hundreds of texts it changes the third digit. It matters
-where the model gets every dev text right: the log loss alone would then make it certain of everything.
+**A weak prior**, (ln T)² / 2 nats against the sum over dev: with hundreds of texts it changes the third digit. It
+matters if the model gets every dev text right: the log loss alone would then drive all probabilities to 0 or 1.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from scipy.special import log_softmax, softmax
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import read_predictions
 
-FEWEST = 50  # dev texts: of fewer, T is left at 1
+FEWEST = 50  # dev texts: with fewer, T is 1
 LOW, HIGH = 0.05, 20.0
-_GRID = 49  # values of ln T looked at first: with the prior, the loss may have more than one valley
+_GRID = 49  # values of ln T that are tried first: with the prior, the loss may have several local minima
 _SMALLEST = float(
     np.finfo(np.float32).smallest_subnormal
 )  # probabilities are stored as float32; 0 is less than this
 
 
 def fitted(predictions: Path, labels: Sequence[str]) -> float:
-    """T for the model whose evaluation wrote `predictions` (a predictions.parquet), from its dev rows.
+    """T of the model whose evaluation wrote `predictions` (a predictions.parquet), from its dev rows.
 
-    `labels` in the order of the probabilities. Raises TlmError if there are no probabilities, as of a regression.
+    `labels` in the order of the probabilities. Raises TlmError if there are no probabilities, as for regression.
     """
     stored = read_predictions(predictions, "dev")
     if stored.probabilities is None:
-        raise TlmError(f"{predictions}: holds no probabilities: a regression has no temperature")
+        raise TlmError(f"{predictions}: no probabilities: a regression model has no temperature")
     place = {label: number for number, label in enumerate(labels)}
     return temperature(stored.probabilities, np.array([place[label] for label in stored.labels]))
 
 
 def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The T at which probabilities (rows, classes) best foretell the true classes (rows,), given by their numbers.
+    """The T at which probabilities (rows, classes) best predict the true classes (rows,), given as indices.
 
-    From `LOW` to `HIGH`, to four digits; 1 for fewer than `FEWEST` rows. Raises TlmError unless every row has its
+    From `LOW` to `HIGH`, to four digits; 1 for fewer than `FEWEST` rows. Raises TlmError unless every row has a
     label and probabilities.
     """
     labels = np.asarray(labels)
@@ -76,8 +76,8 @@ def served(probabilities: np.ndarray, t: float) -> np.ndarray:
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Their logarithms: the model's logits, less a constant in each row, which changes no probability."""
+    """Logarithms of the probabilities: the logits up to a constant in each row, which changes no probability."""
     given = np.asarray(probabilities, np.float64)
     if not (np.isfinite(given).all() and given.min(initial=0) >= 0):
-        raise TlmError("probabilities must be numbers from 0 to 1: evaluate the model again")
+        raise TlmError("probabilities must be between 0 and 1: evaluate the model again")
     return np.log(np.maximum(given, _SMALLEST))
