@@ -86,3 +86,13 @@ _RULES = (
 )
 RULES = {rule.name: rule for rule in _RULES}
 """Name → rule, in the order of the flow."""
+
+
+def log(rule: str) -> str:
+    """The log of a rule's jobs, for the Snakefile."""
+    return RULES[rule].log
+
+
+def benchmark(rule: str) -> str:
+    """The benchmark file of a rule's jobs, for the Snakefile."""
+    return RULES[rule].benchmark

@@ -28,7 +28,7 @@ from tlm.config.figures import (
     ShownRow,
 )
 from tlm.errors import TlmError
-from tlm.layout import CELL, manifest
+from tlm.layout import ATTENTION, CELL, RUN, manifest
 from tlm.plan import measured_figures, tables
 from tlm.plan.differences import differences, folders
 from tlm.plan.project import Project
@@ -101,7 +101,7 @@ def compared_folders(project: Project) -> list[str]:
 
 
 def _attention(project: Project, task: str, variant: str, seed: int) -> str:
-    return f"{resolve(project, task, variant, seed).folder}/attention"
+    return ATTENTION.format(**RUN.parse(resolve(project, task, variant, seed).folder))
 
 
 def _heads(project: Project, figure: HeadsFigure) -> HeadsDrawing:

@@ -1,7 +1,7 @@
 """From names to runs: what `scale / task / variant / seed` means, and where its artifacts live.
 
-The only place that merges scale, task and variant, and the only place that knows paths. The Snakefile's input
-functions call it, through `tlm.rules`.
+The only place that merges scale, task and variant. The Snakefile's input functions call it, through `tlm.rules`;
+`tlm.layout` makes the paths.
 
 Runs that come to the same are built once: `resolve` names the first variant of config/experiments.yaml that has the
 same settings for the task (`Run.variant`), and the first with the same stage 1 (`Run.stage1_variant`). So K = 10 of
@@ -44,15 +44,18 @@ class Run:
     @property
     def folder(self) -> str:
         """`runs/<scale>/<task>/<variant>/seed<seed>`."""
-        return self._folder(self.variant)
+        return self._path(layout.RUN)
 
-    def _folder(self, variant: str) -> str:
-        return layout.RUN.format(scale=self.scale, task=self.task, variant=variant, seed=self.seed)
+    def _path(self, pattern: layout.Pattern, variant: str | None = None) -> str:
+        """The path of this run's part, or that of another variant's run."""
+        return pattern.format(
+            scale=self.scale, task=self.task, variant=variant or self.variant, seed=self.seed
+        )
 
     @property
     def evaluation(self) -> str:
         """Folder of metrics, predictions and FLOPs."""
-        return f"{self.folder}/evaluation"
+        return self._path(layout.EVALUATION)
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,18 @@ class EncoderRun(Run):
     def stage1(self) -> str | None:
         """Folder of the stage-1 model that this run starts stage 2 from; None for a checkpoint."""
         if self.stage1_variant is not None:
-            return f"{self._folder(self.stage1_variant)}/stage1"
-        return f"{self.pretraining.folder}/stage1" if self.pretraining else None
+            return self._path(layout.STAGE1, self.stage1_variant)
+        return self.pretraining.stage1 if self.pretraining else None
 
     @property
     def start(self) -> str | None:
         """Folder of the pretraining that this run's own stage 1 continues; None for random weights."""
-        return f"{self.pretraining.folder}/stage1" if self.stage1_variant and self.pretraining else None
+        return self.pretraining.stage1 if self.stage1_variant and self.pretraining else None
 
     @property
     def stage2(self) -> str | None:
         """Folder of the stage-2 model; None for a run without stage 2."""
-        return f"{self.folder}/stage2" if self.spec.stage2 else None
+        return self._path(layout.STAGE2) if self.spec.stage2 else None
 
     @property
     def model(self) -> str:

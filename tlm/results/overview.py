@@ -66,15 +66,16 @@ def _yaml(values: dict[str, Any]) -> str:
 
 def findings(root: Path) -> Iterator[str]:
     """Sentences on the results: the verdicts on the paper's claims, and TLM against TF-IDF."""
-    ledger = root / "results/claims.csv"
+    ledger = root / layout.CLAIMS.file("csv").format(one="")
     if ledger.is_file():
         with ledger.open(newline="", encoding="utf-8") as lines:
             verdicts = Counter(row["verdict"] for row in csv.DictReader(lines) if row["task"] == "all")
         counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common() if verdict)
         if counts:
             yield f"The paper's claims at this scale: {counts}."
-    for name in ("claims.md", "differences/table2.md"):
-        path = root / "results" / name
+    differences = layout.DIFFERENCES.format(table="table2")
+    for name in (layout.CLAIMS.format(one=""), differences):
+        path = root / f"{name}.md"
         if path.is_file():
             found = [
                 line.removeprefix("- ")
@@ -84,8 +85,8 @@ def findings(root: Path) -> Iterator[str]:
             if found:
                 yield from found
                 return
-    if (root / "results/table2.csv").is_file():
-        yield "To compare TLM with TF-IDF, build results/differences/table2.csv."
+    if (root / layout.TABLE.file("csv").format(table="table2")).is_file():
+        yield f"To compare TLM with TF-IDF, build {differences}.csv."
 
 
 def versions(scale: str, root: Path) -> list[tuple[str, str]]:
