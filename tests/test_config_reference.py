@@ -41,7 +41,7 @@ def test_every_key_has_a_meaning(model):
         assert said.endswith((".", "`", "?", ")", '"')), f"{model.__name__}.{key}: {said!r}"
 
 
-def test_a_note_of_a_key_that_is_gone_is_told(tmp_path):
+def test_a_note_of_an_unknown_key_raises(tmp_path):
     notes = tmp_path / "notes.yaml"
     notes.write_text("models: {Stage1Spec: {rho3: {meaning: none}}}")
     with pytest.raises(TlmError, match=r"models\.Stage1Spec\.rho3: there is no such key"):

@@ -106,7 +106,7 @@ def test_what_a_scale_lacks_is_the_reason():
         ({"heads": "positional", "resources": True}, "belong to claims of a table"),
     ],
 )
-def test_mistakes_are_told(spec, match):
+def test_invalid_claims_raise(spec, match):
     with pytest.raises(TlmError, match=match):
         claims.check_claims(project(wrong={"claim": "c", "place": "p", **spec}))
 

@@ -41,7 +41,7 @@ def test_every_task_of_a_scale_is_audited(scale):
     assert len(names) == len(set(names))
 
 
-def test_a_variant_that_reads_no_passages_is_told(tmp_path):
+def test_auditing_a_variant_without_passages_raises(tmp_path):
     copy = Path(shutil.copytree(CONFIG, tmp_path / "config"))
     path = copy / "experiments.yaml"
     path.write_text(path.read_text().replace("variants: [tlm, tlm-clean", "variants: [tfidf, tlm-clean"))

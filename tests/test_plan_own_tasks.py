@@ -114,7 +114,7 @@ def test_two_tasks_may_share_a_corpus(tmp_path):
             {"task": {"files": "a.csv", "txt": "body"}},
             r"places.yaml: task.txt: unknown key \(did you mean 'text'",
         ),
-        ({"task": {"files": {"dev": "a.csv"}}}, "task.files: there is no file of train"),
+        ({"task": {"files": {"dev": "a.csv"}}}, "task.files: files of train are missing"),
         ({"corpus": {"files": "examples/toy-task.csv"}}, "is both task and corpus"),
         ({"corpus": "demmo"}, "corpus: no corpus 'demmo'; there are .*demo"),
         ({"task": {"files": "https://x/a.csv"}}, "a path, folder or glob on this machine"),

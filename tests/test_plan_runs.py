@@ -269,7 +269,7 @@ def test_mistakes_in_files_name_the_file(copy, file, old, new, message):
     assert Path(file).name in str(caught.value) or "experiments.yaml" in str(caught.value)
 
 
-def test_malformed_yaml_is_told_in_one_line(copy):
+def test_malformed_yaml_raises_one_line(copy):
     (copy / "scales" / "smoke.yaml").write_text("corpus: [toy")
     with pytest.raises(TlmError, match=r"smoke\.yaml: not valid YAML"):
         project(copy, scale="smoke")

@@ -1,1 +1,1 @@
-"""The typed configuration: what config/ may say, and what a run is made of."""
+"""The typed configuration: models of the files in config/ and of the specifications that scripts get."""

@@ -1,9 +1,8 @@
 """Tables as data (`tables:` in config/experiments.yaml): rows are variants; columns tasks, metrics, facts, texts.
 
-Adding a row to an ablation is a line of YAML. What stands here is what a person declares (`TableSpec`) and what it
-comes to for one scale (`Column`, `Row`, `Table`); `tlm.plan.tables` leads from the one to the other. A `CellSpec` is
-everything that one cell is made of: it carries no title and no label, so that a changed caption rebuilds the table
-and none of its cells.
+A new row is one line of YAML. `TableSpec` is a table as declared; `tlm.plan.tables` resolves it for one scale to a
+`Table` of `Column` and `Row`. A `CellSpec` is the input of one cell. It has no title and no label, so that a changed
+caption rebuilds the table and none of its cells.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ class ColumnSpec(Strict):
     fact: Fact | None = None
     tasks: Literal["all"] | list[str] | None = None
     otherwise: Literal["all", "none"] | None = None
-    """What to show where the scale lacks some of `tasks`: `all` of its own if it has none of these, or `none` but the
-    ones that it has. Without it the table does not exist there."""
+    """If the scale lacks some of `tasks`: `none` shows only those that it has; `all` does so too, or shows all tasks of
+    the scale if it has none of them. Without this key the scale cannot have the table."""
     metric: str | list[str] | None = None
-    """`primary` (where left out) is the task's own; else one or more of `tlm.metrics`, or `mlm_loss` (held-out)."""
+    """`primary` (the default) is the task's own metric; others are in `tlm.metrics`, or `mlm_loss` (held-out)."""
     split: Split | None = None
-    """`test` where left out."""
+    """`test` by default."""
     called: str | None = None
-    """The column's name behind the task's, where it is not the metric: `mnli.matched`."""
+    """The part of the column's name after the task, if it is not the metric: `mnli.matched`."""
     average: bool = False
     text: str | None = None
 
@@ -78,15 +77,15 @@ class RowSpec(Strict):
     id: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]*$")
     """Rows of a sweep and of all baselines are named after their variants."""
     label: str | None = None
-    """May name `{corpus}`, `{scale}` and `{baseline}`, the first one's label; the variant's label where left out."""
+    """By default the variant's label. `{corpus}`, `{scale}` and `{baseline}` (its label) are filled in."""
     variant: str | None = None
     sweep: Swept | None = None
     baselines: Literal["all", "first"] | None = None
     beside: bool = False
-    """Once more for each scale of `beside:` in config.yaml."""
+    """Repeat the row for each scale of `beside:` in config.yaml."""
     reported: str | None = None
-    """The paper's row of the same thing, in the table's `reported`; may name `{scale}`, `{corpus}` and
-    `{baseline_id}`. It stands beneath ours. By default the row that has our id."""
+    """The paper's row to show below ours, from the table's `reported`; by default the row with the same id. `{scale}`,
+    `{corpus}` and `{baseline_id}` are filled in."""
     texts: dict[str, str] = {}
     """Column id → text, for columns of texts."""
 
@@ -109,11 +108,11 @@ class TableSpec(Strict):
     columns: list[ColumnSpec] = Field(min_length=1)
     rows: list[RowSpec] = Field(min_length=1)
     reported: str | None = None
-    """The paper's table of the same, in config/reported.yaml: all its rows are shown."""
+    """The paper's table in config/reported.yaml; all its rows are shown."""
     notes: tuple[str, ...] = ()
-    """Footnotes: what a reader must know to compare these numbers."""
+    """Footnotes that a reader needs to compare the numbers."""
     transpose: bool = False
-    """Rows side by side, as Table 1 has them."""
+    """Show rows as columns, as in Table 1."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TableSpec:
@@ -157,7 +156,7 @@ class AuditEntry(Strict):
     folder: str
     against: Literal["train", "corpus", "selection"]
     name: str
-    """Of the corpus, or of the selection as `<corpus>/<selection>`; nothing for the training split."""
+    """The corpus, or `<corpus>/<selection>`; empty for the training split."""
     read_by: tuple[str, ...] = ()
     """Labels of the variants that read this selection."""
 
@@ -188,7 +187,7 @@ class Column(Strict):
 
     @property
     def metric(self) -> str | None:
-        """The metric, if all scores of the column share it."""
+        """The metric that all scores of the column share, or None."""
         found = {score.metric for score in self.scores}
         return found.pop() if len(found) == 1 else None
 
@@ -209,7 +208,7 @@ class Row(Strict):
     """The paper's row, if its table has one of this name."""
     texts: dict[str, str] = {}
     pretraining: str | None = None
-    """Where the paper reports what the pretraining of a checkpoint cost: `<table>/<row>`."""
+    """The row of reported.yaml with the FLOPs of pretraining the checkpoint: `<table>/<row>`."""
 
 
 class Table(Strict):
@@ -225,12 +224,12 @@ class Table(Strict):
 
 
 class CellSpec(Strict):
-    """Everything that one cell needs from the configuration."""
+    """The specification of one cell."""
 
     table: str
     row: str
     scale: str
     variants: dict[str, str]
-    """Task → the variant whose runs it reads: runs that are equal are built once, under the first one's name."""
+    """Task → the variant whose runs it reads; equal runs are built once, under the first variant's name."""
     seeds: tuple[int, ...] = Field(min_length=1)
     column: Column

@@ -20,7 +20,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 def _texts(value: Any) -> Any:
-    """Numbers in YAML that stand for labels, as text: a file has no other."""
+    """Labels that YAML reads as numbers, as text."""
     if isinstance(value, list):
         return [_texts(each) for each in value]
     if isinstance(value, dict):
@@ -29,24 +29,24 @@ def _texts(value: Any) -> Any:
 
 
 class OwnSplit(Strict):
-    """How the splits without a file of their own are made: by hash, the same for everybody."""
+    """How to split rows whose split has no file: by hash, the same on every machine."""
 
     dev: float = Field(0.1, ge=0, lt=1)
-    """Share of the rows that chooses the checkpoint."""
+    """Share of the rows for choosing the checkpoint."""
     test: float = Field(0.2, ge=0, lt=1)
-    """Share of the rows that is scored once, at the end."""
+    """Share of the rows for the final score."""
     document: str | None = None
     """Column whose equal values keep rows together in a split (author, patient, thread)."""
     seed: int = 1
-    """Another one gives another split."""
+    """Another seed gives another split."""
 
 
 class OwnTask(Strict):
     """The labelled texts: .csv, .tsv, .jsonl or .parquet, also compressed."""
 
     files: Paths | dict[Split, Paths]
-    """Paths, folders or globs, from the project's folder; or those of `train`, `dev` and `test`: what is not named is
-    taken from train."""
+    """Paths, folders or globs, relative to the project's folder; or separately for `train`, `dev` and `test`. A split
+    without files is taken from train."""
     text: Paths = "text"
     """The column with the text, or several that are joined by a space."""
     text_pair: str | None = None
@@ -56,11 +56,11 @@ class OwnTask(Strict):
     problem: Literal["classification", "regression"] = "classification"
     """regression: the label is a number."""
     metric: Metric | None = None
-    """By default macro-F1, or the mean of Pearson's and Spearman's correlation. It chooses the checkpoint on dev."""
+    """Default: macro-F1, or for regression the mean of Pearson's and Spearman's correlation. Chooses the checkpoint."""
     labels: list[str] | None = None
     """The closed set of labels, in this order; by default those that occur, sorted."""
     label_names: dict[str, str] = {}
-    """What labels of the files are called in the model: `{1: bad, 2: good}`. Equal names merge labels."""
+    """Label in the files → name in the model: `{1: bad, 2: good}`. Equal names merge labels."""
     split: OwnSplit = OwnSplit()
     """How splits without a file are made."""
     skip_empty: bool = False
@@ -76,7 +76,7 @@ class OwnTask(Strict):
     limit: dict[Split, PositiveInt] = {}
     """At most so many rows of a split, as a fixed sample."""
     query: QuerySpec | None = None
-    """How its texts become queries, if not whole: for very long ones `{mode: top_terms, terms: 50}`."""
+    """How its texts become queries; by default whole. For very long texts `{mode: top_terms, terms: 50}`."""
 
     _plain = field_validator("labels", "label_names", mode="before")(_texts)
 
@@ -85,7 +85,7 @@ class OwnTask(Strict):
     def _with_train(cls, files: Paths | dict[Split, Paths]) -> Paths | dict[Split, Paths]:
         if isinstance(files, dict) and "train" not in files:
             raise ValueError(
-                "there is no file of train; a single file, which is split, stands without a name"
+                "files of train are missing; to split a single file, give it without a split's name"
             )
         for path in all_paths(files):
             if "#" in path or "://" in path or not path:
@@ -94,22 +94,22 @@ class OwnTask(Strict):
 
 
 class OwnCorpus(Strict):
-    """The unlabelled text, used where it lies: .txt, .md, .jsonl, .csv, .tsv, .parquet, also compressed or zipped."""
+    """The unlabelled text, read in place: .txt, .md, .jsonl, .csv, .tsv, .parquet, also compressed or zipped."""
 
     files: Paths
     """Paths, folders and globs, from the project's folder."""
     text: Paths = "text"
     """The column of .jsonl, .csv, .tsv and .parquet with the text, or several that are joined by a space."""
     unit: Unit = "paragraph"
-    """What is a document of a .txt: what stands between blank lines, a line, `lines` lines in a row, the whole file."""
+    """A document of a .txt file: text between blank lines, one line, `lines` consecutive lines, or the whole file."""
     lines: PositiveInt = 100
     """For `unit: lines`."""
     encodings: list[str] = ["utf-8"]
     """Tried in this order on each file."""
     min_words: PositiveInt = 40
-    """Of a passage, unless its document is shorter."""
+    """Words of a passage, at least, unless its document is shorter."""
     max_words: PositiveInt = 120
-    """Of a passage: as many as `stage1.external_length` tokens hold, about three words in four tokens."""
+    """Words of a passage, at most; `stage1.external_length` tokens hold about three quarters as many words."""
     spaces: bool = True
     """Off for writing without spaces between words (Chinese, Japanese, Thai): a character then counts as a word."""
 
@@ -136,7 +136,7 @@ class OwnTraining(Strict):
     """How to train: a scale of config/scales/, and what differs from it. `tlm new` fills it from the data."""
 
     like: str = "demo"
-    """What is not said here is as in this scale."""
+    """The scale for all settings that are not given here."""
     seeds: list[int] | None = Field(None, min_length=1)
     """Training seeds: each variant is trained once with each."""
     threads: PositiveInt | None = None
@@ -159,15 +159,15 @@ class OwnSpec(Strict):
     """One file of config/own/."""
 
     description: str = ""
-    """For people, in one line: what the labels say of the texts."""
+    """One line for readers: the meaning of the labels."""
     language: str | None = None
     """For people and the model card, as ISO 639-1: en, de, zh."""
     licence: str = ""
-    """Of the data: it stands in the model card."""
+    """Licence of the data, for the model card."""
     task: OwnTask
     """The labelled texts."""
     corpus: OwnCorpus | str
-    """Or the name of a corpus that is declared: one of config/corpora.yaml, or another own task's."""
+    """Files, or the name of a declared corpus: of config/corpora.yaml or of another own task."""
     training: OwnTraining = OwnTraining()
     """Settings of the runs."""
 

@@ -1,4 +1,4 @@
-"""What retrieval needs to know: the index, the queries, and how passages are selected (Sections 3 and 4.1).
+"""Specifications of the index, the queries and the selection of passages (Sections 3 and 4.1).
 
 An index depends on `IndexSpec` alone, a retrieval on all of `RetrievalSpec`: a changed K or query mode leaves
 the index as it is.
@@ -29,15 +29,15 @@ class IndexSpec(Strict):
 
 
 class QuerySpec(Strict):
-    """How a training text becomes a query. `text`: all of it, as the paper does for all tasks but one."""
+    """How a training text becomes a query. `text`: the whole text, as in the paper except for Helpfulness."""
 
     mode: Literal["text", "rake", "top_terms"] = "text"
     phrases: PositiveInt = 20
-    """`rake`: so many best phrases, joined (the authors' code for Helpfulness)."""
+    """`rake`: number of best phrases to join (the authors' code for Helpfulness)."""
     above_words: int = Field(0, ge=0)
-    """`rake`: texts of at most so many words are queries as they are."""
+    """`rake`: texts of at most this many words are used whole."""
     terms: PositiveInt | None = None
-    """`top_terms`: so many distinct terms of highest qtf · idf."""
+    """`top_terms`: number of distinct terms with the highest qtf · idf."""
 
     @model_validator(mode="after")
     def _terms(self) -> QuerySpec:

@@ -18,7 +18,7 @@ _PER_TASK = {"k", "corpus", "other_corpus", "model", "embedding_init", "stage1",
 
 
 class PlmSpec(Strict):
-    """The pretrained rival of a scale: the same model, MLM on passages of the whole corpus, trained once."""
+    """The pretrained baseline of a scale: the same model, trained once by MLM on passages of the whole corpus."""
 
     compute: float = Field(2.0, ge=1)
     """Its stage-1 budget as a multiple of the mean TLM run's budget at this scale."""
@@ -33,13 +33,13 @@ class ScaleSpec(Strict):
     description: str
     corpus: str
     tasks: list[str] = Field(min_length=1)
-    """What tables of `tasks: all` show, and what averages over tasks are taken over."""
+    """The tasks of tables with `tasks: all`, and of averages over tasks."""
     more_tasks: list[str] = []
-    """Tasks that only those tables show that name them (GLUE, Table 10)."""
+    """Tasks for tables that name them (GLUE, Table 10)."""
     seeds: list[int] | None = None
-    """Overrides `seeds` of config.yaml where a scale cannot afford as many, or can afford more."""
+    """Overrides `seeds` of config.yaml."""
     threads: PositiveInt = 1
-    """Threads of one training job. One gives the same bits whatever the machine, and jobs run side by side."""
+    """Threads of one training job. With 1 the bits do not depend on the number of cores, and jobs run side by side."""
     tokenizer: TokenizerSpec
     model: dict[str, Any]
     embedding_init: dict[str, Any] = {}
@@ -49,18 +49,18 @@ class ScaleSpec(Strict):
     stage2: dict[str, Any]
     plm: PlmSpec = PlmSpec()
     baselines: list[str] = Field(["plm"], min_length=1)
-    """The pretrained rivals, as names of variants: `plm` is trained here, `bert-base` and others are checkpoints."""
+    """Variants of pretrained baselines: `plm` is trained by this project, `bert-base` and others are checkpoints."""
     other_corpus: str | None = None
-    """The corpus, ten times smaller or larger than `corpus`, that Table 3 sets beside it."""
+    """The second corpus of Table 3, ten times smaller or larger than `corpus`."""
     sweeps: dict[Swept, list[SweptValue]] = {}
-    """Values of K, rho1 and rho2 for Tables 4 to 6 where the paper's (config/experiments.yaml) do not fit the scale."""
+    """Values of K, rho1 and rho2 for Tables 4 to 6, in place of the paper's (config/experiments.yaml)."""
     per_task: dict[str, dict[str, Any]] = {}
     """Per-task values of k, corpus, other_corpus, model, stage1 and stage2, as the columns of Table B.1."""
 
     @model_validator(mode="after")
     def _known_tasks(self) -> ScaleSpec:
         if double := sorted(set(self.tasks) & set(self.more_tasks)):
-            raise ValueError(f"{double[0]!r} stands both in tasks and in more_tasks")
+            raise ValueError(f"{double[0]!r} is in both tasks and more_tasks")
         unknown = sorted(set(self.per_task) - set(self.all_tasks))
         if unknown:
             raise ValueError(

@@ -21,13 +21,13 @@ from tlm.config.variants import Exclude, SweepSpec, Swept, VariantSpec
 
 
 class RetrievalSettings(Strict):
-    """How passages are indexed and training texts become queries; K belongs to scales and variants."""
+    """How passages are indexed and training texts become queries. K is set by scales and variants."""
 
     backend: Literal["embedded", "elasticsearch"] = "embedded"
     index: IndexSpec = IndexSpec()
     query: QuerySpec = QuerySpec()
     shares: PositiveInt = 1
-    """Jobs among which the blocks of an index are shared out, to be built and searched. Changes no byte."""
+    """Jobs that build and search an index together. The result does not depend on their number."""
     elasticsearch: ElasticsearchSpec = ElasticsearchSpec()
 
     @model_validator(mode="after")
@@ -52,14 +52,14 @@ class Settings(Strict):
     """auto: our own kernels on CPU, SDPA on a GPU; see docs/training.md."""
     compile: bool = False
     launch: str = "python"
-    """What starts a training script; several processes: `accelerate launch --num_processes 4`. Reruns nothing."""
+    """Command that starts a training script; for 4 processes `accelerate launch --num_processes 4`. Reruns nothing."""
     trackers: list[Tracker] = []
-    """Who follows training beside its own log. Reruns nothing."""
+    """Trackers of training, beside its own log. Reruns nothing."""
     selection_seed: int = 1
     """Seed of the selectors that draw at random (one selection serves all training seeds)."""
     retrieval: RetrievalSettings = RetrievalSettings()
     mirrors: dict[str, str] = {}
-    """URL prefix → folder whose files stand in for the URLs; digests are checked all the same."""
+    """URL prefix → folder with the same files; digests are checked too."""
     local_tasks: dict[str, str] = {}
     """Task → folder with its train, dev and test files, in place of its source (`tlm.plan.local_tasks`)."""
     exclude: Exclude | None = None
@@ -67,14 +67,14 @@ class Settings(Strict):
     beside: list[str] = []
     """Further scales whose TLM runs stand in Table 2: `--config scale=medium 'beside=["small","large"]'`."""
     overrides: dict[str, Any] = {}
-    """Merged over every run's k, model, stage1 and stage2, last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
+    """k, model, stage1 and stage2 of every run, merged last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
     versioned: list[str] = ["results/table2.csv"]
-    """What DVC keeps versions of, with everything that it is made from (`scripts/dvc_yaml.py`). Reruns nothing."""
+    """Results that DVC versions, with all their inputs (`scripts/dvc_yaml.py`). Reruns nothing."""
 
     @field_validator("beside", "overrides", "local_tasks", mode="before")
     @classmethod
     def _retype(cls, value: Any) -> Any:
-        """Snakemake's `--config` hands nested values over as text: `{"k": "10"}`."""
+        """Snakemake's `--config` passes nested values as text: `{"k": "10"}`."""
         if isinstance(value, dict):
             return {key: cls._retype(each) for key, each in value.items()}
         return yaml.safe_load(value) if isinstance(value, str) else value

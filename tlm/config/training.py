@@ -1,7 +1,7 @@
-"""What a training run needs to know: the model's shape, stage 1 and stage 2 (Sections 3.1 and 4.1, Table B.1).
+"""Specifications of a training run: tokenizer, model, stage 1 and stage 2 (Sections 3.1 and 4.1, Table B.1).
 
-These are *resolved* specifications: `tlm.plan.runs` makes them from a scale, a task and a variant, and a rule
-hands them to its script as JSON, so that a run reruns exactly when a number it reads has changed.
+They are *resolved*: `tlm.plan.runs` makes them from a scale, a task and a variant, and a rule passes them to its script
+as JSON, so that a run reruns exactly when a number that it reads changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tlm.errors import TlmError
 
 INFINITE = "inf"
 TRACKERS = ("tensorboard", "wandb")
-"""What can follow a run, through Accelerate, beside its own log."""
+"""Trackers of Accelerate that can record a run beside its own log."""
 
 Precision = Literal["auto", "fp32", "bf16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
@@ -23,21 +23,21 @@ Tracker = Literal["tensorboard", "wandb"]
 
 
 class TokenizerSpec(Strict):
-    """WordPiece trained on the corpus, or a pretrained tokenizer by name (Section 4.1 uses BERT's)."""
+    """WordPiece trained on the corpus, or a pretrained tokenizer (Section 4.1 uses BERT's)."""
 
     kind: Literal["wordpiece"] = "wordpiece"
     vocabulary: int = Field(8192, ge=256)
     lowercase: bool = True
     sample_bytes: PositiveInt = 30_000_000
-    """At most about this much text is trained on, taken at an even stride: more changes few entries."""
+    """Bytes of text to train on, at most, sampled evenly from the corpus; more text changes few entries."""
     pretrained: str | None = None
-    """A Hub name or a local directory; the fields above are then unused."""
+    """A name on the Hub or a local folder; the fields above are then unused."""
     revision: str | None = None
-    """Of the Hub's repository: a commit, so that everybody gets the same pieces."""
+    """Commit of the Hub's repository, so that everybody gets the same vocabulary."""
 
 
 class ModelSpec(Strict):
-    """Shape of the encoder. Sizes are in units of the model, lengths in tokens."""
+    """Shape of the encoder; lengths in tokens."""
 
     architecture: Literal["bert", "roberta", "modernbert"]
     """roberta: from `pretrained` only, for the baselines."""
@@ -46,16 +46,16 @@ class ModelSpec(Strict):
     heads: PositiveInt = 4
     intermediate_size: PositiveInt = 384
     max_length: PositiveInt = 512
-    """Longest input in tokens that the position encoding must reach."""
+    """Longest input of the position encoding, in tokens."""
     dropout: float = Field(0.0, ge=0, lt=1)
     pooling: Literal["cls", "mean"] = "cls"
-    """What the classification head reads: [CLS], as the paper does, or the mean over tokens (modernbert only),
-    which learns sooner where steps are few."""
+    """Input of the classification head: [CLS] (the paper), or the mean over tokens (modernbert only), which learns
+    faster in few steps."""
     embedding_init: Literal["random", "cooccurrence"] = "random"
     pretrained: str | None = None
     """A Hub checkpoint to start from instead of a random model (PLM baselines); the sizes above are then unused."""
     revision: str | None = None
-    """Of `pretrained` on the Hub: a commit, so that a baseline stays the same."""
+    """Commit of `pretrained` on the Hub, so that a baseline stays the same."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> ModelSpec:
@@ -66,12 +66,12 @@ class ModelSpec(Strict):
         if self.architecture == "roberta" and self.pretrained is None:
             raise ValueError("roberta starts from a checkpoint; set pretrained, or use bert or modernbert")
         if self.revision is not None and self.pretrained is None:
-            raise ValueError("revision is of no use without pretrained")
+            raise ValueError("revision needs pretrained")
         return self
 
 
 class Budget(Strict):
-    """How long stage 1 runs: a number of optimizer steps, or of real (unpadded) tokens. Exactly one."""
+    """Length of stage 1: optimizer steps, or tokens without padding. Exactly one of them."""
 
     steps: PositiveInt | None = None
     tokens: PositiveInt | None = None
@@ -130,7 +130,7 @@ class Stage1Spec(Strict):
     batch_size: PositiveInt
     accumulation: PositiveInt = 1
     batch_tokens: PositiveInt | None = None
-    """Rows of a batch are chosen to fill this many padded tokens instead of `batch_size` rows."""
+    """Fill each batch with rows up to this many padded tokens, instead of `batch_size` rows."""
     internal_length: PositiveInt
     external_length: PositiveInt
     mlm_probability: float = Field(0.15, gt=0, lt=1)
@@ -138,7 +138,7 @@ class Stage1Spec(Strict):
     evaluations: PositiveInt = 8
     """How often the held-out MLM loss is measured on the task's dev texts."""
     held_out_rows: PositiveInt = 512
-    """At most so many dev texts, the same ones in every run, carry that measure: it costs a forward pass each."""
+    """Dev texts for that measurement, at most; the same in every run. Each costs a forward pass."""
     checkpoint_every: PositiveInt = 200
 
     @property
@@ -182,24 +182,24 @@ class Stage2Spec(Strict):
 
 
 class EmbeddingInitSpec(Strict):
-    """Co-occurrence start of the token embeddings (docs/differences.md): what is counted and how it is scaled."""
+    """Initial token embeddings from co-occurrence counts (docs/differences.md)."""
 
     tokens: PositiveInt = 6_000_000
     window: PositiveInt = 5
     context_power: float = 0.75
     standard_deviation: float = 0.12
-    """0.02, what models usually start from, is soon overwritten by Adam's first steps (docs/differences.md)."""
+    """Larger than the usual 0.02, because Adam's first steps overwrite so small a start (docs/differences.md)."""
     noise: float = 0.01
 
 
 class RunSpec(Strict):
-    """Everything that decides the weights of one run, besides the data."""
+    """All settings that decide the weights of one run; the data are separate."""
 
     seed: int
     precision: Precision = "auto"
     attention: Attention = "auto"
     compile: bool = False
-    """torch.compile: faster steps after minutes of compilation, and not bit-stable on CPU."""
+    """torch.compile: minutes of compilation, then faster steps; not bit-stable on CPU."""
     model: ModelSpec
     embedding_init: EmbeddingInitSpec = EmbeddingInitSpec()
     stage1: Stage1Spec

@@ -20,15 +20,15 @@ SweptValue = int | Literal["task-only", "ext-only"]
 
 
 class VariantSpec(Strict):
-    """What is run for a row. The mappings are partial settings, as in a scale."""
+    """The runs of a row. `model`, `embedding_init`, `stage1` and `stage2` hold only keys that differ from the scale."""
 
     description: str
     label: str | None = None
-    """What its rows are called where the table does not say; the name if left out."""
+    """Label of its rows unless the table sets one; by default the variant's name."""
     method: Literal["tlm", "plm", "checkpoint", "adapted", "tfidf"] = "tlm"
-    """tlm: two stages. plm: pretrained once on the whole corpus, then stage 2. checkpoint: stage 2 from the model that
-    `model.pretrained` names. adapted: the scale's first baseline goes on with stage 1 on the task's data, then stage 2.
-    tfidf: no neural model."""
+    """tlm: two stages. plm: pretrained once on the whole corpus, then stage 2. checkpoint: stage 2 from the model in
+    `model.pretrained`. adapted: stage 1 on the task's data from the scale's first baseline, then stage 2. tfidf: no
+    neural model."""
     selector: Literal["bm25", "random", "dsir", "task-only"] = "bm25"
     exclude: Exclude | None = None
     """contaminated: passages that share text with the task's dev or test rows are left out of the selection."""
@@ -39,11 +39,11 @@ class VariantSpec(Strict):
     embedding_init: dict[str, Any] = {}
     stage1: dict[str, Any] = {}
     stage2: dict[str, Any] | None = {}
-    """`null` leaves stage 2 out."""
+    """`null`: no stage 2."""
     per_task: dict[str, dict[str, Any]] = {}
     """Per-task values of k, model, stage1 and stage2."""
     pinned: dict[str, Any] = {}
-    """What the row is about: laid over everything, `overrides` included, so that its label stays true."""
+    """Settings that the row's label names; they take precedence over everything, also over `overrides`."""
 
     @property
     def trains_encoder(self) -> bool:
@@ -68,7 +68,7 @@ class SweepSpec(Strict):
 
     description: str
     values: list[SweptValue] = Field(min_length=1)
-    """The paper's."""
+    """The paper's values."""
     stage1: dict[str, Any] = {}
-    """What the rows hold fixed beside it."""
+    """Further settings that all rows share."""
     per_task: dict[str, dict[str, Any]] = {}

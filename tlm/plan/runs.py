@@ -1,10 +1,10 @@
-"""From names to runs: what `scale / task / variant / seed` means, and where its artifacts live.
+"""From names to runs: `scale / task / variant / seed`, resolved to settings and artifacts.
 
 The only place that merges scale, task and variant. The Snakefile's input functions call it, through `tlm.rules`;
 `tlm.layout` makes the paths.
 
-Runs that come to the same are built once: `resolve` names the first variant of config/experiments.yaml that has the
-same settings for the task (`Run.variant`), and the first with the same stage 1 (`Run.stage1_variant`). So K = 10 of
+Runs with equal settings are built once: `resolve` names the first variant of config/experiments.yaml that has the same
+settings for the task (`Run.variant`), and the first with the same stage 1 (`EncoderRun.stage1_variant`). So K = 10 of
 Table 4 is the TLM run itself at a scale with K = 10, and "without stage 2" trains nothing.
 """
 
@@ -248,7 +248,7 @@ def _selection(
 ) -> Selection | None:
     rho1 = spec.stage1.rho1
     if rho1 == INFINITE and spec.stage2 is None:
-        raise TlmError(f"{where}: rho1 is inf and there is no stage 2, so nothing would learn the task")
+        raise TlmError(f"{where}: rho1 is inf and there is no stage 2, so the task is never trained")
     if change.selector == "task-only":
         if rho1 != 0:
             raise TlmError(f"{where}: no external data, but rho1 is {rho1}; set stage1.rho1 to 0")
@@ -260,12 +260,12 @@ def _selection(
 
 
 def _excludes(project: Project, change: VariantSpec) -> bool:
-    """Whether a variant leaves contaminated passages out, of itself or because all do."""
+    """Whether contaminated passages are left out, by the variant or by config.yaml for all runs."""
     return (change.exclude or project.settings.exclude) == "contaminated"
 
 
 def _execution(project: Project) -> dict[str, Any]:
-    """What config.yaml says of how runs compute, as far as it decides their bits."""
+    """The settings of config.yaml that change the bits of a run."""
     settings = project.settings
     return {
         "precision": settings.precision,
@@ -362,12 +362,12 @@ def resolve_pretraining(project: Project, variant: str) -> EncoderRun:
 
 
 def corpus_of(project: Project, variant: VariantSpec, task: str | None = None) -> str:
-    """The corpus that a variant retrieves from: the scale's, or what the scale says of `task`."""
+    """The corpus that a variant retrieves from: the scale's entry for `task`, or the scale's."""
     scale = project.scale
-    said = scale.per_task.get(task, {}) if task else {}
+    own = scale.per_task.get(task, {}) if task else {}
     if variant.corpus == "other" and scale.other_corpus is not None:
-        return str(said.get("other_corpus", scale.other_corpus))
-    return str(said.get("corpus", scale.corpus))
+        return str(own.get("other_corpus", scale.other_corpus))
+    return str(own.get("corpus", scale.corpus))
 
 
 def swept_variants(project: Project, name: Swept) -> list[str]:
@@ -386,7 +386,7 @@ def tokenizer_name(project: Project, spec: RunSpec | None = None) -> str:
 
 
 def retrieval_spec(project: Project, task: str, k: int) -> RetrievalSpec:
-    """What a retrieval of top-k passages is told; a task may have a way of its own to become a query."""
+    """The specification of a top-k retrieval; a task may override how its texts become queries."""
     settings = project.settings.retrieval
     query = project.data.tasks[task].query or settings.query
     return RetrievalSpec(k=k, index=settings.index, query=query)
