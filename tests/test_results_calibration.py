@@ -44,7 +44,7 @@ def test_known_cases():
     assert reliability("wrong", sure, sure < 0, resamples=5).ece == 1
     half = reliability("half", sure, np.arange(20) % 2 == 0, resamples=500)
     assert half.ece == 0.5 and len(half.bins) == 1 and 0.5 in half.interval
-    assert half.by_chance == 0  # who is sure of everything and right says so every time
+    assert half.by_chance == 0  # confidence 1 and always right
 
 
 def test_a_calibrated_model_has_the_error_of_chance_and_intervals_cover_the_error():

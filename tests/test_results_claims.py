@@ -171,7 +171,7 @@ def test_a_claim_of_scores_over_all_tasks_and_on_each(sources):
     over_all, *each = lines
     assert over_all.effect.value == pytest.approx(np.mean([line.effect.value for line in each]))
     assert over_all.effect.value == pytest.approx(10, abs=1)
-    # Two tasks say more than one.
+    # Two tasks give a narrower interval than one.
     width = {line.task: line.effect.interval.high - line.effect.interval.low for line in lines}
     assert width["all"] < min(width["small-task"], width["large-task"])
     rows = [dict(zip(HEADER, row, strict=True)) for row in records(ledger, lines)]

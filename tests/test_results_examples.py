@@ -77,9 +77,9 @@ words = st.lists(st.sampled_from(["boat", "Anchor", "the", "x", "it's", "&", "na
 def test_marking_changes_no_character(parts, shared, limit):
     text = ", ".join(parts)
     segments = _marked(text, frozenset(shared), limit, IndexSpec())
-    said = "".join(segment for segment, _ in segments).removeprefix("… ").removesuffix(" …")
-    assert said in text
+    shown = "".join(segment for segment, _ in segments).removeprefix("… ").removesuffix(" …")
+    assert shown in text
     assert {segment.lower() for segment, marked in segments if marked} <= shared
     if limit >= 60 or len(parts) <= limit:
-        assert said == text
+        assert shown == text
         assert sum(marked for _, marked in segments) == sum(part.lower() in shared for part in parts)

@@ -1,4 +1,4 @@
-"""The report of a task: what it says is what its artifacts hold, and its page shows it, to everybody, of any task."""
+"""The report of a task: it matches its artifacts, and its page shows it safely, for every kind of task."""
 
 import re
 from html.parser import HTMLParser

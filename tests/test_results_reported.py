@@ -144,7 +144,7 @@ def test_k_is_doubled_at_the_large_scale():
 
 
 def test_transcription_against_the_text_of_the_paper(shared):
-    """Every printed row stands in the paper's text with all its digits in this order."""
+    """The paper's text contains every printed row with all its digits in this order."""
     text = (shared / "paper" / "tlm-paper.txt").read_text(encoding="utf-8")
     digits = re.sub(r"[^0-9]", "", text)
     for name, table in REPORTED.tables.items():

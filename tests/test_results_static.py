@@ -1,4 +1,4 @@
-"""Tables as pages: what the Markdown says, nothing that it could do, fit for a phone; and the report's first words."""
+"""Tables as pages: their text is the Markdown's, escaped, and fits a phone; and the first page of the report."""
 
 import base64
 import json
@@ -79,9 +79,9 @@ def test_the_first_page_describes_the_build_and_its_results(tmp_path):
         ("task", "1", "3s", "3s", "105 MB"),
     ]
 
-    said = overview(project(scale="smoke"), tmp_path)
-    assert said["scale"] == "smoke" and ("corpus", "toy") in said["facts"]
-    assert "    scale: smoke" in said["settings"] and "rho1: 3" in said["scale_settings"]
+    first_page = overview(project(scale="smoke"), tmp_path)
+    assert first_page["scale"] == "smoke" and ("corpus", "toy") in first_page["facts"]
+    assert "    scale: smoke" in first_page["settings"] and "rho1: 3" in first_page["scale_settings"]
 
 
 def test_markup_is_escaped():
@@ -93,7 +93,7 @@ def test_markup_is_escaped():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "label"),
     [
         ("table2", "Table 2: T"),
         ("tableA.1", "Table A.1: T"),
@@ -102,8 +102,8 @@ def test_markup_is_escaped():
         ("learning", "T"),
     ],
 )
-def test_results_have_the_names_of_the_paper(name, said):
-    assert called(name, "T") == said
+def test_results_have_the_names_of_the_paper(name, label):
+    assert called(name, "T") == label
 
 
 def test_a_report_shows_built_results_and_a_build_makes_all(tmp_path, monkeypatch, capsys):
@@ -113,8 +113,8 @@ def test_a_report_shows_built_results_and_a_build_makes_all(tmp_path, monkeypatc
     assert Workflow(project(scale="smoke")).finals(*everything) == ["a.html", "b.html", "c.png"]
     monkeypatch.setattr("sys.argv", ["snakemake", "--report", "r.html", "--report-after-run"])
     assert len(Workflow(project(scale="smoke")).finals(*everything)) == 3
-    for asked in (["--report", "r.html"], ["--report=r.html"], ["--report"]):
-        monkeypatch.setattr("sys.argv", ["snakemake", *asked])
+    for options in (["--report", "r.html"], ["--report=r.html"], ["--report"]):
+        monkeypatch.setattr("sys.argv", ["snakemake", *options])
         with pytest.raises(SystemExit):
             Workflow(project(scale="smoke")).finals(*everything)
         assert capsys.readouterr().err.startswith("error: nothing is built that a report could show")

@@ -1,4 +1,4 @@
-"""Temperature: recovered where it is known, harmless where dev says little, and never another class first."""
+"""Temperature: a known one is recovered, few dev texts do no harm, and it never changes the predicted class."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from tlm.errors import TlmError
 from tlm.results.calibration import reliability
 from tlm.results.temperature import FEWEST, HIGH, LOW, fitted, served, temperature
 
-# Probabilities, in tenths, that come true exactly as often as they say: the log loss is least at them.
+# Probabilities in tenths, perfectly calibrated: they minimise the log loss.
 TRUE = np.array([[7, 2, 1], [1, 8, 1], [3, 3, 4], [5, 0, 5], [1, 1, 8]])
 
 
@@ -28,10 +28,10 @@ def honest(times: int = 200) -> tuple[np.ndarray, np.ndarray]:
 def test_a_known_factor_is_recovered(factor):
     """A model whose logits are those of the truth, times a factor: the factor is its temperature, to the prior."""
     chances, labels = honest()
-    said = softmax(np.log(chances) * factor, axis=1)
-    found = temperature(said.astype(np.float64), labels)
+    given = softmax(np.log(chances) * factor, axis=1)
+    found = temperature(given.astype(np.float64), labels)
     assert found == pytest.approx(factor, rel=2e-3)
-    assert np.allclose(served(said, found), chances, atol=2e-3)
+    assert np.allclose(served(given, found), chances, atol=2e-3)
 
 
 @settings(deadline=None)
@@ -58,55 +58,55 @@ def test_it_lowers_the_error_on_unseen_rows():
     draw = np.random.default_rng(3)
     chances = softmax(draw.normal(size=(4000, 4)), axis=1)
     labels = (draw.random((4000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
-    said = softmax(np.log(chances) * 3, axis=1).astype(np.float32)
-    t = temperature(said[:2000], labels[:2000])
+    given = softmax(np.log(chances) * 3, axis=1).astype(np.float32)
+    t = temperature(given[:2000], labels[:2000])
 
     def error(rows):
         found = reliability("m", rows.max(axis=1), rows.argmax(axis=1) == labels[2000:], resamples=20)
         return found.ece - found.by_chance
 
     assert 2.7 < t < 3.3
-    assert error(said[2000:]) > 0.2 and error(served(said[2000:], t)) < 0.02
+    assert error(given[2000:]) > 0.2 and error(served(given[2000:], t)) < 0.02
 
 
 def test_a_perfect_dev_split_gives_no_certainty():
     """The log loss alone would go to the lower bound; fifty right answers are no proof of certainty."""
-    said = np.tile([[0.8, 0.2]], (FEWEST, 1))
-    t = temperature(said, np.zeros(FEWEST, int))
-    assert 0.2 < t < 1 and served(said, t).max() < 0.9999
-    assert temperature(said, np.ones(FEWEST, int)) <= HIGH  # all wrong: as unsure as it may be
+    given = np.tile([[0.8, 0.2]], (FEWEST, 1))
+    t = temperature(given, np.zeros(FEWEST, int))
+    assert 0.2 < t < 1 and served(given, t).max() < 0.9999
+    assert temperature(given, np.ones(FEWEST, int)) <= HIGH  # all wrong: the highest temperature
     assert temperature(np.tile(np.float32([[1, 0]]), (FEWEST, 1)), np.ones(FEWEST, int)) == pytest.approx(
         HIGH, rel=1e-2
     )
 
 
 def test_few_rows_give_a_temperature_of_one():
-    said = np.tile([[0.99, 0.01]], (FEWEST, 1))
+    given = np.tile([[0.99, 0.01]], (FEWEST, 1))
     labels = np.arange(FEWEST) % 2
-    assert temperature(said, labels) > 2
-    assert temperature(said[1:], labels[1:]) == 1
+    assert temperature(given, labels) > 2
+    assert temperature(given[1:], labels[1:]) == 1
 
 
 def test_it_is_fitted_on_dev_and_raises_without_probabilities(tmp_path):
     chances, labels = honest(2)
     rows = len(labels)
-    said = softmax(np.log(chances) * 3, axis=1)
+    given = softmax(np.log(chances) * 3, axis=1)
     names = np.array(["c", "a", "b"])  # their order is that of the probabilities
     table = {
         "split": ["dev"] * rows + ["test"] * rows,
         "row_id": range(2 * rows),
         "prediction": ["a"] * 2 * rows,
         "label": [*names[labels], *["a"] * rows],
-        "probabilities": np.concatenate([said, said]).astype(np.float32).tolist(),
+        "probabilities": np.concatenate([given, given]).astype(np.float32).tolist(),
     }
     path = tmp_path / "predictions.parquet"
     pq.write_table(pa.table(table), path)
-    assert fitted(path, names) == temperature(said.astype(np.float32), labels) == pytest.approx(3, rel=0.05)
+    assert fitted(path, names) == temperature(given.astype(np.float32), labels) == pytest.approx(3, rel=0.05)
     del table["probabilities"]
     pq.write_table(pa.table(table), path)
     with pytest.raises(TlmError, match="a regression model has no temperature"):
         fitted(path, names)
     with pytest.raises(TlmError, match="a label of every row"):
-        temperature(said, labels[1:])
+        temperature(given, labels[1:])
     with pytest.raises(TlmError, match="between 0 and 1"):
         served(np.array([[np.nan, 1]]), 2)
