@@ -86,9 +86,8 @@ def run(args: argparse.Namespace) -> None:
     from tlm.config.base import parse
     from tlm.config.own import OwnSpec
     from tlm.cost.jobs import read_project
-    from tlm.own import report
-    from tlm.own.chosen import prepare
-    from tlm.own.declare import as_yaml
+    from tlm.own import summary
+    from tlm.own.prepare import prepare
     from tlm.plan import tables
     from tlm.plan.own_tasks import own_file
 
@@ -105,12 +104,12 @@ def run(args: argparse.Namespace) -> None:
     cores = args.cores or len(os.sched_getaffinity(0))
     characters = None if args.tokenizer is None else args.tokenizer == "characters"
     with tempfile.TemporaryDirectory(prefix="tlm-new-") as scratch:
-        found = prepare(args.name, spec, granted, cores, args.gflops, _FOLDER, Path(scratch), characters)
-        tables.check(read_project([], _FOLDER, {args.name: found.spec}))
-        if found.vocabulary is not None:
-            shutil.copytree(found.vocabulary, path.parent / found.vocabulary.name, dirs_exist_ok=True)
-    write_text(path, as_yaml(args.name, found.spec, found.choice.reasons))
-    print(report.as_text(args.name, found, path))
+        new = prepare(args.name, spec, granted, cores, args.gflops, _FOLDER, Path(scratch), characters)
+        tables.check(read_project([], _FOLDER, {args.name: new.spec}))
+        if new.vocabulary is not None:
+            shutil.copytree(new.vocabulary, path.parent / new.vocabulary.name, dirs_exist_ok=True)
+    write_text(path, new.text)
+    print(summary.as_text(args.name, new, path))
 
 
 def declared(args: argparse.Namespace) -> dict[str, Any]:

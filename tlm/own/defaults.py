@@ -40,7 +40,7 @@ _SMALLEST, _LARGEST = 200_000, 2_000_000_000  # tokens of stage 1
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """What the rule reads."""
 
     lengths: np.ndarray
@@ -108,7 +108,7 @@ class Choice:
     """What a person should know: what was clipped, what will not fit."""
 
 
-def choose(data: Data, granted: float, clock: Clock, fixed: Mapping[str, Any]) -> Choice:
+def choose(data: TrainingData, granted: float, clock: Clock, fixed: Mapping[str, Any]) -> Choice:
     """The settings for `data` in `granted` seconds; `fixed` are those that the user has named.
 
     If not even the smallest run fits, the smallest is returned and a note says so.
@@ -141,7 +141,7 @@ def choose(data: Data, granted: float, clock: Clock, fixed: Mapping[str, Any]) -
     return Choice(training, _reasons(size, data), size.name, clock(training), tuple(notes))
 
 
-def _shapes(data: Data) -> Iterator[tuple[int, Size]]:
+def _shapes(data: TrainingData) -> Iterator[tuple[int, Size]]:
     """(internal length, size of the model), what is tried first: texts to their end before a larger model.
 
     The last one is the smallest, and always fits.
@@ -151,7 +151,7 @@ def _shapes(data: Data) -> Iterator[tuple[int, Size]]:
         yield from ((length, size) for size in SIZES)
 
 
-def _texts_read(data: Data, length: int) -> float:
+def _texts_read(data: TrainingData, length: int) -> float:
     """Tokens in which stage 1 reads every training text often enough for longer texts, or a larger model, to pay."""
     if length <= min(_LONGEST) and not data.pair:
         return 0.0
@@ -159,7 +159,7 @@ def _texts_read(data: Data, length: int) -> float:
     return data.readings * data.rows * (internal + data.fewest * external)
 
 
-def _training(size: Size, seeds: list[int], length: int, data: Data) -> dict[str, Any]:
+def _training(size: Size, seeds: list[int], length: int, data: TrainingData) -> dict[str, Any]:
     """All but K, rho1 and the budget."""
     epochs = stage2_epochs(data.rows)
     base = {
@@ -246,18 +246,18 @@ def papers_rho1(rows: int) -> int:
     return 999 if rows < 5_000 else 99 if rows <= 100_000 else 3
 
 
-def external_tokens(data: Data, length: int, budget: int, rho1: int) -> float:
+def external_tokens(data: TrainingData, length: int, budget: int, rho1: int) -> float:
     """Tokens of passages that stage 1 reads."""
     internal, external = _row(data, length)
     return budget * rho1 * external / (internal + rho1 * external)
 
 
-def _row(data: Data, length: int) -> tuple[float, float]:
+def _row(data: TrainingData, length: int) -> tuple[float, float]:
     """Mean tokens of an internal and of an external row."""
     return float(np.minimum(data.lengths, length).mean()), min(data.passage_tokens, EXTERNAL_LENGTH)
 
 
-def internal_share(data: Data, length: int, budget: int) -> int:
+def internal_share(data: TrainingData, length: int, budget: int) -> int:
     """rho1: as high as the paper's for so many texts, but so low that stage 1 reads each often enough."""
     fitting = [
         rho1
@@ -268,13 +268,13 @@ def internal_share(data: Data, length: int, budget: int) -> int:
     return max(fitting, default=data.fewest)
 
 
-def read_times(data: Data, length: int, budget: int, rho1: int) -> float:
+def read_times(data: TrainingData, length: int, budget: int, rho1: int) -> float:
     """How often stage 1 reads a training text."""
     internal, external = _row(data, length)
     return budget / (internal + rho1 * external) / data.rows
 
 
-def top_k(data: Data, external: float) -> tuple[int, str | None]:
+def top_k(data: TrainingData, external: float) -> tuple[int, str | None]:
     """K, and a line if the corpus is why it is small: the least of the paper's, of what the budget can use, and of
     what the corpus can give."""
     paper = papers_k(data.rows)
@@ -289,7 +289,7 @@ def top_k(data: Data, external: float) -> tuple[int, str | None]:
     return k, None
 
 
-def _reasons(size: Size, data: Data) -> dict[str, str]:
+def _reasons(size: Size, data: TrainingData) -> dict[str, str]:
     return {
         "like": f"a model of {size.name}: the largest that the time allows to train properly",
         "threads": "of one training, by the cores of this machine and the number of trainings",

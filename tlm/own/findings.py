@@ -1,8 +1,8 @@
-"""What is in files of one's own: rows, classes, lengths, duplicates; files, size and passages of the corpus.
+"""Findings in a user's files: rows, classes and duplicates of the task; files, size and passages of the corpus.
 
 Place in the flow: `OwnSpec` → here → `tlm.own.defaults` and the lines that `tlm new` prints. The task is read as
-`tlm.tasks.build` will read it, with the same checks. Of a corpus some documents of many files are read, so that a
-hundred gigabytes take seconds; all of it if it is small.
+`tlm.tasks.build` will read it, with the same checks. A small corpus is read whole; of a large one some documents of
+many files are read, so that a hundred gigabytes take seconds.
 """
 
 from __future__ import annotations
@@ -31,13 +31,11 @@ from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
 
 SMALL = 16 << 20
-"""A corpus of at most so many bytes on disk is read whole."""
+"""Bytes on disk up to which a corpus is read whole."""
 
-_FILES, _DOCUMENTS, _CHARACTERS = (
-    100,
-    200,
-    200_000,
-)  # looked at: files; of each so many documents, or so much text
+_FILES = 100  # of a large corpus are sampled,
+_DOCUMENTS, _CHARACTERS = 200, 200_000  # and the first documents of each, until one of the two is reached
+_UNSPACED = 0.3  # share of letters of writing without spaces above which a text is such
 _SWELLS = {
     ".gz": 2.8,
     ".zst": 3.0,
@@ -50,7 +48,7 @@ _TEXT_SHARE = 0.95  # of a plain file; the rest is markup, ids and line ends
 
 
 @dataclass(frozen=True)
-class TaskFound:
+class TaskFindings:
     """A task as it will be built."""
 
     examples: Sequence[Example]
@@ -73,8 +71,8 @@ class TaskFound:
 
 
 @dataclass(frozen=True)
-class CorpusFound:
-    """A corpus, seen through a sample."""
+class CorpusFindings:
+    """A corpus, estimated from a sample."""
 
     files: int
     disk_bytes: int
@@ -84,28 +82,57 @@ class CorpusFound:
     """Whether all of it was read, so that the numbers are exact up to duplicates."""
     sample: Sequence[str]
     """Passages."""
-    looked_at: int
+    sampled_files: int
     """Files of which documents were read."""
     writing: Writing
 
 
-def resolved(paths: Iterable[str], what: str) -> list[Path]:
-    """The files that paths, folders and globs name, each once. Raises TlmError for one that names none."""
+@dataclass(frozen=True)
+class Findings:
+    """Task and corpus as found, and the corpus's declaration completed by them."""
+
+    task: TaskFindings
+    corpus: CorpusFindings | None
+    """None for a corpus that is declared elsewhere."""
+    corpus_spec: OwnCorpus | str
+    unspaced: bool
+    """Whether the writing has no spaces between words."""
+
+
+def read_data(name: str, spec: OwnSpec, unspaced: bool | None = None) -> Findings:
+    """Read task and corpus; `unspaced` None is guessed from the task. Raises TlmError for every fault of the data."""
+    check_apart(spec)
+    task = read_task(name, spec)
+    if unspaced is None:
+        unspaced = task.writing.unspaced > _UNSPACED
+    if isinstance(spec.corpus, str):
+        return Findings(task, None, spec.corpus, unspaced)
+    changes: dict[str, Any] = {"spaces": False} if unspaced else {}
+    if unit := unit_of(resolved(spec.corpus.paths, "--corpus"), spec.corpus.encodings):
+        changes["unit"] = unit
+    corpus = spec.corpus.model_copy(update=changes)
+    return Findings(task, read_corpus(corpus), corpus, unspaced)
+
+
+def resolved(paths: Iterable[str], option: str) -> list[Path]:
+    """The files of paths, folders and globs, each once. Raises TlmError naming `option` for one without a file."""
     found: dict[Path, Path] = {}
     for path in paths:
         matching = local_matches(FileSpec(uri=f"file://{path}"))
         if not matching:
-            raise TlmError(f"{what}: {path}: {_nothing(path)}")
+            raise TlmError(f"{option} {path}: {_why_no_file(path)}")
         for each in matching:
             found.setdefault(each.resolve(), each)
     return list(found.values())
 
 
-def _nothing(path: str) -> str:
-    """Why a path names no file, and what is like it."""
+def _why_no_file(path: str) -> str:
+    """Why a path names no file, and a file with a similar name."""
     wanted = Path(path).expanduser()
     if any(mark in path for mark in "*?["):
-        return "the glob matches no file; quote it, so that the shell leaves it alone, and mind `**/` for folders"
+        return (
+            "the glob matches no file; quote it against the shell, and write `**/` for folders at any depth"
+        )
     if wanted.is_dir():
         return "the folder holds no file"
     beside = [each.name for each in wanted.parent.iterdir()] if wanted.parent.is_dir() else []
@@ -119,15 +146,15 @@ def check_apart(spec: OwnSpec) -> None:
     """Raises TlmError if a file of the task is also a file of the corpus."""
     if isinstance(spec.corpus, str):
         return
-    task = {path.resolve() for path in resolved(all_paths(spec.task.files), "task")}
-    for path in resolved(spec.corpus.paths, "corpus"):
+    task = {path.resolve() for path in resolved(all_paths(spec.task.files), "--task")}
+    for path in resolved(spec.corpus.paths, "--corpus"):
         if path.resolve() in task:
             raise TlmError(
-                f"{path}: both task and corpus: its test texts would be trained on; take it out of the corpus"
+                f"{path}: in --task and in --corpus: its test texts would be trained on; take it out of --corpus"
             )
 
 
-def read_task(name: str, spec: OwnSpec) -> TaskFound:
+def read_task(name: str, spec: OwnSpec) -> TaskFindings:
     """Read, check and split the task.
 
     Raises TlmError naming file, row and column of what is wrong, as the build would, and further for a label with a
@@ -139,18 +166,26 @@ def read_task(name: str, spec: OwnSpec) -> TaskFound:
     inputs: list[tuple[Split | None, Input]] = [
         (split, source)
         for split, paths in named.items()
-        for path in resolved(all_paths(paths), "task")
+        for path in resolved(all_paths(paths), f"--{split}" if split in ("dev", "test") else "--task")
         for source in members(path)
     ]
     left_out: Counter[str] = Counter()
-    examples = list(delimited(task.parser, inputs, left_out))
+    examples = list(delimited(task.parser, inputs, left_out, _task_options(task.parser)))
     if task.problem == "regression":
         _check_numbers(examples, spec.task.label)
     else:
         _check_classes(examples, spec.task.label)
     examples, labels, counts = arrange(name, task, examples, left_out)
     writing = guess([example.text for example in examples[:: max(1, len(examples) // 500)]])
-    return TaskFound(examples, labels, counts, writing, task.parser.text_pair is not None)
+    return TaskFindings(examples, labels, counts, writing, task.parser.text_pair is not None)
+
+
+def _task_options(parser: Delimited) -> dict[str, str]:
+    """Column → the option of `tlm new` that names it."""
+    texts = [parser.text] if isinstance(parser.text, str) else parser.text
+    others = {"--document": parser.document, "--pair": parser.text_pair, "--label": parser.label}
+    options = {column: option for option, column in others.items() if column is not None}
+    return {**options, **dict.fromkeys(texts, "--text"), "encoding": "--encoding"}
 
 
 def _check_classes(examples: Sequence[Example], column: str) -> None:
@@ -158,21 +193,21 @@ def _check_classes(examples: Sequence[Example], column: str) -> None:
     if len(seen) > 20 and len(seen) > len(examples) / 5:
         hint = "add --regression" if all(_is_number(label) for label in seen) else "name another --label"
         raise TlmError(
-            f"column {column!r} has {len(seen)} different values in {len(examples)} rows, which are no classes; {hint}"
+            f"column {column!r} has {len(seen)} different values in {len(examples)} rows, too many for classes; {hint}"
         )
     first = {example.label: example for example in reversed(examples)}
     for label, count in sorted(seen.items()):
         if count == 1 and len(seen) > 1:
             raise TlmError(
-                f"{first[label].where}: label {label!r} in column {column} has this row alone, which cannot be in train"
-                " and in test; give it more rows, delete it, or merge it with another (--merge old=new)"
+                f"{first[label].where}: label {label!r} in column {column} has only this row, which cannot be in both"
+                " train and test; add rows, delete this row, or merge the label with another (--merge OLD=NEW)"
             )
 
 
 def _check_numbers(examples: Sequence[Example], column: str) -> None:
     values = {example.label for example in examples}
     if len(values) == 1 and examples:
-        raise TlmError(f"column {column!r} is {values.pop()} in every row; there is nothing to predict")
+        raise TlmError(f"column {column!r} is {values.pop()} in every row; name another --label")
 
 
 def _is_number(text: str) -> bool:
@@ -183,33 +218,34 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def read_corpus(corpus: OwnCorpus) -> CorpusFound:
-    """Look into the corpus. Raises TlmError naming the file, row and column of what is wrong in what was read."""
-    paths = resolved(corpus.paths, "corpus")
+def read_corpus(corpus: OwnCorpus) -> CorpusFindings:
+    """Read the corpus or a sample. Raises TlmError naming the file, row and column of the first fault that is read."""
+    paths = resolved(corpus.paths, "--corpus")
     files = [source for path in paths for source in members(path)]
     disk = sum(path.stat().st_size for path in paths)
     whole = disk <= SMALL
     chosen = files if whole else files[:: max(1, -(-len(files) // _FILES))]
     part = CorpusPart.model_validate({"source": "own", "parser": corpus.parser})
+    options = dict.fromkeys([corpus.text] if isinstance(corpus.text, str) else corpus.text, "--corpus-text")
     left_out: Counter[str] = Counter()
     sample: list[str] = []
     text = 0
     for file in chosen:
-        for document in _some(documents(part, [file], left_out), whole):
+        for document in _some(documents(part, [file], left_out, options), whole):
             found = cut(document, corpus.min_words, corpus.max_words, spaces=corpus.spaces)
             text += sum(len(passage.encode()) for passage in found)
             sample += found
     if not sample:
-        raise TlmError(f"corpus: {', '.join(corpus.paths)}: no text in {len(chosen)} of {len(files)} files")
+        raise TlmError(f"--corpus {' '.join(corpus.paths)}: no text in {len(chosen)} of {len(files)} files")
     size = float(text) if whole else sum(path.stat().st_size * swells(path) for path in paths)
-    return CorpusFound(
+    return CorpusFindings(
         files=len(files),
         disk_bytes=disk,
         text_bytes=size,
         passages=size * len(sample) / text,
         whole=whole,
         sample=sample,
-        looked_at=len(chosen),
+        sampled_files=len(chosen),
         writing=guess(sample[:: max(1, len(sample) // 500)]),
     )
 
@@ -228,7 +264,7 @@ def _some(found: Iterator[list[str]], whole: bool) -> Iterator[list[str]]:
 
 
 def swells(path: Path) -> float:
-    """Bytes of text for a byte on disk: of compressed files what is usual."""
+    """Bytes of text per byte on disk, for compressed files by a usual ratio."""
     return _SWELLS.get(path.suffix.lower(), _TEXT_SHARE)
 
 

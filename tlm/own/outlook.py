@@ -25,7 +25,7 @@ from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, DataFacts
 from tlm.cost.jobs import PendingJob
 from tlm.cost.training_rules import RateOf
 from tlm.layout import manifest
-from tlm.own.findings import CorpusFound, TaskFound
+from tlm.own.findings import CorpusFindings, TaskFindings
 from tlm.plan import runs
 from tlm.plan.own_tasks import corpus_source
 from tlm.plan.run_jobs import jobs
@@ -46,7 +46,7 @@ class Lengths:
     passages: np.ndarray
 
 
-def measure_lengths(task: TaskFound, sample: Sequence[str], spec: TokenizerSpec) -> Lengths:
+def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSpec) -> Lengths:
     """Train a vocabulary on a sample of the passages and count with it."""
     from tlm.training.tokenizer import build_tokenizer, load_tokenizer
 
@@ -83,8 +83,8 @@ class Foreseen(DataFacts):
     """DataFacts of one own task that is not built yet; of everything else what `DataFacts` knows."""
 
     name: str
-    task: TaskFound
-    corpus: CorpusFound | None
+    task: TaskFindings
+    corpus: CorpusFindings | None
     """None where the task shares a corpus that is declared elsewhere."""
     lengths: Lengths
 

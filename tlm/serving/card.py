@@ -16,7 +16,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from tlm.artifacts import Manifest
 from tlm.results.temperature import FEWEST
-from tlm.serving.measured import Calibrated, Measured
+from tlm.serving.scores import Calibration, ModelScores
 
 # Our metrics as the Hub calls them, and as people do. `accuracy_f1` and `pearson_spearman` are means of two of these.
 _METRICS = {
@@ -58,7 +58,7 @@ class Facts:
     flops: Mapping[str, Any]
     seeds: tuple[Seed, ...]
     chosen: int
-    measured: Measured
+    scores: ModelScores
     evaluated: Manifest
 
     @property
@@ -93,13 +93,13 @@ def _front_matter(facts: Facts) -> str:
             task_type="text-classification",
             dataset_type=str(facts.task.parameters["task"]),
             dataset_name=str(facts.task.parameters["task"]),
-            dataset_split=facts.measured.split,
+            dataset_split=facts.scores.split,
             metric_type=kind,
             metric_name=spoken,
-            metric_value=round(facts.measured.metrics[name][0], 4),
+            metric_value=round(facts.scores.metrics[name][0], 4),
         )
         for name, (kind, spoken) in _METRICS.items()
-        if name in facts.measured.metrics and kind is not None
+        if name in facts.scores.metrics and kind is not None
     ]
     tags = ["tlm", "trained-from-scratch"]
     if facts.recipe["model"]["pretrained"]:
@@ -210,7 +210,7 @@ def _training(facts: Facts) -> str:
 
 
 def _scores(facts: Facts) -> str:
-    found = facts.measured
+    found = facts.scores
     told = f"On the {found.rows:,} texts of {found.split}"
     if found.split == "dev":
         told += ", by which the model was chosen (the labels of test are not public): expect a little less"
@@ -244,9 +244,9 @@ def _scores(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _calibration(facts: Facts, found: Calibrated) -> str:
+def _calibration(facts: Facts, found: Calibration) -> str:
     """How its probabilities were made honest, and how far that went."""
-    rows, split = facts.task.counts["rows"]["dev"], facts.measured.split
+    rows, split = facts.task.counts["rows"]["dev"], facts.scores.split
     error = (
         f"{_percent(found.after.ece)} % ({_percent(found.after.interval.low)} to"
         f" {_percent(found.after.interval.high)}; {_percent(found.after.by_chance)} % would be chance)"
@@ -265,7 +265,7 @@ def _calibration(facts: Facts, found: Calibrated) -> str:
 
 
 def _limits(facts: Facts) -> str:
-    found = facts.measured
+    found = facts.scores
     lines = [
         f"- It reads the first {facts.length} tokens of a text; what stands behind them changes nothing."
     ]

@@ -31,7 +31,7 @@ from tlm.results.temperature import fitted
 from tlm.serving.card import Facts, Seed, card
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns
 from tlm.serving.head import write_divided
-from tlm.serving.measured import measured
+from tlm.serving.scores import model_scores
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def export_model(
             for found in [each.evaluation.metrics]
         ),
         chosen=chosen.seed,
-        measured=measured(chosen.evaluation, task, t),
+        scores=model_scores(chosen.evaluation, task, t),
         evaluated=chosen.evaluated,
     )
     with staged_directory(destination) as folder:

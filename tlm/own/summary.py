@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tlm.config.own import OwnCorpus
-from tlm.own.chosen import Chosen
 from tlm.own.defaults import TRAININGS
-from tlm.own.findings import CorpusFound, TaskFound, percentiles
+from tlm.own.findings import CorpusFindings, TaskFindings, percentiles
 from tlm.own.language import Writing
+from tlm.own.prepare import NewTask
 from tlm.progress import duration
 from tlm.tasks.splits import SPLITS
 
@@ -20,9 +19,9 @@ _WIDTH = 13
 _CLASSES = 12  # are listed
 
 
-def as_text(name: str, found: Chosen, path: Path) -> str:
+def as_text(name: str, new: NewTask, path: Path) -> str:
     """All of it."""
-    lines = [*_task(found), *_corpus(found), *_training(found), *_notes(found)]
+    lines = [*_task(new), *_corpus(new), *_training(new), *_notes(new)]
     lines += [
         "",
         _line("written", str(path)),
@@ -35,9 +34,9 @@ def _line(what: str, said: str) -> str:
     return f"  {what:<{_WIDTH}} {said}"
 
 
-def _task(found: Chosen) -> list[str]:
-    task, counts = found.task, found.task.counts
-    files = found.spec.task.files
+def _task(new: NewTask) -> list[str]:
+    task, counts = new.found.task, new.found.task.counts
+    files = new.spec.task.files
     own = isinstance(files, dict)
     rows = {split: task.rows(split) for split in SPLITS}
     made = ", ".join(split for split in SPLITS if not own or split not in files)
@@ -54,17 +53,17 @@ def _task(found: Chosen) -> list[str]:
         lines.append(_line("left out", ", ".join(f"{count:,} {what}" for what, count in left.items())))
     lines.append(_line("labels", _labels(task)))
     words = percentiles(len(f"{each.text} {each.text_pair or ''}".split()) for each in task.examples)
-    tokens = percentiles(length for split in found.lengths.splits.values() for length in split)
+    tokens = percentiles(length for split in new.lengths.splits.values() for length in split)
     lines += [
         _line("words", _lengths(words)),
         _line("tokens", f"{_lengths(tokens)} (a vocabulary trained on a sample)"),
         _line("duplicates", _duplicates(task)),
-        _line("language", _language(found.spec.language, task.writing)),
+        _line("language", _language(new.spec.language, task.writing)),
     ]
     return lines
 
 
-def _labels(task: TaskFound) -> str:
+def _labels(task: TaskFindings) -> str:
     if not task.labels:
         numbers = [float(each.label) for each in task.examples]
         mean = sum(numbers) / len(numbers)
@@ -82,7 +81,7 @@ def _lengths(found: dict[str, int]) -> str:
     return f"median {found['median']:,}, 95 % within {found['p95']:,}, longest {found['longest']:,}"
 
 
-def _duplicates(task: TaskFound) -> str:
+def _duplicates(task: TaskFindings) -> str:
     counts = task.counts["duplicates"]
     within = sum(counts[f"within_{split}"] for split in SPLITS)
     said = [f"{within:,} rows repeat a text of their split"] if within else []
@@ -99,12 +98,12 @@ def _language(language: str | None, writing: Writing) -> str:
     return guessed + (", a guess)" if language == writing.language else ", guessed; language as you said)")
 
 
-def _corpus(found: Chosen) -> list[str]:
-    corpus = found.corpus
+def _corpus(new: NewTask) -> list[str]:
+    corpus = new.found.corpus
     if corpus is None:
-        return ["corpus", _line("shared", f"{found.spec.corpus}, as declared")]
+        return ["corpus", _line("shared", f"{new.spec.corpus}, as declared")]
     about = "" if corpus.whole else "about "
-    lines = [
+    return [
         "corpus",
         _line("files", f"{corpus.files:,} ({_bytes(corpus.disk_bytes)} on disk), used where they lie"),
         _line(
@@ -113,24 +112,20 @@ def _corpus(found: Chosen) -> list[str]:
         ),
         _line("language", _language(corpus.writing.language, corpus.writing)),
     ]
-    assert isinstance(found.spec.corpus, OwnCorpus)
-    return lines
 
 
-def _looked(corpus: CorpusFound) -> str:
-    return "" if corpus.whole else f" (from {corpus.looked_at:,} files, in part)"
+def _looked(corpus: CorpusFindings) -> str:
+    return "" if corpus.whole else f" (from {corpus.sampled_files:,} files, in part)"
 
 
-def _training(found: Chosen) -> list[str]:
-    training = found.choice.training
+def _training(new: NewTask) -> list[str]:
+    training = new.choice.training
     stage1, stage2 = training["stage1"], training["stage2"]
-    shape = found.choice.size
-    runs = TRAININGS * found.seeds
-    flops = found.estimate.sum("matmul_flops")
-    disk = found.estimate.sum("disk_bytes")
-    speed = ", ".join(
-        f"{rate.flops_per_second / 1e9:.0f} GFLOP/s" for rate in list(found.rates.values())[-1:]
-    )
+    shape = new.choice.size
+    runs = TRAININGS * new.seeds
+    flops = new.estimate.sum("matmul_flops")
+    disk = new.estimate.sum("disk_bytes")
+    speed = ", ".join(f"{rate.flops_per_second / 1e9:.0f} GFLOP/s" for rate in list(new.rates.values())[-1:])
     return [
         "training",
         _line(
@@ -141,12 +136,12 @@ def _training(found: Chosen) -> list[str]:
         _line("model", f"{shape}, vocabulary {training['tokenizer'].get('vocabulary', 'of the checkpoint')}"),
         _line(
             "runs",
-            f"{runs} trainings (tlm, task-only, random; {found.seeds} seed{'s' * (found.seeds > 1)} each) and TF-IDF",
+            f"{runs} trainings (tlm, task-only, random; {new.seeds} seed{'s' * (new.seeds > 1)} each) and TF-IDF",
         ),
         _line(
             "time",
-            f"about {duration(found.seconds)} of the {duration(found.granted)} granted, on {found.cores}"
-            f" core{'s' * (found.cores > 1)}" + (f" ({speed} a job, measured now)" if speed else ""),
+            f"about {duration(new.choice.seconds)} of the {duration(new.granted)} granted, on {new.cores}"
+            f" core{'s' * (new.cores > 1)}" + (f" ({speed} a job, measured now)" if speed else ""),
         ),
         _line("cost", f"{flops:.2g} FLOPs of matrix products, {_bytes(disk)} of disk"),
     ]
@@ -158,13 +153,13 @@ def _tokens(budget: dict[str, int]) -> str:
     return f"{budget['steps']:,} steps"
 
 
-def _notes(found: Chosen) -> list[str]:
-    notes = list(found.choice.notes)
-    if found.seconds > 1.1 * found.granted:
+def _notes(new: NewTask) -> list[str]:
+    notes = list(new.choice.notes)
+    if new.choice.seconds > 1.1 * new.granted:
         notes.append(
-            f"this will take longer than granted: say --budget {_rounded(found.seconds)}, or use less text"
+            f"this will take longer than granted: say --budget {_rounded(new.choice.seconds)}, or use less text"
         )
-    if found.corpus is not None and (told := _strange(found.task.writing, found.corpus.writing)):
+    if new.found.corpus is not None and (told := _strange(new.found.task.writing, new.found.corpus.writing)):
         notes.append(told)
     return ["", *(f"note: {note}" for note in notes)] if notes else []
 

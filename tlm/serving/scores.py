@@ -16,7 +16,7 @@ from tlm.statistics import Interval, scores
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibration:
     """How sure the model is against how often it is right, on the measured split."""
 
     temperature: float
@@ -27,18 +27,18 @@ class Calibrated:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ModelScores:
     """What the chosen model scored on `split`: each metric with its interval, as fractions, and the classes."""
 
     split: str
     rows: int
     metrics: Mapping[str, tuple[float, Interval]]
     classes: Mapping[str, Mapping[str, float]]
-    calibrated: Calibrated | None
+    calibrated: Calibration | None
     """None for regression."""
 
 
-def measured(evaluation: Evaluation, task: Manifest, t: float) -> Measured:
+def model_scores(evaluation: Evaluation, task: Manifest, t: float) -> ModelScores:
     """The scores of an evaluation on test, or on dev where test labels are secret, with bootstrap intervals.
 
     `t` is the temperature of the exported model.
@@ -57,5 +57,5 @@ def measured(evaluation: Evaluation, task: Manifest, t: float) -> Measured:
             reliability("the model", *confidences(given, labels, guesses))
             for given in (stored.probabilities, served(stored.probabilities, t))
         )
-        calibrated = Calibrated(t, before, after)
-    return Measured(split, len(labels), found, record.get("classes", {}), calibrated)
+        calibrated = Calibration(t, before, after)
+    return ModelScores(split, len(labels), found, record.get("classes", {}), calibrated)
