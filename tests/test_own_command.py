@@ -140,7 +140,7 @@ GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in ra
 @pytest.mark.parametrize(
     ("files", "arguments", "message"),
     [
-        ({}, ["--task", "row.csv"], r"task: row\.csv: no such file; there is rows\.csv"),
+        ({}, ["--task", "row.csv"], r"--task row\.csv: no such file; there is rows\.csv"),
         (
             {},
             ["--task", "rows.csv", "--text", "txt"],
@@ -156,7 +156,7 @@ GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in ra
         (
             {"a.csv": GOOD + "odd,c\n"},
             ["--task", "a.csv"],
-            r"a\.csv: row 41: label 'c' in column label has this row alone",
+            r"a\.csv: row 41: label 'c' in column label has only this row",
         ),
         ({"a.csv": GOOD.replace(",b", ",a")}, ["--task", "a.csv"], "all training rows have the label 'a'"),
         ({"a.csv": GOOD + ",a\n"}, ["--task", "a.csv"], r"a\.csv: row 41: empty text in column text"),
@@ -197,9 +197,9 @@ def test_a_fault_of_the_task_is_one_line_and_nothing_is_written(project, files, 
 @pytest.mark.parametrize(
     ("files", "corpus", "message"),
     [
-        ({}, ["dumps/*.jsonl"], r"corpus: dumps/\*\.jsonl: the glob matches no file; quote it"),
+        ({}, ["dumps/*.jsonl"], r"--corpus dumps/\*\.jsonl: the glob matches no file; quote it"),
         ({}, ["rows.csv"], r"rows\.csv is both task and corpus"),
-        ({}, ["*.*"], r"rows\.csv: both task and corpus"),
+        ({}, ["*.*"], r"rows\.csv: in --task and in --corpus"),
         ({"a.csv": "body\nwords\n"}, ["a.csv"], r"a\.csv: no column 'text'; there are body"),
         ({"a.txt": b"caf\xe9"}, ["a.txt"], r"a\.txt: not utf-8"),
         ({"a.txt": ""}, ["a.txt"], "no text in 1 of 1 files"),

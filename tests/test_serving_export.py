@@ -247,8 +247,8 @@ def test_a_pipeline_loads_relatives(exported, tmp_path, pair, regression, model)
     [
         ("model.safetensors", None, "no model.safetensors"),
         ("config.json", "{", "not JSON"),
-        ("config.json", '{"auto_map": {"AutoModel": "evil.Model"}}', "code of its own"),
-        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": ["evil.T", null]}}', "code of its own"),
+        ("config.json", '{"auto_map": {"AutoModel": "evil.Model"}}', "names code to run"),
+        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": ["evil.T", null]}}', "names code to run"),
         ("config.json", "{}", "does not name the model's outputs"),
     ],
 )

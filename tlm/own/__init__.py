@@ -1,1 +1,1 @@
-"""`tlm new`: from files of one's own to a configuration, with what was found in them."""
+"""`tlm new`: from a user's files to a configuration, with a summary of the findings."""

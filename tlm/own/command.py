@@ -1,6 +1,6 @@
-"""`tlm new`: check data of one's own, write its configuration, say what was found and what to run next.
+"""The command `tlm new`: check the user's data, write a configuration, print the findings and the next command.
 
-Place in the flow: the command line's side of this package; its arguments are light to import, the rest is not.
+Place in the flow: between `tlm.cli` and this package. Importing this module builds the arguments only.
 """
 
 from __future__ import annotations
@@ -24,51 +24,58 @@ def add_parser(commands: Any) -> None:
     """Add `new` to the subcommands of `tlm`."""
     parser = commands.add_parser(
         "new",
-        help="a classifier from files of your own: check them and write a configuration",
-        description="Checks a task and a corpus of your own, writes config/own/<name>.yaml, and prints what it found, "
-        "what training will take, and the next command. Docs: docs/own-data.md.",
+        help="check your files and write the configuration of a classifier",
+        description="Checks your task and your corpus, writes config/own/<name>.yaml, and prints the findings, the "
+        "expected training time and the next command. Docs: docs/own-data.md.",
     )
     parser.add_argument("name", help="small letters, digits, '-', '_', '.'")
     task = parser.add_argument_group("the labelled texts (.csv, .tsv, .jsonl, .parquet, also compressed)")
     task.add_argument(
-        "--task", nargs="+", required=True, metavar="FILE", help="split in three unless --dev, --test"
+        "--task", nargs="+", required=True, metavar="FILE", help="split into train, dev and test"
     )
-    task.add_argument("--dev", nargs="+", metavar="FILE")
-    task.add_argument("--test", nargs="+", metavar="FILE")
+    task.add_argument("--dev", nargs="+", metavar="FILE", help="default: a share of --task")
+    task.add_argument("--test", nargs="+", metavar="FILE", help="default: a share of --task")
     task.add_argument("--text", nargs="+", default=["text"], metavar="COLUMN", help="default: text")
-    task.add_argument("--pair", metavar="COLUMN", help="second text of a pair")
+    task.add_argument("--pair", metavar="COLUMN", help="column of the second text of a pair")
     task.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
-    task.add_argument("--regression", action="store_true", help="the label is a number to predict")
-    task.add_argument("--metric", help="by default macro_f1, or pearson_spearman")
-    task.add_argument("--document", metavar="COLUMN", help="rows with equal values stay in one split")
-    task.add_argument("--merge", nargs="+", default=[], metavar="OLD=NEW", help="call a label otherwise")
+    task.add_argument("--regression", action="store_true", help="predict the label as a number")
+    task.add_argument("--metric", help="default: macro_f1; with --regression pearson_spearman")
+    task.add_argument("--document", metavar="COLUMN", help="keep rows with equal values in one split")
+    task.add_argument(
+        "--merge", nargs="+", default=[], metavar="OLD=NEW", help="rename labels; equal names merge"
+    )
     task.add_argument("--skip-empty", action="store_true", help="leave out rows without text or label")
-    task.add_argument("--columns", nargs="+", metavar="NAME", help="of a CSV without a header line")
+    task.add_argument(
+        "--columns", nargs="+", metavar="NAME", help="column names of a CSV without a header line"
+    )
     task.add_argument("--encoding", default="utf-8", help="default: utf-8")
     corpus = parser.add_argument_group(
-        "the unlabelled text (.txt, .jsonl, .csv, .parquet, any mix, also compressed)"
+        "the unlabelled text (any mix of .txt, .jsonl, .csv, .parquet, also compressed)"
     )
     corpus.add_argument(
         "--corpus",
         nargs="+",
         required=True,
         metavar="PATH",
-        help="files, folders, quoted globs; or a corpus's name",
+        help="files, folders, quoted globs; or the name of a declared corpus",
     )
     corpus.add_argument("--corpus-text", nargs="+", default=["text"], metavar="COLUMN", help="default: text")
     training = parser.add_argument_group("training")
     training.add_argument(
-        "--budget", default="1h", metavar="TIME", help="for everything: 45m, 1h (default), 1h30m, 2d"
+        "--budget",
+        default="1h",
+        metavar="TIME",
+        help="time for the whole build: 45m, 1h (default), 1h30m, 2d",
     )
     training.add_argument("--cores", type=int, help="default: all")
     training.add_argument(
         "--tokenizer",
-        help="wordpiece; characters, for writing without spaces; or a name of the Hub or a folder (default: a guess)",
+        help="wordpiece; characters (writing without spaces); a folder or a name on the Hub (default: a guess)",
     )
-    training.add_argument("--language", help="ISO 639-1, if the guess is wrong")
-    training.add_argument("--gflops", type=float, help="GFLOP/s of one training job, instead of measuring it")
-    parser.add_argument("--description", default="", help="what the labels say, in one line")
-    parser.add_argument("--force", action="store_true", help="write over a configuration of that name")
+    training.add_argument("--language", help="ISO 639-1 code (default: a guess)")
+    training.add_argument("--gflops", type=float, help="GFLOP/s of one training job (default: measured)")
+    parser.add_argument("--description", default="", help="the meaning of the labels, in one line")
+    parser.add_argument("--force", action="store_true", help="overwrite a configuration of this name")
     parser.set_defaults(run=run)
 
 
@@ -76,12 +83,12 @@ def seconds_of(text: str) -> float:
     """`1h30m` in seconds. Raises TlmError."""
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([mhd])", text.lower())
     if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([mhd])", "", text.lower()).strip():
-        raise TlmError(f"--budget {text}: say 45m, 1h, 1h30m or 2d")
+        raise TlmError(f"--budget {text}: write a time such as 45m, 1h, 1h30m or 2d")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check, choose, write and tell. Raises TlmError for data faults, before anything is written."""
+    """Check the data, choose settings, write and print. Raises TlmError for faults before anything is written."""
     from tlm.artifacts import write_text
     from tlm.config.base import parse
     from tlm.config.own import OwnSpec
@@ -96,9 +103,9 @@ def run(args: argparse.Namespace) -> None:
         raise TlmError("--cores and --gflops must be positive")
     path = own_file(_FOLDER, args.name)
     if not (_FOLDER / "config.yaml").is_file():
-        raise TlmError(f"no {_FOLDER / 'config.yaml'} here: run this in the project's folder")
+        raise TlmError(f"no {_FOLDER / 'config.yaml'} here: run this command in the project's folder")
     if path.exists() and not args.force:
-        raise TlmError(f"{path} exists; give --force to write over it, or choose another name")
+        raise TlmError(f"{path} exists; give --force to overwrite it, or choose another name")
     spec = parse(OwnSpec, declared(args), "tlm new")
     read_project([], _FOLDER, {args.name: spec})  # the name is free, and every key is right
     cores = args.cores or len(os.sched_getaffinity(0))
@@ -113,7 +120,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def declared(args: argparse.Namespace) -> dict[str, Any]:
-    """What the arguments say, as a configuration."""
+    """The arguments as the values of a configuration."""
     given = {split: files for split, files in (("dev", args.dev), ("test", args.test)) if files}
     task = {
         "files": {"train": _one(args.task), **{key: _one(each) for key, each in given.items()}}
@@ -158,5 +165,5 @@ def _one(values: list[str]) -> str | list[str]:
 def _merges(pairs: list[str]) -> dict[str, str]:
     found = dict(pair.partition("=")[::2] for pair in pairs)
     if wrong := [pair for pair in pairs if not all(pair.partition("="))]:
-        raise TlmError(f"--merge {wrong[0]}: say OLD=NEW")
+        raise TlmError(f"--merge {wrong[0]}: write OLD=NEW")
     return found

@@ -1,7 +1,6 @@
-"""`config/own/<name>.yaml` as `tlm new` writes it: what was said, what was found, and why each setting is as it is.
+"""The text of `config/own/<name>.yaml`: the declared and the chosen settings, each with its reason.
 
-Place in the flow: the last step of `tlm.own.command`. Only what differs from the defaults is written, in the order in
-which a person thinks of it.
+Place in the flow: the last step of `tlm.own.prepare`. Only settings that differ from the defaults are written.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from tlm.config.own import OwnSpec
 
 _HEAD = """\
 # yaml-language-server: $schema=../schema/own.schema.json
-# Written by `tlm new`; yours to change. Every key: docs/configuration.md. Why the settings are so: docs/own-data.md.
+# Written by `tlm new`; yours to edit. Every key: docs/configuration.md. How settings are chosen: docs/own-data.md.
 #
 #   snakemake results/tasks/{name}/report.html --cores all
 """
@@ -34,7 +33,7 @@ def as_yaml(name: str, spec: OwnSpec, reasons: Mapping[str, str]) -> str:
 
 
 def _section(name: str, value: Any, reasons: Mapping[str, str]) -> list[str]:
-    """A mapping key by key; what is deeper stands in braces, unless a reason belongs to a part of it."""
+    """A mapping, one key per line; nested mappings in braces, unless a reason belongs to one of their keys."""
     if not isinstance(value, Mapping):
         return [f"{name}: {_inline(value)}"]
     lines = [f"{name}:"]

@@ -21,8 +21,8 @@ Clock = Callable[[Mapping[str, Any]], float]
 """Seconds until everything is built, for a `training:` section."""
 
 HOUR = 3600
-TRAININGS = sum(method != "tfidf" for method in METHODS)
-"""For each seed: TLM and what it is compared with."""
+TRAINED = tuple(name for name in METHODS if name != "tfidf")
+"""The variants that are trained, once per seed."""
 EXTERNAL_LENGTH = 128  # the passages of a corpus are cut to fit
 _GRID_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _GRID_RHO1 = (1, 3, 7, 19, 99, 499, 999, 1999)  # Appendix B
@@ -217,7 +217,7 @@ def seeds_in(granted: float) -> list[int]:
 
 def training_threads(seeds: Sequence[int], cores: int) -> int:
     """Threads of one training, so that more cores than there are trainings are put to use."""
-    return max(1, cores // (TRAININGS * len(seeds)))
+    return max(1, cores // (len(TRAINED) * len(seeds)))
 
 
 def internal_length(lengths: np.ndarray, longest: int) -> int:

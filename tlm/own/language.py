@@ -1,7 +1,7 @@
-"""Which script and language texts are in: a guess for a printed line, and for how they are cut into pieces.
+"""A guess of the script and the language of texts, for the printed summary and for the tokenizer.
 
-Place in the flow: below `tlm.own.findings`. The script is counted; the language is the one whose commonest words occur
-most. No model is asked: a wrong guess costs a word in a report, and `--language` overrides it.
+Place in the flow: below `tlm.own.findings`. The script is that of most letters; the language is that whose common words
+occur most. No model is used: a wrong guess changes one word of a report, and `--language` overrides it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SCRIPTS = {
     "Myanmar": r"\p{Myanmar}",
 }
 _PATTERNS = {name: regex.compile(pattern) for name, pattern in _SCRIPTS.items()}
-_ONE_LANGUAGE = {  # the language that most texts of a script are in
+_ONE_LANGUAGE = {  # the language of most texts in a script
     "Greek": "el",
     "Hebrew": "he",
     "Devanagari": "hi",
@@ -49,7 +49,7 @@ _ONE_LANGUAGE = {  # the language that most texts of a script are in
     "Khmer": "km",
     "Myanmar": "my",
 }
-# The words that occur most and that the others have least, by script.
+# Frequent words that are rare in the other languages of the script.
 _COMMON = {
     "Latin": {
         "en": "the of and to in is that for it was with on this are be as at by",
@@ -90,14 +90,14 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Writing:
-    """How texts are written. `unspaced` and `marked` are shares of the letters."""
+    """The writing of texts. `unspaced` and `marked` are shares of the letters."""
 
     script: str
     language: str | None
-    """ISO 639-1, if one stands out."""
+    """ISO 639-1; None if no language stands out."""
     unspaced: float
     marked: float
-    """Letters that lower-casing, which takes accents and vowel signs away, would change beyond their case."""
+    """Letters with an accent or a vowel sign, which BERT's lower-casing removes."""
 
 
 def guess(texts: Sequence[str]) -> Writing:

@@ -1,7 +1,6 @@
-"""What an own task will cost before anything of it is built: `tlm.cost`, with the findings in place of manifests.
+"""The expected cost of a new task before anything is built: `tlm.cost` with findings in place of manifests.
 
-Place in the flow: findings and settings → here → `tlm.own.defaults`, which asks it for the time, and the lines that
-`tlm new` prints.
+Place in the flow: findings and settings → here → the time by which `tlm.own.defaults` chooses, and the printed summary.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from tlm.plan.runs import EncoderRun
 from tlm.plan.selections import Selection, audit_folder
 from tlm.plan.task_report import compared_variants
 
-_TRIAL_BYTES = 3_000_000  # of text, from which a trial vocabulary is learnt
-_NEW = 0.5  # of the passages that queries find, those that no other query has found
+_TRIAL_BYTES = 3_000_000  # of text on which the trial vocabulary is trained
+_NEW = 0.5  # share of retrieved passages that no other query retrieves
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of texts and passages by a vocabulary like the one that will be trained."""
+    """Tokens of texts and passages, by a trial vocabulary like the final one."""
 
     splits: Mapping[str, np.ndarray]
     """Split → tokens of each of its texts, special ones included."""
@@ -80,7 +79,7 @@ def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSp
 
 @dataclass(frozen=True, kw_only=True)
 class Foreseen(DataFacts):
-    """DataFacts of one own task that is not built yet; of everything else what `DataFacts` knows."""
+    """`DataFacts`, with the findings of one new task that is not built yet."""
 
     name: str
     task: TaskFindings
@@ -89,7 +88,7 @@ class Foreseen(DataFacts):
     lengths: Lengths
 
     def rows(self, task: str, split: Split) -> int | None:
-        """Counted."""
+        """Rows of a split."""
         return self.task.rows(split) if task == self.name else super().rows(task, split)
 
     def classes(self, task: str) -> int:
@@ -103,7 +102,7 @@ class Foreseen(DataFacts):
         return float(np.minimum(self.lengths.splits[split], longest).mean())
 
     def external_length(self, run: EncoderRun, longest: int) -> float:
-        """Mean tokens of a passage, likewise."""
+        """Mean tokens of a passage, cut at `longest`."""
         return float(np.minimum(self.lengths.passages + SPECIALS, longest).mean())
 
     def corpus_bytes(self, corpus: str) -> int | None:
@@ -113,7 +112,7 @@ class Foreseen(DataFacts):
         return super().corpus_bytes(corpus)
 
     def selection_bytes(self, selection: Selection) -> float | None:
-        """Half of what the queries find is new."""
+        """Bytes of the selection, if half of the retrieved passages are new."""
         if selection.owner != self.name:
             return super().selection_bytes(selection)
         found = self.task.rows("train") * selection.size * PASSAGE_BYTES * _NEW

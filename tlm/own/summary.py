@@ -1,4 +1,4 @@
-"""What `tlm new` says: what it found in the data, what it chose, what that will take, and the next command.
+"""The printed summary of `tlm new`: findings, chosen settings, expected time, and the next command.
 
 Place in the flow: the end of `tlm new`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tlm.own.defaults import TRAININGS
+from tlm.own.defaults import TRAINED
 from tlm.own.findings import CorpusFindings, TaskFindings, percentiles
 from tlm.own.language import Writing
 from tlm.own.prepare import NewTask
@@ -16,11 +16,11 @@ from tlm.progress import duration
 from tlm.tasks.splits import SPLITS
 
 _WIDTH = 13
-_CLASSES = 12  # are listed
+_CLASSES = 12  # listed at most
 
 
 def as_text(name: str, new: NewTask, path: Path) -> str:
-    """All of it."""
+    """The whole summary."""
     lines = [*_task(new), *_corpus(new), *_training(new), *_notes(new)]
     lines += [
         "",
@@ -30,8 +30,8 @@ def as_text(name: str, new: NewTask, path: Path) -> str:
     return "\n".join(lines)
 
 
-def _line(what: str, said: str) -> str:
-    return f"  {what:<{_WIDTH}} {said}"
+def _line(name: str, value: str) -> str:
+    return f"  {name:<{_WIDTH}} {value}"
 
 
 def _task(new: NewTask) -> list[str]:
@@ -46,7 +46,7 @@ def _task(new: NewTask) -> list[str]:
         _line(
             "rows",
             f"{total:,} ({', '.join(f'{split} {count:,}' for split, count in rows.items())}"
-            + (f"; {made} made here, by hash)" if made else "; as given)"),
+            + (f"; {made} split by hash)" if made else "; as given)"),
         ),
     ]
     if left := counts["left_out"]:
@@ -84,18 +84,18 @@ def _lengths(found: dict[str, int]) -> str:
 def _duplicates(task: TaskFindings) -> str:
     counts = task.counts["duplicates"]
     within = sum(counts[f"within_{split}"] for split in SPLITS)
-    said = [f"{within:,} rows repeat a text of their split"] if within else []
+    parts = [f"{within:,} rows repeat a text of their split"] if within else []
     for later, earlier in (("test", "train"), ("dev", "train"), ("test", "dev")):
         if repeated := counts[f"{later}_in_{earlier}"]:
-            said.append(f"{repeated:,} {later} texts are in {earlier}, too")
+            parts.append(f"{repeated:,} {later} texts are in {earlier}, too")
     if conflicting := counts["conflicting_labels"]:
-        said.append(f"{conflicting:,} texts have two labels")
-    return "; ".join(said) or "none, neither within nor across the splits"
+        parts.append(f"{conflicting:,} texts have two labels")
+    return "; ".join(parts) or "none within or across the splits"
 
 
 def _language(language: str | None, writing: Writing) -> str:
     guessed = f"{language or 'not recognised'} ({writing.script} script"
-    return guessed + (", a guess)" if language == writing.language else ", guessed; language as you said)")
+    return guessed + (", a guess)" if language == writing.language else ", a guess; language as declared)")
 
 
 def _corpus(new: NewTask) -> list[str]:
@@ -105,24 +105,24 @@ def _corpus(new: NewTask) -> list[str]:
     about = "" if corpus.whole else "about "
     return [
         "corpus",
-        _line("files", f"{corpus.files:,} ({_bytes(corpus.disk_bytes)} on disk), used where they lie"),
+        _line("files", f"{corpus.files:,} ({_bytes(corpus.disk_bytes)} on disk), linked, not copied"),
         _line(
             "text",
-            f"{about}{_bytes(corpus.text_bytes)}, {about}{corpus.passages:,.0f} passages{_looked(corpus)}",
+            f"{about}{_bytes(corpus.text_bytes)}, {about}{corpus.passages:,.0f} passages{_sampled(corpus)}",
         ),
         _line("language", _language(corpus.writing.language, corpus.writing)),
     ]
 
 
-def _looked(corpus: CorpusFindings) -> str:
-    return "" if corpus.whole else f" (from {corpus.sampled_files:,} files, in part)"
+def _sampled(corpus: CorpusFindings) -> str:
+    return "" if corpus.whole else f" (estimated from parts of {corpus.sampled_files:,} files)"
 
 
 def _training(new: NewTask) -> list[str]:
     training = new.choice.training
     stage1, stage2 = training["stage1"], training["stage2"]
     shape = new.choice.size
-    runs = TRAININGS * new.seeds
+    runs = len(TRAINED) * new.seeds
     flops = new.estimate.sum("matmul_flops")
     disk = new.estimate.sum("disk_bytes")
     speed = ", ".join(f"{rate.flops_per_second / 1e9:.0f} GFLOP/s" for rate in list(new.rates.values())[-1:])
@@ -136,7 +136,7 @@ def _training(new: NewTask) -> list[str]:
         _line("model", f"{shape}, vocabulary {training['tokenizer'].get('vocabulary', 'of the checkpoint')}"),
         _line(
             "runs",
-            f"{runs} trainings (tlm, task-only, random; {new.seeds} seed{'s' * (new.seeds > 1)} each) and TF-IDF",
+            f"{runs} trainings ({', '.join(TRAINED)}; {new.seeds} seed{'s' * (new.seeds > 1)} each) and TF-IDF",
         ),
         _line(
             "time",
@@ -157,14 +157,16 @@ def _notes(new: NewTask) -> list[str]:
     notes = list(new.choice.notes)
     if new.choice.seconds > 1.1 * new.granted:
         notes.append(
-            f"this will take longer than granted: say --budget {_rounded(new.choice.seconds)}, or use less text"
+            f"this will take longer than granted: give --budget {_rounded(new.choice.seconds)}, or use less text"
         )
-    if new.found.corpus is not None and (told := _strange(new.found.task.writing, new.found.corpus.writing)):
-        notes.append(told)
+    if new.found.corpus is not None and (
+        difference := _language_difference(new.found.task.writing, new.found.corpus.writing)
+    ):
+        notes.append(difference)
     return ["", *(f"note: {note}" for note in notes)] if notes else []
 
 
-def _strange(task: Writing, corpus: Writing) -> str | None:
+def _language_difference(task: Writing, corpus: Writing) -> str | None:
     if task.script != corpus.script or (
         task.language and corpus.language and task.language != corpus.language
     ):

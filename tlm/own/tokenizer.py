@@ -1,9 +1,8 @@
 """A vocabulary for writing without spaces between words: characters of such scripts, word pieces of the rest.
 
 Place in the flow: `tlm new` → here → `config/own/<name>.tokenizer-<digest>`, which the configuration names as its
-`tokenizer.pretrained`, so that the rules take it as they take anybody's. BERT's own vocabulary treats Chinese so
-(Devlin et al. 2019, their multilingual release); here Japanese kana, Thai, Lao, Khmer and Myanmar are treated alike, a
-character with the marks on it.
+`tokenizer.pretrained`, like any other pretrained tokenizer. BERT's multilingual vocabulary treats Chinese in this way
+(Devlin et al. 2019); here Japanese kana, Thai, Lao, Khmer and Myanmar are also cut into characters with their marks.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ from tlm.training.tokenizer import SPECIALS, build_tokenizer, load_tokenizer
 
 _CLUSTER = rf"{UNSPACED.pattern}\p{{M}}*"
 _PIECES = 1024
-"""At least so many entries are word pieces: digits, Latin letters and what names are made of."""
+"""The fewest entries that are word pieces: digits, Latin letters and parts of names."""
 
 
 def build_characters(texts: Sequence[str], folder: Path, name: str, vocabulary: int) -> Path:
     """Learn from `texts` and save below `folder` as `<name>.tokenizer-<digest>`; the same texts give the same folder.
 
-    Characters take what they need of `vocabulary` entries, the most frequent first, those that occur once none.
+    Characters that occur more than once get entries of `vocabulary` first, the most frequent first.
     """
     clusters: Counter[str] = Counter()
     for text in texts:
@@ -56,7 +55,7 @@ def build_characters(texts: Sequence[str], folder: Path, name: str, vocabulary: 
 
 
 def _word_pieces(texts: Sequence[str], entries: int) -> PreTrainedTokenizerFast:
-    """WordPiece on what is not written in characters, as every other corpus gets it."""
+    """WordPiece trained on the rest of the text, as for any other corpus."""
     with tempfile.TemporaryDirectory(prefix="tlm-new-") as name:
         corpus, trained = Path(name) / "corpus", Path(name) / "tokenizer"
         corpus.mkdir()
@@ -74,7 +73,7 @@ def _joined(pieces: PreTrainedTokenizerFast, characters: Sequence[str]) -> PreTr
     for character in characters:
         entries.setdefault(character, len(entries))
     joined = Tokenizer(models.WordPiece(vocab=entries, unk_token=SPECIALS["unk_token"]))
-    # Marks are part of a character here: they are not taken away, as BERT's lower-casing would.
+    # Marks are part of a character here; BERT's lower-casing would remove them.
     joined.normalizer = normalizers.Sequence(
         [normalizers.BertNormalizer(lowercase=True, strip_accents=False), normalizers.NFC()]
     )

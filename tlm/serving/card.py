@@ -16,7 +16,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from tlm.artifacts import Manifest
 from tlm.results.temperature import FEWEST
-from tlm.serving.scores import Calibration, ModelScores
+from tlm.serving.scores import ModelCalibration, ModelScores
 
 # Our metrics as the Hub calls them, and as people do. `accuracy_f1` and `pearson_spearman` are means of two of these.
 _METRICS = {
@@ -244,7 +244,7 @@ def _scores(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _calibration(facts: Facts, found: Calibration) -> str:
+def _calibration(facts: Facts, found: ModelCalibration) -> str:
     """How its probabilities were made honest, and how far that went."""
     rows, split = facts.task.counts["rows"]["dev"], facts.scores.split
     error = (

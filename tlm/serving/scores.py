@@ -16,7 +16,7 @@ from tlm.statistics import Interval, scores
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ModelCalibration:
     """How sure the model is against how often it is right, on the measured split."""
 
     temperature: float
@@ -34,7 +34,7 @@ class ModelScores:
     rows: int
     metrics: Mapping[str, tuple[float, Interval]]
     classes: Mapping[str, Mapping[str, float]]
-    calibrated: Calibration | None
+    calibrated: ModelCalibration | None
     """None for regression."""
 
 
@@ -57,5 +57,5 @@ def model_scores(evaluation: Evaluation, task: Manifest, t: float) -> ModelScore
             reliability("the model", *confidences(given, labels, guesses))
             for given in (stored.probabilities, served(stored.probabilities, t))
         )
-        calibrated = Calibration(t, before, after)
+        calibrated = ModelCalibration(t, before, after)
     return ModelScores(split, len(labels), found, record.get("classes", {}), calibrated)
