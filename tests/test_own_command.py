@@ -181,7 +181,7 @@ GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in ra
             ["--task", "n.csv", "--regression"],
             "is 3 in every row",
         ),
-        ({}, ["--task", "rows.csv", "--merge", "a:b"], "say OLD=NEW"),
+        ({}, ["--task", "rows.csv", "--merge", "a:b"], "write OLD=NEW"),
         ({}, ["--task", "rows.csv", "--metric", "f1"], "task.metric"),
         ({}, ["--task", "rows.csv", "--tokenizer", "/nowhere"], "tokenizer '/nowhere' cannot be loaded"),
     ],

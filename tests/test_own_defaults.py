@@ -140,5 +140,5 @@ def test_budgets_as_people_say_them(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "1", "soon", "1h and"])
 def test_other_budgets_are_told(text):
-    with pytest.raises(TlmError, match="say 45m, 1h"):
+    with pytest.raises(TlmError, match="write a time such as 45m, 1h"):
         seconds_of(text)
