@@ -139,5 +139,5 @@ class Foreseen(DataFacts):
 
 
 def outlook(facts: Foreseen, rate_of: RateOf) -> CostEstimate:
-    """The cost of everything that the page of the task needs."""
+    """The cost of every job of the task's report."""
     return estimate(facts.jobs, facts, rate_of)
