@@ -169,7 +169,7 @@ GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in ra
             r"a\.parquet: not a Parquet file, or a broken one",
         ),
         ({"a.jsonl": '{"text": 1\n'}, ["--task", "a.jsonl"], r"a\.jsonl: row 1: not JSON"),
-        ({"a.csv": "text,label\n"}, ["--task", "a.csv"], "holds no rows"),
+        ({"a.csv": "text,label\n"}, ["--task", "a.csv"], "has no rows"),
         (
             {"a.csv": GOOD, "t.csv": "text,label\nx,c\ny,c\n"},
             ["--task", "a.csv", "--test", "t.csv"],

@@ -84,7 +84,7 @@ def test_building_twice_gives_the_same_bytes(tmp_path):
         (("x", "a"), {"parser": {"text": "body"}}, "a.csv: no column 'body'; there are text, label"),
         (("x", "a"), {"parser": {"files": "b*"}}, "no file matches 'b*'"),
         (("x", "a"), {"parser": {"where": {"label": ["a"]}}}, "all training rows have the label 'a'"),
-        (("x", "a"), {"parser": {"where": {"label": ["z"]}}}, "holds no rows"),
+        (("x", "a"), {"parser": {"where": {"label": ["z"]}}}, "has no rows"),
         (("x", "a"), {"split": {"by": "row", "dev": 0, "test": 0.2}}, "the dev split is empty"),
         (
             ("x", "a"),

@@ -1,1 +1,1 @@
-"""Bytes in: fetch, verify, unpack and read the files that tasks and corpora are made from."""
+"""Fetch, verify and unpack the files from which tasks and corpora are built."""

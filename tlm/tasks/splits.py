@@ -1,8 +1,8 @@
-"""Splits that anybody gets again: by hash of documents or of texts, with no text on both sides.
+"""Reproducible splits: by hash of documents or of texts, with no text in two splits.
 
 Place in the flow: between the parsers and the files of a task. No random generator is involved: a row's split
-depends on its own document or text and on the seed, so that adding data moves nothing that was there (by
-document), and the order of files does not matter.
+depends on its document or text and on the seed. The order of files does not matter, and with `by: document` new data
+moves no row that was there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 def key(example: Example) -> str:
-    """What makes two rows the same text: equal up to letter case (white space is clean already)."""
+    """A key that is equal for equal texts, without regard to letter case (white space is clean already)."""
     return f"{example.text}\t{example.text_pair or ''}".casefold()
 
 
@@ -30,9 +30,9 @@ def fraction(seed: int, name: str) -> float:
 
 
 def split_examples(examples: Sequence[Example], rule: SplitRule) -> list[Example]:
-    """Assign every row that has no given dev or test split, by `rule`. Order is kept."""
+    """Assign a split by `rule` to every row without a given dev or test split. Keeps the order."""
     given = {example.split for example in examples}
-    # Where a test (or dev) file exists, nothing else is carved off for it.
+    # With a test (or dev) file, that split takes no other rows.
     dev = 0.0 if "dev" in given else rule.dev
     test = 0.0 if "test" in given else rule.test
     free = [example for example in examples if example.split not in ("dev", "test")]
@@ -80,11 +80,10 @@ def _stratified(examples: Sequence[Example], seed: int, dev: float, test: float)
 def without_straddlers(
     examples: Sequence[Example], given: Collection[Split | None] = ()
 ) -> tuple[list[Example], dict[str, int]]:
-    """Drop from dev and test what train has, and from dev what test has; say how many rows of each went.
+    """Drop from dev and test the texts of train, and from dev those of test; also returns the dropped rows per split.
 
-    The rule for our own splits by document, where the same sentence can stand in two documents: train keeps
-    what it needs, and no text that is scored was trained on. The splits in `given` are somebody else's and
-    stay as they are: their duplicates are reported, not removed.
+    For splits by document, where two documents can hold the same sentence: train keeps it, and no scored text was
+    trained on. The splits in `given` came with the data and stay unchanged: their duplicates are reported only.
     """
     texts = {split: {key(example) for example in examples if example.split == split} for split in SPLITS}
     forbidden: dict[Split, set[str]] = {
@@ -127,7 +126,7 @@ def limited(examples: Sequence[Example], limit: Mapping[Split, int], seed: int) 
     for split in SPLITS:
         indices = [index for index, example in enumerate(examples) if example.split == split]
         if split in limit and len(indices) > limit[split]:
-            # Another salt than the split's, so that the sample is no function of it.
+            # Another salt than the split's, so that sample and split are independent.
             indices.sort(key=lambda index: (fraction(seed, f"limit\0{key(examples[index])}"), index))
             indices = indices[: limit[split]]
         taken.update(indices)
