@@ -1,8 +1,7 @@
-"""The model card: what a model is for, what it was made from, what it scored, what it cannot do.
+"""The model card: a model's purpose, inputs, training, scores and limits.
 
-Place in the flow: written by `export` as the folder's README.md, which is also the page of the model on the Hub; its
-front matter is what the Hub indexes. Every number comes from an artifact of the run; times are left out, so that equal
-runs give equal cards.
+Place in the flow: `export` writes it as the folder's README.md, which is also the model's page on the Hub; the Hub
+indexes its front matter. Every number comes from an artifact of the run; without times, equal runs give equal cards.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from tlm.artifacts import Manifest
 from tlm.results.temperature import FEWEST
 from tlm.serving.scores import ModelCalibration, ModelScores
 
-# Our metrics as the Hub calls them, and as people do. `accuracy_f1` and `pearson_spearman` are means of two of these.
+# Our metric → its name on the Hub, its name for people. `accuracy_f1` and `pearson_spearman` are means of two others.
 _METRICS = {
     "accuracy": ("accuracy", "accuracy"),
     "micro_f1": ("f1", "micro-F1"),
@@ -30,11 +29,11 @@ _METRICS = {
     "spearman": ("spearmanr", "Spearman's correlation"),
     "pearson_spearman": (None, "mean of Pearson's and Spearman's correlation"),
 }
-_FEW = 30  # rows of a class below which its scores say little
+_FEW = 30  # rows of a class below which its scores are rough
 
 
 @dataclass(frozen=True)
-class Seed:
+class SeedScores:
     """A training seed and its primary metric on dev and test, as fractions; no test where its labels are secret."""
 
     seed: int
@@ -43,8 +42,8 @@ class Seed:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Everything that a card says."""
+class CardFacts:
+    """The content of a card."""
 
     name: str
     task: Manifest
@@ -56,14 +55,14 @@ class Facts:
     selection: Manifest | None
     corpus: Manifest | None
     flops: Mapping[str, Any]
-    seeds: tuple[Seed, ...]
+    seeds: tuple[SeedScores, ...]
     chosen: int
     scores: ModelScores
     evaluated: Manifest
 
     @property
     def metric(self) -> str:
-        """The metric that the task is chosen by."""
+        """The task's metric, which chooses seed and checkpoint."""
         return str(self.task.parameters["metric"])
 
     @property
@@ -72,7 +71,7 @@ class Facts:
         return bool(self.task.parameters["problem"] == "regression")
 
 
-def card(facts: Facts) -> str:
+def card(facts: CardFacts) -> str:
     """The README.md: front matter for the Hub, then Markdown for people."""
     parts = [
         f"---\n{_front_matter(facts)}\n---\n\n# {facts.name}",
@@ -87,7 +86,7 @@ def card(facts: Facts) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(facts: Facts) -> str:
+def _front_matter(facts: CardFacts) -> str:
     results = [
         EvalResult(
             task_type="text-classification",
@@ -115,7 +114,7 @@ def _front_matter(facts: Facts) -> str:
     return str(data.to_yaml()).strip()
 
 
-def _what(facts: Facts) -> str:
+def _what(facts: CardFacts) -> str:
     given = "a pair of texts" if facts.pair else "a text"
     if facts.regression:
         does = f"Gives {given} a number."
@@ -132,7 +131,7 @@ def _what(facts: Facts) -> str:
     )
 
 
-def _use(facts: Facts) -> str:
+def _use(facts: CardFacts) -> str:
     call = '{"text": "…", "text_pair": "…"}' if facts.pair else '"…"'
     cut = (
         f"`truncation=True` cuts longer texts at {facts.length} tokens, which is what the model was trained to read"
@@ -145,7 +144,7 @@ def _use(facts: Facts) -> str:
     )
 
 
-def _data(facts: Facts) -> str:
+def _data(facts: CardFacts) -> str:
     rows = facts.task.counts["rows"]
     lines = [f"- **Labelled texts**: {', '.join(f'{count:,} {split}' for split, count in rows.items())}."]
     by_class = facts.task.counts.get("labels", {}).get("train")
@@ -162,11 +161,11 @@ def _data(facts: Facts) -> str:
             f" {_size(counts['bytes'])}.{' ' + about if about else ''}"
         )
     if facts.selection is not None:
-        said, counts = facts.selection.parameters, facts.selection.counts
+        parameters, counts = facts.selection.parameters, facts.selection.counts
         how = (
-            f"the {said['k']} best by BM25 for every training text"
-            if said["selector"] == "bm25"
-            else f"chosen by `{said['selector']}`"
+            f"the {parameters['k']} best by BM25 for every training text"
+            if parameters["selector"] == "bm25"
+            else f"chosen by `{parameters['selector']}`"
         )
         lines.append(
             f"- **Selection**: {counts['passages']:,} of these passages, {_size(counts['bytes'])}: {how},"
@@ -177,7 +176,7 @@ def _data(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _training(facts: Facts) -> str:
+def _training(facts: CardFacts) -> str:
     model, flops = facts.recipe["model"], facts.flops
     shape = f"`{model['architecture']}`, {flops['parameters']:,} parameters"
     if not model["pretrained"]:
@@ -209,13 +208,13 @@ def _training(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _scores(facts: Facts) -> str:
+def _scores(facts: CardFacts) -> str:
     found = facts.scores
-    told = f"On the {found.rows:,} texts of {found.split}"
+    scored = f"On the {found.rows:,} texts of {found.split}"
     if found.split == "dev":
-        told += ", by which the model was chosen (the labels of test are not public): expect a little less"
+        scored += ", by which the model was chosen (the labels of test are not public): expect a little less"
     lines = [
-        f"{told}; in percent, with 95 % intervals by bootstrap over these texts.\n",
+        f"{scored}; in percent, with 95 % intervals by bootstrap over these texts.\n",
         "| metric | value | interval |",
         "|---|---:|---|",
     ]
@@ -244,8 +243,8 @@ def _scores(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _calibration(facts: Facts, found: ModelCalibration) -> str:
-    """How its probabilities were made honest, and how far that went."""
+def _calibration(facts: CardFacts, found: ModelCalibration) -> str:
+    """How the probabilities were calibrated, and the calibration error before and after."""
     rows, split = facts.task.counts["rows"]["dev"], facts.scores.split
     error = (
         f"{_percent(found.after.ece)} % ({_percent(found.after.interval.low)} to"
@@ -264,13 +263,11 @@ def _calibration(facts: Facts, found: ModelCalibration) -> str:
     )
 
 
-def _limits(facts: Facts) -> str:
+def _limits(facts: CardFacts) -> str:
     found = facts.scores
-    lines = [
-        f"- It reads the first {facts.length} tokens of a text; what stands behind them changes nothing."
-    ]
+    lines = [f"- It reads the first {facts.length} tokens of a text; the rest of the text is ignored."]
     if not facts.regression:
-        lines.append("- Every text gets one of the classes, also a text that belongs to none of them.")
+        lines.append("- Every text gets one of the classes, even a text that belongs to none of them.")
     if found.calibrated is not None:
         sure = found.calibrated.after
         lines.append(
@@ -309,7 +306,7 @@ def _percent(value: float) -> str:
 
 
 def _some(items: Sequence[str], most: int = 20) -> str:
-    """Some things, named; of many the first ones."""
+    """The first items, and the number of the others."""
     rest = len(items) - most
     return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
 

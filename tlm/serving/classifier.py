@@ -35,7 +35,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the model says of some texts: for classes ids (rows,) and probabilities (rows, classes), else numbers."""
+    """The model's outputs: class ids (rows,) and probabilities (rows, classes); for regression numbers (rows,)."""
 
     classes: np.ndarray | None
     probabilities: np.ndarray | None
@@ -43,7 +43,7 @@ class Outputs:
 
 
 class Classifier:
-    """A model that is loaded, with its tokenizer."""
+    """A loaded model with its tokenizer."""
 
     def __init__(self, served: ServedModel, model: Any, tokenizer: Any, *, bf16: bool, batch: int | None):
         self.served, self.model, self.tokenizer, self.batch = served, model, tokenizer, batch
@@ -89,7 +89,7 @@ class Classifier:
 
     @torch.inference_mode()
     def predict(self, encoded: Encoded, tick: Callable[[int], None] | None = None) -> Outputs:
-        """Outputs in the order of the texts; `tick` is told of the texts of each batch that is done."""
+        """Outputs in the order of the texts; `tick` gets the number of texts of each finished batch."""
         logits = np.zeros((len(encoded.ids), len(self.served.labels)), np.float32)
         types = reads_token_types(self.model.config)
         for longest_first in batches_by_length([len(ids) for ids in encoded.ids], BATCH_TOKENS):

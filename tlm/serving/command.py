@@ -207,6 +207,6 @@ def push(args: argparse.Namespace) -> None:
     from tlm.serving.hub import plan, upload
 
     planned = plan(find_model(args.model), args.repository, public=args.public)
-    print(planned.told())
+    print(planned.as_text())
     if not args.dry_run:
         print(upload(planned, message=args.message))

@@ -1,9 +1,9 @@
-"""A finished run becomes a folder that needs nothing of this project: weights, tokenizer, class names, model card.
+"""Export a finished run as a folder that works without this project: weights, tokenizer, class names, model card.
 
-Place in the flow: stage 2 and evaluation of all seeds → `models/<name>/`. The seed with the best dev score is taken,
-the first of equals; test decides nothing. A temperature is fitted on dev, too, and written into the weights, so that
-whatever loads them gives calibrated probabilities. What the folder holds loads with `transformers` alone;
-`manifest.json` says what it was made from, and which columns `tlm predict` reads.
+Place in the flow: stage 2 and evaluation of all seeds → `models/<name>/`. The seed with the best dev score is exported,
+the first of equals; test is not used. A temperature is fitted on dev and written into the weights, so that all software
+gets calibrated probabilities. The folder loads with `transformers` alone; `manifest.json` lists its inputs and the
+columns that `tlm predict` reads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tlm.artifacts import (
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import PREDICTIONS, Evaluation, open_evaluation
 from tlm.results.temperature import fitted
-from tlm.serving.card import Facts, Seed, card
+from tlm.serving.card import CardFacts, SeedScores, card
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns
 from tlm.serving.head import write_divided
 from tlm.serving.scores import model_scores
@@ -54,7 +54,7 @@ class Candidate:
 
     @property
     def model(self) -> Path:
-        """The folder with the weights: of stage 2, or of the classifier of a run without one."""
+        """The folder with the weights: of stage 2, or of stage 1's classifier in a run without stage 2."""
         return self.stage / ("model" if self.made.kind == "stage2" else "classifier")
 
 
@@ -70,17 +70,16 @@ def export_model(
 ) -> Manifest:
     """Write the best of the seeds to `destination` as an artifact of kind `model`.
 
-    `stages` are `stage2` artifacts (or `stage1`, of runs without stage 2), each with its evaluation at the same place
-    of `evaluations`; `selection_dir` and `corpus_dir` are what stage 1 read, None where it read none. The model card
-    is left out of the manifest, so that people may add to it. Raises TlmError for evaluations that are not of this
-    task or not of these models.
+    `stages` are `stage2` artifacts (or `stage1`, of runs without stage 2); `evaluations` are theirs, in the same order.
+    `selection_dir` and `corpus_dir` are the inputs of stage 1, None if it read no passages. The manifest does not list
+    the model card, so that users can edit it. Raises TlmError for evaluations of another task or of other models.
     """
     task = read_manifest(task_dir, "task")
     seeds = [_candidate(*folders) for folders in zip(stages, evaluations, strict=True)]
     for each in seeds:
         if each.evaluated.inputs["task"] != task.digest:
             raise TlmError(
-                f"{each.evaluation.folder}: evaluated on other data than {task_dir}; evaluate it again"
+                f"{each.evaluation.folder}: evaluated on other data than {task_dir}; evaluate again"
             )
     chosen = max(seeds, key=lambda each: each.evaluation.metrics["dev"]["primary"])
     regression = task.parameters["problem"] == "regression"
@@ -93,7 +92,7 @@ def export_model(
     digests |= {f"seed{each.seed}/evaluation": each.evaluated.digest for each in seeds}
     digests |= {role: found.digest for role, found in (("selection", selection), ("corpus", corpus)) if found}
     flops = chosen.evaluation.flops
-    facts = Facts(
+    facts = CardFacts(
         name=name,
         task=task,
         pair=bool(task.parameters["pair"]),
@@ -104,7 +103,7 @@ def export_model(
         corpus=corpus,
         flops=flops,
         seeds=tuple(
-            Seed(each.seed, found["dev"]["primary"], found.get("test", {}).get("primary"))
+            SeedScores(each.seed, found["dev"]["primary"], found.get("test", {}).get("primary"))
             for each in seeds
             for found in [each.evaluation.metrics]
         ),
@@ -144,12 +143,12 @@ def _candidate(stage: Path, evaluation: Path) -> Candidate:
         raise TlmError(f"{stage}: holds a {made.kind!r} artifact where a trained model is needed")
     opened = open_evaluation(evaluation)
     if opened.manifest.inputs.get(made.kind) != made.digest:
-        raise TlmError(f"{evaluation}: is of another model than {stage}; evaluate it again")
+        raise TlmError(f"{evaluation}: is of another model than {stage}; evaluate again")
     return Candidate(stage, made, opened)
 
 
 def _columns(task: Manifest) -> Columns:
-    """Where the texts of the task's own files stand; as far as it was read from columns."""
+    """The columns of the task's files; default columns if the task was not read from columns."""
     parser = task.parameters["spec"]["parser"]
     pair = bool(task.parameters["pair"])
     if parser["format"] != "delimited":
@@ -167,9 +166,7 @@ def _columns(task: Manifest) -> Columns:
 def copy_model(model: Path, folder: Path, length: int, t: float = 1.0) -> None:
     """The model's files, its logits divided by the temperature `t`.
 
-    The tokenizer is told to cut at `length` tokens: what the model was trained to read.
-
-    Raises TlmError for a model that lacks one of them.
+    The tokenizer truncates at `length` tokens, the longest text of training. Raises TlmError for a missing file.
     """
     for name in FILES:
         if not (model / name).is_file():

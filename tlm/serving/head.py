@@ -1,4 +1,4 @@
-"""A temperature written into a classifier's weights: who loads them gets calibrated probabilities, with any software.
+"""Write a temperature into a classifier's weights, so that any software gets calibrated probabilities from them.
 
 Place in the flow: stage 2's `model.safetensors` → here → that of `models/<name>/`. Logits are the last linear layer's
 outputs, so that dividing its weight and bias by T divides them by T (`tlm.results.temperature`).
@@ -14,14 +14,14 @@ from safetensors.torch import save_file
 
 from tlm.errors import TlmError
 
-# What `transformers` calls the layer whose outputs are the logits.
+# Names in `transformers` of the layer whose outputs are the logits.
 _LAST = {"bert": "classifier", "roberta": "classifier.out_proj", "modernbert": "classifier"}
 
 
 def write_divided(weights: Path, destination: Path, model_type: str, t: float) -> None:
-    """Write `weights` to `destination`, its last linear layer divided by `t`, all else bit by bit, types kept.
+    """Write `weights` to `destination` with the last linear layer divided by `t` and all else unchanged.
 
-    Raises TlmError for weights that cannot be read, and for a model whose last layer is not known or not there.
+    Raises TlmError for unreadable weights, and for a model whose last layer is unknown or missing.
     """
     last = _LAST.get(model_type)
     if last is None:

@@ -1,9 +1,8 @@
-"""A model's folder to the Hugging Face Hub, for those who ask for it.
+"""Upload a model's folder to the Hugging Face Hub.
 
-Place in the flow: `tlm push`. Only files that the model's manifest lists, the card and the ONNX file go up, after their
-content was compared with the manifest: what people download is what was evaluated. A repository is private unless asked
-for otherwise, and one that is public already is not written to by mistake. The token is that of `hf auth login` or of
-HF_TOKEN; it is never printed, nor written anywhere.
+Place in the flow: `tlm push`. Uploads the files of the model's manifest, after comparing them with it, the card and the
+ONNX file: people download the model that was evaluated. A repository is private without --public, and a public one is
+written to only with --public. The token is that of `hf auth login` or HF_TOKEN; it is never printed or stored.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tlm.serving.folder import CARD, KIND, ONNX, read_folder
 
 @dataclass(frozen=True)
 class Upload:
-    """What is to go where."""
+    """The files to upload, and the repository."""
 
     folder: Path
     repository: str
@@ -32,15 +31,15 @@ class Upload:
     left_out: tuple[str, ...]
     licensed: bool
 
-    def told(self) -> str:
-        """The plan for people: where to, who can read it, each file with its size."""
+    def as_text(self) -> str:
+        """The plan for people: the repository, who can read it, and each file with its size."""
         sizes = {name: (self.folder / name).stat().st_size for name in self.files}
         kind = "public" if self.public else "private"
         lines = [f"{self.folder} to the {kind} repository {self.repository}:"]
         lines += [f"{size:>15,} bytes  {name}" for name, size in sizes.items()]
         lines.append(f"{sum(sizes.values()):>15,} bytes in all")
         if self.left_out:
-            lines.append(f"left out, as no part of the model: {', '.join(self.left_out)}")
+            lines.append(f"not uploaded, as not part of the model: {', '.join(self.left_out)}")
         if self.public and not self.licensed:
             lines.append(
                 f"{self.folder / CARD} names no license: add a line such as `license: mit` below its first ---"
@@ -49,7 +48,7 @@ class Upload:
 
 
 def plan(folder: Path, repository: str, *, public: bool) -> Upload:
-    """What would be uploaded. Asks no server.
+    """The upload, without a connection to any server.
 
     Raises TlmError for a folder that is not an exported model or differs from its manifest, for a card whose front
     matter is not YAML, and for a name that the Hub would refuse.
@@ -57,20 +56,22 @@ def plan(folder: Path, repository: str, *, public: bool) -> Upload:
     read_folder(folder)
     if not (folder / MANIFEST).is_file():
         raise TlmError(
-            f"{folder}: has no {MANIFEST}; push what `snakemake models/<task>/{MANIFEST}` has written"
+            f"{folder}: has no {MANIFEST}; push a model that `snakemake models/<task>/{MANIFEST}` has built"
         )
     manifest = verify(folder, KIND)
     try:
         validate_repo_id(repository)
     except HFValidationError as error:
-        raise TlmError(f"{repository!r} is no name of a repository: {str(error).splitlines()[0]}") from None
+        raise TlmError(
+            f"{repository!r} is not the name of a repository: {str(error).splitlines()[0]}"
+        ) from None
     if repository.count("/") != 1:
-        raise TlmError(f"{repository!r}: say whose repository it is: user/{repository.rsplit('/')[-1]}")
-    said = _front_matter(folder / CARD)
+        raise TlmError(f"{repository!r}: name its owner, too: user/{repository.rsplit('/')[-1]}")
+    front_matter = _front_matter(folder / CARD)
     files = [CARD, *manifest.files, MANIFEST, *([ONNX] if (folder / ONNX).is_file() else [])]
     there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     left_out = tuple(name for name in there if name not in files)
-    return Upload(folder, repository, public, tuple(files), left_out, "license" in said)
+    return Upload(folder, repository, public, tuple(files), left_out, "license" in front_matter)
 
 
 def _front_matter(path: Path) -> dict[str, object]:
@@ -79,19 +80,16 @@ def _front_matter(path: Path) -> dict[str, object]:
     try:
         found = metadata_load(path)
     except (yaml.YAMLError, ValueError) as error:
-        raise TlmError(f"{path}: its front matter is not YAML ({error}); mend it") from None
+        raise TlmError(f"{path}: its front matter is not YAML ({error}); correct it") from None
     if not found:
-        raise TlmError(
-            f"{path}: has no front matter, by which the Hub knows what it is; export the model again"
-        )
+        raise TlmError(f"{path}: has no front matter, which the Hub needs; export the model again")
     return dict(found)
 
 
 def upload(planned: Upload, *, message: str) -> str:
-    """Carry out a plan, in one commit; where the result can be seen.
+    """Upload in one commit; returns the URL of the commit.
 
-    Raises TlmError without a token, if the repository is public and that was not asked for, and for what the Hub or
-    the network refuses.
+    Raises TlmError without a token, for a public repository without --public, and for errors of Hub or network.
     """
     if get_token() is None:
         raise TlmError(
@@ -109,19 +107,21 @@ def upload(planned: Upload, *, message: str) -> str:
     except HfHubHTTPError as error:
         status = error.response.status_code
         hint = "may this token write there?" if status in (401, 403) else "try again later"
-        told = str(error.server_message or error).strip().splitlines()[0]
-        raise TlmError(f"the Hub refused {planned.repository}: {told} (HTTP {status}); {hint}") from None
-    except ValueError as error:  # the Hub's opinion of the card, or an upload that it took and then refused
-        told = " ".join(str(error).split())
-        where = planned.folder / CARD if "README" in told else planned.repository
-        raise TlmError(f"{where}: {told}") from None
+        message_of_hub = str(error.server_message or error).strip().splitlines()[0]
+        raise TlmError(
+            f"the Hub refused {planned.repository}: {message_of_hub} (HTTP {status}); {hint}"
+        ) from None
+    except ValueError as error:  # the Hub rejects the card, or an upload after it was sent
+        message_of_hub = " ".join(str(error).split())
+        where = planned.folder / CARD if "README" in message_of_hub else planned.repository
+        raise TlmError(f"{where}: {message_of_hub}") from None
     except (HTTPError, OSError, RuntimeError) as error:
         raise TlmError(f"the Hub at {api.endpoint} cannot be reached ({error}); try again later") from None
     return f"{commit.commit_url} ({'private' if private else 'public'})"
 
 
 def _repository(api: HfApi, planned: Upload) -> bool:
-    """Make the repository if there is none; whether it is private."""
+    """Create the repository if it does not exist; returns whether it is private."""
     try:
         private = bool(api.model_info(planned.repository).private)
     except RepositoryNotFoundError:
@@ -129,6 +129,6 @@ def _repository(api: HfApi, planned: Upload) -> bool:
         return not planned.public
     if not private and not planned.public:
         raise TlmError(
-            f"{planned.repository} is there already and public; say --public to write to it, or name another"
+            f"{planned.repository} exists and is public; give --public to write to it, or name another"
         )
     return private

@@ -1,8 +1,8 @@
-"""A model as an ONNX file: for ONNX Runtime, in Python or not, without PyTorch.
+"""Export a model as an ONNX file, for ONNX Runtime in any language, without PyTorch.
 
 Place in the flow: `models/<name>/` → `models/<name>/onnx/model.onnx` (where `optimum` and transformers.js look for it).
 Inputs `input_ids`, `attention_mask` and, for BERT, `token_type_ids`, int64 (batch, length), both free; output `logits`,
-float32 (batch, classes). Before the file is kept it is run, at several batch sizes and lengths, against PyTorch.
+float32 (batch, classes). Before it is stored, its logits are compared with PyTorch's at several sizes.
 Needs the extra `onnx`.
 """
 
@@ -27,7 +27,9 @@ from tlm.serving.folder import read_folder
 from tlm.training.model_families import reads_token_types
 
 OPSET = 20
-TOLERANCE = 1e-4  # of the logits: fp32 sums in another order differ by 1e-6, a wrong graph by more than this
+TOLERANCE = (
+    1e-4  # of the logits: another order of fp32 sums changes 1e-6, a wrong graph changes more than this
+)
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -44,9 +46,9 @@ class _Logits(nn.Module):
 
 
 def export_onnx(folder: Path, destination: Path) -> float:
-    """Write the model of `folder` to `destination`; the largest difference of logits from PyTorch's.
+    """Write the model of `folder` to `destination`; returns the largest difference of logits from PyTorch's.
 
-    Raises TlmError where the extra is not installed, for a folder that holds no model, and if the two disagree.
+    Raises TlmError without the extra `onnx`, for a folder without a model, and if the logits differ.
     """
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise TlmError(
@@ -70,7 +72,7 @@ def export_onnx(folder: Path, destination: Path) -> float:
 
 
 def _example(names: list[str], rows: int, length: int, vocabulary: int) -> tuple[torch.Tensor, ...]:
-    """Random tokens, the rows of unlike length; int64, one tensor an input."""
+    """Random tokens in rows of different lengths; int64, one tensor per input."""
     draw = torch.Generator().manual_seed(rows * 1000 + length)
     ids = torch.randint(0, vocabulary, (rows, length), generator=draw)
     inside = torch.arange(length) < torch.randint(2, length + 1, (rows, 1), generator=draw)
@@ -106,7 +108,7 @@ def _write(wrapped: _Logits, names: list[str], length: int, vocabulary: int, pat
 
 
 def _strip(model: Any) -> None:
-    """Leave out where in which file a node came from: it names folders of this machine."""
+    """Remove the source location of each node: it names folders of this machine."""
     del model.metadata_props[:]
     for graph in (model.graph, *model.functions):
         del graph.metadata_props[:]
@@ -142,7 +144,7 @@ def _compare(wrapped: _Logits, path: Path, length: int, vocabulary: int) -> floa
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """The exporter tells of optional packages and of its own steps; what matters is checked afterwards."""
+    """Hide the exporter's messages on optional packages and steps; the result is checked afterwards."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""What an exported model scored, and how far its probabilities can be trusted: measured, with intervals.
+"""The scores of an exported model, and the calibration of its probabilities, with intervals.
 
 Place in the flow: a run's evaluation and the temperature of its export → here → the model card.
 """
@@ -17,7 +17,7 @@ from tlm.statistics import Interval, scores
 
 @dataclass(frozen=True)
 class ModelCalibration:
-    """How sure the model is against how often it is right, on the measured split."""
+    """Confidence against accuracy on the scored split, before and after the temperature."""
 
     temperature: float
     before: Reliability
@@ -28,7 +28,7 @@ class ModelCalibration:
 
 @dataclass(frozen=True)
 class ModelScores:
-    """What the chosen model scored on `split`: each metric with its interval, as fractions, and the classes."""
+    """Scores of the exported model on `split`: each metric as a fraction with its interval, and each class."""
 
     split: str
     rows: int
