@@ -59,7 +59,7 @@ def test_a_push_is_private_whole_and_one_commit(hub, model):
     assert done.returncode == 0, done.stderr
     assert hub.private == {NAME: True} and hub.messages == ["First"]
     assert hub.files == before
-    assert "left out, as no part of the model: notes.txt" in done.stdout
+    assert "not uploaded, as not part of the model: notes.txt" in done.stdout
     assert done.stdout.splitlines()[-1] == f"{hub.address}/{NAME}/commit/{'c0ffee' + 34 * '0'} (private)"
     assert any(path.startswith("PUT /large/") for path in hub.asked)
     assert "hf_secret" not in done.stdout + done.stderr
@@ -76,7 +76,7 @@ def test_a_dry_run_asks_no_server(hub, model):
 def test_public_only_if_asked(hub, model):
     hub.private[NAME] = False
     done = push(hub, model, NAME)
-    assert done.returncode == 2 and "is there already and public; say --public" in done.stderr
+    assert done.returncode == 2 and "exists and is public; give --public" in done.stderr
     assert not hub.files
     done = push(hub, model, NAME, "--public")
     assert done.returncode == 0 and "names no license" in done.stdout
@@ -115,7 +115,7 @@ def test_nobody_there(hub, model):
 
 def test_what_is_no_exported_model(model):
     for name, told in (
-        ("toy", "say whose repository"),
+        ("toy", "name its owner"),
         ("a/b/c", "no name of a repository"),
         ("a/-b", "no name"),
     ):
