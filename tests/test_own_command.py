@@ -122,7 +122,9 @@ def test_a_corpus_of_many_files_is_seen_through_a_sample(project, monkeypatch, c
     new("--task", "rows.csv", corpus=("heap/**/*.txt",))
     said = capsys.readouterr().out
     size = sum(path.stat().st_size for path in project.glob("heap/*/part.txt")) / 1e3
-    assert "5 (" in said and f"about {0.95 * size:.0f} kB" in said and "from 5 files, in part" in said
+    assert (
+        "5 (" in said and f"about {0.95 * size:.0f} kB" in said and "estimated from parts of 5 files" in said
+    )
     assert load_yaml(project / "config/own/mine.yaml")["corpus"] == {"files": ["heap/**/*.txt"]}
 
 
@@ -225,7 +227,7 @@ def test_a_name_that_is_taken_or_odd_is_told_at_once(project, name):
 
 def test_outside_a_project_it_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TlmError, match="run this in the project's folder"):
+    with pytest.raises(TlmError, match="run this command in the project's folder"):
         new("--task", "rows.csv")
 
 

@@ -116,8 +116,8 @@ def test_nobody_there(hub, model):
 def test_what_is_no_exported_model(model):
     for name, told in (
         ("toy", "name its owner"),
-        ("a/b/c", "no name of a repository"),
-        ("a/-b", "no name"),
+        ("a/b/c", "not the name of a repository"),
+        ("a/-b", "not the name"),
     ):
         with pytest.raises(TlmError, match=told):
             plan(model, name, public=False)

@@ -6,7 +6,7 @@ rule fetch:
     input:
         local=lambda wildcards: local_files(PROJECT.data.sources[wildcards.source]),
         script="scripts/fetch.py",
-        code=code("artifacts.py", "config/sources.py", "sources"),
+        code=code("artifacts.py", "config/sources.py", "formats", "sources"),
     output:
         "data/sources/{source}/manifest.json",
     log:
@@ -34,6 +34,7 @@ rule task:
             "config/data.py",
             "config/sources.py",
             "text.py",
+            "formats",
             "sources",
             "tasks",
         ),
@@ -63,6 +64,7 @@ rule corpus:
             "config/data.py",
             "config/sources.py",
             "text.py",
+            "formats",
             "sources",
             "corpus",
         ),

@@ -16,7 +16,7 @@ rule export:
             "serving/card.py",
             "serving/folder.py",
             "serving/head.py",
-            "serving/measured.py",
+            "serving/scores.py",
         ),
     output:
         "models/{model}/manifest.json",
