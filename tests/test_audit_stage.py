@@ -15,8 +15,9 @@ from tlm.artifacts import read_manifest, write_manifest
 from tlm.audit import texts
 from tlm.audit.overlap import Audited
 from tlm.audit.stage import audit_task
+from tlm.config.retrieval import RandomSelector
 from tlm.errors import TlmError
-from tlm.retrieval.selection import select_random
+from tlm.retrieval.selection import select
 
 LONG = " ".join(f"w{i}" for i in range(30))
 SHORT = "five words are just enough"
@@ -142,7 +143,7 @@ def test_an_audit_of_a_selection_finds_what_the_corpus_has_of_it(tmp_path):
     like = tmp_path / "like"
     like.mkdir()
     write_manifest(like, "selection", counts={"passages": 10}, parameters={})
-    select_random(corpus, like, 1, tmp_path / "selection")
+    select(RandomSelector(like="like", seed=1), corpus, tmp_path / "selection", {"like": like})
     audit_task(task, corpus, tmp_path / "a")
     audit_task(task, tmp_path / "selection", tmp_path / "b")
     chosen = set(pq.read_table(tmp_path / "selection/passages.parquet")["passage_id"].to_pylist())

@@ -86,7 +86,7 @@ def test_clean_selections_are_named_and_made_from_clean_ones():
     assert Selection("bm25", 5, "c", "t", True).made_from(9) == Selection("bm25", 5, "c", "t").made_from(9)
     assert Selection("bm25", 5, "c", "t", True).audits(["x"]) == ["data/audits/t/corpora/c"]
     assert Selection("bm25", 5, "c", "t").audits(["x"]) == []
-    for selection in (Selection("dsir", 5, "c", "t", True), Selection("whole", 5, "c", SHARED, True)):
+    for selection in (Selection("dsir", 5, "c", "t", True), Selection("whole-corpus", 5, "c", SHARED, True)):
         assert Selection.from_name(selection.name, "c", selection.owner) == selection
     assert Selection("dsir", 5, "c", "t", True).spec(1).like == "bm25-k5-clean"
 

@@ -75,7 +75,7 @@ def test_a_plm_is_pretrained_once_on_the_whole_corpus_at_the_stated_multiple():
     pretraining = seeds[0].pretraining
     assert pretraining is not None and pretraining.task == SHARED
     assert pretraining.spec.stage1.rho1 == "inf"
-    assert pretraining.passages.selector == "whole"
+    assert pretraining.passages.selector == "whole-corpus"
     own = runs.resolve_encoder(shipped, "toy", "tlm", 1).spec
     assert own.stage1.budget.tokens is not None
     multiple = shipped.scale.plm.compute
@@ -219,8 +219,8 @@ def test_merge_lays_the_change_over_the_base(base, change):
             assert merged[key] == value
 
 
-@given(st.sampled_from(["bm25", "random", "dsir", "whole"]), st.integers(1, 10**9))
-def test_a_selections_name_says_what_it_is(selector, size):
+@given(st.sampled_from(["bm25", "random", "dsir", "whole-corpus"]), st.integers(1, 10**9))
+def test_a_selections_name_is_read_back(selector, size):
     selection = Selection(selector, size, "corpus", "task")
     assert Selection.from_name(selection.name, "corpus", "task") == selection
 

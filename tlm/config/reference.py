@@ -210,6 +210,10 @@ def _partly(model: type[Strict], key: str) -> str:
 
 def type_in_words(field: FieldInfo) -> str:
     """A field's type and limits as people say it: `whole number > 0`, `bm25 or random`."""
+    if callable(extend := field.json_schema_extra):
+        schema: dict[str, Any] = {}
+        extend(schema)
+        return _words(typing.Literal[tuple(schema["enum"])])
     limits = _limits(field.metadata)
     return _words(field.annotation) + (f" {limits}" if limits else "")
 

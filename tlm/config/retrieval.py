@@ -1,20 +1,22 @@
-"""Specifications of the index, the queries and the selection of passages (Sections 3 and 4.1).
+"""Settings of retrieval: the index, the queries, and the selectors, which choose passages (Sections 3 and 4.1).
 
-An index depends on `IndexSpec` alone, a retrieval on all of `RetrievalSpec`: a changed K or query mode leaves
-the index as it is.
+An index depends on `IndexSpec` alone, a retrieval on all of `RetrievalSpec`: changing K or the query mode does not
+rebuild the index.
+
+A selector is declared here, as a subclass of `SelectorSpec`; its function is in `tlm.retrieval.selectors`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, RootModel, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from tlm.config.base import Strict
+from tlm.config.base import Strict, parse, parse_json
 
 
 class IndexSpec(Strict):
-    """How passages become terms, and how terms score."""
+    """How passages are split into terms, and how BM25 scores them."""
 
     analyser: Literal["standard"] = "standard"
     """Unicode words (UAX #29), lower-cased: Elasticsearch's analyser of that name."""
@@ -42,7 +44,7 @@ class QuerySpec(Strict):
     @model_validator(mode="after")
     def _terms(self) -> QuerySpec:
         if (self.mode == "top_terms") != (self.terms is not None):
-            raise ValueError("`terms` belongs to mode top_terms, which needs it")
+            raise ValueError("set `terms` with mode top_terms, and with no other mode")
         return self
 
 
@@ -54,54 +56,94 @@ class RetrievalSpec(Strict):
     query: QuerySpec = QuerySpec()
 
 
-class Bm25Selector(Strict):
-    """The union of every query's top-k passages (TLM)."""
+SELECTOR_INPUTS = {
+    "retrieval": ("retrieval", "the retrieval artifact"),
+    "like": ("selection", "the selection whose number of passages is taken"),
+    "task": ("task", "the task artifact"),
+}
+"""Name → kind of artifact and description of everything that a selector may read besides the corpus."""
 
-    selector: Literal["bm25"]
-    k: PositiveInt
-
-
-class RandomSelector(Strict):
-    """As many passages as the selection `like`, drawn without replacement (Table 3)."""
-
-    selector: Literal["random"]
-    like: str
-    seed: int = 0
+SELECTORS: dict[str, type[SelectorSpec]] = {}
+"""Name → specification of every selector. Subclasses of `SelectorSpec` enter themselves."""
 
 
-class DsirSelector(Strict):
-    """As many passages as the selection `like`, drawn by importance (Xie et al. 2023, arXiv 2302.03169).
+class SelectorSpec(Strict):
+    """Settings of one selector. A subclass declares a selector: its name is the default of the field `selector`.
 
-    Passages are weighed by how much more likely their words and pairs of words are in the task's training
-    texts than in the corpus.
+    `tlm.plan.selections` fills the fields `k` or `limit_words` (the size), `like` and `seed` where they exist; other
+    fields keep their defaults.
     """
 
-    selector: Literal["dsir"]
+    selector: str
+    inputs: ClassVar[tuple[str, ...]] = ()
+    """Names from SELECTOR_INPUTS that the selector's function reads."""
+    size: ClassVar[Literal["k", "limit_words"]] = "k"
+    """Meaning of a selection's size. Variants may name a selector whose size is K."""
+    folder: ClassVar[str] = "{selector}-k{size}"
+    """Name of a selection's folder."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        SELECTORS[cls.model_fields["selector"].default] = cls
+
+
+class Bm25Selector(SelectorSpec):
+    """The union of every query's top-k passages (TLM)."""
+
+    selector: Literal["bm25"] = "bm25"
+    k: PositiveInt
+    inputs = ("retrieval",)
+
+
+class RandomSelector(SelectorSpec):
+    """As many passages as the selection `like`, drawn without replacement (Table 3)."""
+
+    selector: Literal["random"] = "random"
     like: str
     seed: int = 0
-    buckets: PositiveInt = 10_000  # the paper's
-    """Words and pairs are hashed into so many features."""
+    inputs = ("like",)
 
 
-class WholeCorpusSelector(Strict):
+class DsirSelector(SelectorSpec):
+    """As many passages as the selection `like`, drawn by importance (Xie et al. 2023, arXiv 2302.03169).
+
+    A passage's importance is the likelihood ratio of its words and pairs of words: in the task's training texts
+    against the corpus.
+    """
+
+    selector: Literal["dsir"] = "dsir"
+    like: str
+    buckets: PositiveInt = 10_000  # the value of Xie et al.
+    """Number of features that words and pairs are hashed into."""
+    seed: int = 0
+    inputs = ("like", "task")
+
+
+class WholeCorpusSelector(SelectorSpec):
     """All of the corpus; or, with `limit_words`, passages in a seeded random order until that many words."""
 
-    selector: Literal["whole-corpus"]
+    selector: Literal["whole-corpus"] = "whole-corpus"
     limit_words: PositiveInt | None = None
     seed: int = 0
+    size = "limit_words"
+    folder = "whole-{size}w"
 
 
-class TaskOnlySelector(Strict):
-    """No external data at all: there is nothing to build."""
-
-    selector: Literal["task-only"]
-
-
-SelectorSpec = Annotated[
-    Bm25Selector | RandomSelector | DsirSelector | WholeCorpusSelector | TaskOnlySelector,
-    Field(discriminator="selector"),
-]
+def _registered(name: str) -> str:
+    if name not in SELECTORS:
+        raise ValueError(f"must be one of {', '.join(SELECTORS)}, got {name!r}")
+    return name
 
 
-class Selector(RootModel[SelectorSpec]):
-    """Any selector, told apart by its name: what a rule hands to `scripts/selection.py`."""
+class _Named(BaseModel):
+    """A selector's settings, of which only the name has been checked."""
+
+    model_config = ConfigDict(extra="allow")
+
+    selector: Annotated[str, AfterValidator(_registered)]
+
+
+def parse_selector(text: str, where: str) -> SelectorSpec:
+    """The settings of any selector from JSON `text` or `@file`. Raises TlmError naming `where` and the wrong key."""
+    named = parse_json(_Named, text, where)
+    return parse(SELECTORS[named.selector], named.model_dump(), where)

@@ -6,17 +6,36 @@ the scale's entry for the task, the variant and `overrides` in this order. Secti
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from tlm.config.base import Strict
+from tlm.config.retrieval import SELECTORS
 
 TASK_ONLY = "task-only"
 EXT_ONLY = "ext-only"
 Exclude = Literal["contaminated"]
 Swept = Literal["k", "rho1", "rho2"]
 SweptValue = int | Literal["task-only", "ext-only"]
+
+
+def _selector_names() -> list[str]:
+    """The selectors that select by K, and task-only: no passages at all."""
+    return [*(name for name, spec in SELECTORS.items() if spec.size == "k"), TASK_ONLY]
+
+
+def _known_selector(name: str) -> str:
+    if name not in _selector_names():
+        raise ValueError(f"must be one of {', '.join(_selector_names())}, got {name!r}")
+    return name
+
+
+SelectorName = Annotated[
+    str,
+    AfterValidator(_known_selector),
+    Field(json_schema_extra=lambda schema: schema.update(enum=_selector_names())),
+]
 
 
 class VariantSpec(Strict):
@@ -29,7 +48,7 @@ class VariantSpec(Strict):
     """tlm: two stages. plm: pretrained once on the whole corpus, then stage 2. checkpoint: stage 2 from the model in
     `model.pretrained`. adapted: stage 1 on the task's data from the scale's first baseline, then stage 2. tfidf: no
     neural model."""
-    selector: Literal["bm25", "random", "dsir", "task-only"] = "bm25"
+    selector: SelectorName = "bm25"
     exclude: Exclude | None = None
     """contaminated: passages that share text with the task's dev or test rows are left out of the selection."""
     corpus: Literal["own", "other"] = "own"

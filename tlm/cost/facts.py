@@ -167,7 +167,7 @@ class DataFacts:
         if built := self.manifest(selection.folder):
             return float(built.counts["bytes"])
         corpus = self.corpus_bytes(selection.corpus)
-        if selection.selector == "whole":
+        if selection.counts_words:
             found: float | None = selection.size * WORD_BYTES
         else:
             queries = self.rows(selection.owner, "train")

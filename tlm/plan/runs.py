@@ -354,7 +354,7 @@ def resolve_pretraining(project: Project, variant: str) -> EncoderRun:
         corpus=scale.corpus,
         tokenizer=tokenizer_name(project),
         selection=Selection(
-            "whole", words, scale.corpus, SHARED, _excludes(project, project.variant(variant))
+            "whole-corpus", words, scale.corpus, SHARED, _excludes(project, project.variant(variant))
         ),
         spec=_spec(project, {**base, "stage1": stage1, "stage2": None}, where),
         stage1_variant=variant,

@@ -1,29 +1,27 @@
-"""Names of selections and retrievals: what `bm25-k500` or `whole-2000000w` means and what it is made from."""
+"""Names of selections and retrievals: what `bm25-k500` or `whole-2000000w` contains and which artifacts it reads."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
 
 from tlm import layout
-from tlm.config.retrieval import Bm25Selector, DsirSelector, RandomSelector, SelectorSpec, WholeCorpusSelector
+from tlm.config.base import parse
+from tlm.config.retrieval import SELECTORS, SelectorSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
-
-Selector = Literal["bm25", "random", "dsir", "whole"]
-_NAME = re.compile(r"(?:(?P<selector>bm25|random|dsir)-k(?P<k>\d+)|whole-(?P<words>\d+)w)(?P<clean>-clean)?")
 
 
 @dataclass(frozen=True)
 class Selection:
     """A set of external passages of a corpus.
 
-    `size` is K for bm25, random and dsir (as many passages as bm25 finds at that K), a limit of words for whole.
+    `size` is K, or a limit of words, as the selector declares. Selectors that draw a sample (random, dsir) take as
+    many passages as bm25 finds at the same K.
     """
 
-    selector: Selector
+    selector: str  # a name in SELECTORS
     size: int
     corpus: str
     owner: str  # the task whose queries made it, or SHARED
@@ -31,9 +29,8 @@ class Selection:
 
     @property
     def name(self) -> str:
-        """The folder's name, from which `from_name` makes the selection again."""
-        name = f"whole-{self.size}w" if self.selector == "whole" else f"{self.selector}-k{self.size}"
-        return name + ("-clean" if self.clean else "")
+        """Name of the folder; `from_name` reads it back."""
+        return _folder_name(self.selector, str(self.size)) + ("-clean" if self.clean else "")
 
     @property
     def folder(self) -> str:
@@ -42,53 +39,56 @@ class Selection:
 
     @staticmethod
     def from_name(name: str, corpus: str, owner: str) -> Selection:
-        """The selection stored under `name`. Raises TlmError if no selection has such a name."""
-        match = _NAME.fullmatch(name)
-        if match is None:
-            raise TlmError(
-                f"no selection is called {name!r}: bm25-k<K>, random-k<K>, dsir-k<K> or whole-<words>w, each also"
-                " with -clean behind it"
-            )
-        clean = match["clean"] is not None
-        if match["words"]:
-            return Selection("whole", int(match["words"]), corpus, owner, clean)
-        return Selection(cast(Selector, match["selector"]), int(match["k"]), corpus, owner, clean)
+        """The selection stored under `name`. Raises TlmError if no selector names its folders like this."""
+        for selector in SELECTORS:
+            before, after = map(re.escape, _folder_name(selector, "|").split("|"))
+            if match := re.fullmatch(rf"{before}(\d+){after}(-clean)?", name):
+                return Selection(selector, int(match[1]), corpus, owner, clean=match[2] is not None)
+        known = ", ".join(_folder_name(each, f"<{spec.size}>") for each, spec in SELECTORS.items())
+        raise TlmError(
+            f"no selection is called {name!r}; possible names: {known}, each also with -clean at its end"
+        )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the artifacts that its selector reads besides the corpus."""
+        return SELECTORS[self.selector].inputs
+
+    @property
+    def counts_words(self) -> bool:
+        """Whether `size` is a limit of words."""
+        return SELECTORS[self.selector].size == "limit_words"
 
     def spec(self, seed: int) -> SelectorSpec:
-        """What the selector is told; `seed` is for those that draw at random."""
-        if self.selector == "bm25":
-            return Bm25Selector(selector="bm25", k=self.size)
-        if self.selector == "random":
-            return RandomSelector(selector="random", like=self._like.name, seed=seed)
-        if self.selector == "dsir":
-            return DsirSelector(selector="dsir", like=self._like.name, seed=seed)
-        return WholeCorpusSelector(selector="whole-corpus", limit_words=self.size, seed=seed)
+        """The selector's settings; `seed` is for selectors that draw at random."""
+        spec = SELECTORS[self.selector]
+        values = {spec.size: self.size, "like": self._like.name, "seed": seed}
+        return parse(spec, {name: values[name] for name in spec.model_fields if name in values}, self.name)
 
     @property
     def _like(self) -> Selection:
-        """Whose size random and dsir take."""
+        """The bm25 selection that random and dsir equal in size."""
         return replace(self, selector="bm25")
 
     def made_from(self, largest_k: int) -> dict[str, str]:
-        """Role → folder of what it needs besides the corpus."""
-        if self.selector == "bm25":
-            return {
-                "retrieval": layout.RETRIEVAL.format(
-                    corpus=self.corpus, task=self.owner, k=max(largest_k, self.size)
-                )
-            }
-        like = self._like.folder
-        if self.selector == "random":
-            return {"like": like}
-        if self.selector == "dsir":
-            return {"like": like, "task": layout.TASK.format(task=self.owner)}
-        return {}
+        """Name of each input → its folder; `largest_k` is the K of the stored retrieval."""
+        k = max(largest_k, self.size)
+        folders = {
+            "retrieval": layout.RETRIEVAL.format(corpus=self.corpus, task=self.owner, k=k),
+            "like": self._like.folder,
+            "task": layout.TASK.format(task=self.owner),
+        }
+        return {name: folders[name] for name in self.inputs}
 
     def audits(self, tasks: Sequence[str]) -> list[str]:
         """Folders of the audits whose passages are left out: its owner's, or those of `tasks` if several share it."""
         owners = tasks if self.owner == SHARED else [self.owner]
         corpus = layout.CORPUS.format(corpus=self.corpus)
         return [audit_folder(task, corpus) for task in owners] if self.clean else []
+
+
+def _folder_name(selector: str, size: str) -> str:
+    return SELECTORS[selector].folder.format(selector=selector, size=size)
 
 
 def audit_folder(task: str, folder: str) -> str:

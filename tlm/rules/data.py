@@ -84,13 +84,13 @@ class DataRules(RuleFunctions):
         return Selection.from_name(wildcards.selection, wildcards.corpus, wildcards.task)
 
     def selection_spec(self, wildcards: Any) -> str:
-        """What its selector is told."""
+        """The settings of its selector."""
         return as_json(self.selection(wildcards).spec(self.project.settings.selection_seed))
 
     def _made_from(self, wildcards: Any) -> dict[str, str | None]:
         selection = self.selection(wildcards)
-        bm25 = selection.selector == "bm25"
-        largest = shared_artifacts.largest_k(self.project, selection.corpus, selection.owner) if bm25 else 0
+        reads = "retrieval" in selection.inputs
+        largest = shared_artifacts.largest_k(self.project, selection.corpus, selection.owner) if reads else 0
         return dict(selection.made_from(largest))
 
     def _left_out(self, wildcards: Any) -> list[str]:
