@@ -18,6 +18,7 @@ import yaml
 
 from tlm.config.base import load_yaml
 from tlm.config.params import FILE as PARAMS
+from tlm.config.retrieval import SELECTORS
 from tlm.errors import TlmError
 from tlm.layout import CELLS
 from tlm.plan import tables
@@ -142,13 +143,14 @@ def _with_keys(project: Project, path: str) -> str:
         )
     if "k" in settings.overrides:
         return path
+    selectors = "|".join(map(re.escape, SELECTORS))
     for task in scale.all_tasks:
         own = scale.per_task.get(task, {}).get("k")
         if own and "." in task:
             continue  # DVC would read the dot as a separator of keys
         key = f"per_task.{task}.k" if own else "k"
         path = re.sub(
-            rf"/{re.escape(task)}/(bm25|random|dsir)-k{own or scale.k}(?=(?:-clean)?(?:/|$))",
+            rf"/{re.escape(task)}/({selectors})-k{own or scale.k}(?=(?:-clean)?(?:/|$))",
             rf"/{task}/\1-k${{{key}}}",
             path,
         )
