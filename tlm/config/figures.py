@@ -195,26 +195,26 @@ class SensitivityDrawing(SensitivityFigure):
     """Sweep → the rows of its table."""
 
 
-class Runs(Strict):
+class ShownRuns(Strict):
     """The field that resolved figures of measurements share."""
 
     runs: tuple[MeasuredRun, ...] = ()
     """In the order of the panels and series."""
 
 
-class LearningDrawing(LearningFigure, Runs):
+class LearningDrawing(LearningFigure, ShownRuns):
     """Learning curves, resolved for a scale."""
 
 
-class CalibrationDrawing(CalibrationFigure, Runs):
+class CalibrationDrawing(CalibrationFigure, ShownRuns):
     """Reliability diagrams, resolved for a scale."""
 
 
-class SelectionDrawing(SelectionFigure, Runs):
+class SelectionDrawing(SelectionFigure, ShownRuns):
     """Sources and ranks of selected passages, resolved for a scale."""
 
 
-class CostsDrawing(CostsFigure, Runs):
+class CostsDrawing(CostsFigure, ShownRuns):
     """Costs of runs, resolved for a scale."""
 
 
