@@ -220,12 +220,12 @@ def test_a_fault_of_the_corpus_is_one_line_and_nothing_is_written(project, files
 
 
 @pytest.mark.parametrize("name", ["toy", "Caps", "demo"])
-def test_a_name_that_is_taken_or_odd_is_told_at_once(project, name):
+def test_a_taken_or_invalid_name_raises_at_once(project, name):
     with pytest.raises(TlmError, match="call it otherwise"):
         new("--task", "rows.csv", name=name)
 
 
-def test_outside_a_project_it_says_so(tmp_path, monkeypatch):
+def test_outside_a_project_it_raises(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TlmError, match="run this command in the project's folder"):
         new("--task", "rows.csv")

@@ -139,6 +139,6 @@ def test_budgets_as_people_say_them(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "1", "soon", "1h and"])
-def test_other_budgets_are_told(text):
+def test_invalid_budgets_raise(text):
     with pytest.raises(TlmError, match="write a time such as 45m, 1h"):
         seconds_of(text)

@@ -30,7 +30,7 @@ def test_language_and_script(expected, text):
     assert (writing.unspaced > 0.5) == (expected[0] in ("zh", "ja", "th"))
 
 
-def test_marks_tell_where_lower_casing_takes_meaning_away():
+def test_share_of_marks_shows_where_lower_casing_loses_meaning():
     marked = {name: guess([text]).marked for (name, _), text in TEXTS.items()}
     assert all(marked[name] > 0.08 for name in ("hi", "vi", "th"))
     assert all(marked[name] < 0.08 for name in ("en", "de", "fr", "es", "ru", "zh"))

@@ -73,7 +73,7 @@ def test_a_dry_run_asks_no_server(hub, model):
     assert hub.asked == []
 
 
-def test_public_only_if_asked(hub, model):
+def test_a_public_upload_needs_the_option(hub, model):
     hub.private[NAME] = False
     done = push(hub, model, NAME)
     assert done.returncode == 2 and "exists and is public; give --public" in done.stderr
@@ -113,7 +113,7 @@ def test_nobody_there(hub, model):
     assert done.returncode == 2 and "cannot be reached" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_what_is_no_exported_model(model):
+def test_a_folder_that_is_not_an_exported_model_raises(model):
     for name, told in (
         ("toy", "name its owner"),
         ("a/b/c", "not the name of a repository"),

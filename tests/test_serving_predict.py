@@ -180,7 +180,7 @@ def test_a_file_without_a_header_and_texts_of_several_columns(folder, classifier
     assert [row["prediction"] for row in found] == [LABELS[place] for place in wanted]
 
 
-def test_json_lines_keep_what_each_object_says(classifier, tmp_path):
+def test_json_lines_keep_absent_and_null_keys_apart(classifier, tmp_path):
     lines = [{"text": "a boat"}, {"more": [1], "text": "a rose"}, {"text": "a pan", "none": None}]
     path = tmp_path / "in.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
@@ -196,7 +196,7 @@ def test_json_lines_keep_what_each_object_says(classifier, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_an_empty_table_stays_one(classifier, tmp_path, suffix):
+def test_an_empty_table_gives_an_empty_table(classifier, tmp_path, suffix):
     path = write(tmp_path / f"in.{suffix}", [])
     assert predict_file(classifier, path, tmp_path / "out.csv", PredictOptions()).rows == 0
     header = "prediction,probability" if suffix == "jsonl" else "id,text,prediction,probability"
@@ -255,7 +255,7 @@ def test_other_faults(classifier, tmp_path):
 
 
 @pytest.mark.parametrize("destination", ["out.csv", "out.parquet", "out.jsonl"])
-def test_rows_without_text_can_be_let_through(classifier, tmp_path, destination):
+def test_allow_empty_leaves_predictions_of_rows_without_text_empty(classifier, tmp_path, destination):
     path = write(tmp_path / "in.csv", ["", " \u00ad", "a boat", "a rose"])
     told = predict_file(classifier, path, tmp_path / destination, PredictOptions(rows=2, allow_empty=True))
     found = read(tmp_path / destination)
@@ -310,7 +310,7 @@ def test_bf16_differs_in_the_third_digit(folder, classifier, tmp_path):
     assert np.abs(one - other).max() < 0.1 and np.abs(one - other).mean() < 0.01
 
 
-def test_progress_tells_an_eta(classifier, tmp_path, capsys, monkeypatch):
+def test_progress_shows_an_eta(classifier, tmp_path, capsys, monkeypatch):
     path = write(tmp_path / "in.csv", TEXTS * 20)
     ticks = iter(range(0, 10_000, 6))
     monkeypatch.setattr("tlm.progress.time.monotonic", lambda: float(next(ticks)))
@@ -351,7 +351,7 @@ def test_a_line_in_a_line_out(folder, classifier):
             piped(classifier, data)
 
 
-def test_lines_are_answered_as_they_come(classifier):
+def test_lines_are_predicted_as_they_come(classifier):
     """The second line is sent only after the first is answered."""
     ours, theirs = os.pipe()
     answered = threading.Event()
@@ -447,7 +447,7 @@ def test_a_missing_text_is_empty_only_with_allow_empty(classifier, tmp_path):
     assert predict_file(classifier, path, out, PredictOptions(allow_empty=True)).empty == 2
 
 
-def test_a_model_of_others_is_served_too(folder, tmp_path):
+def test_a_model_without_a_manifest_is_served(folder, tmp_path):
     """A folder of `transformers` without our manifest: the column is called text, the length is the tokenizer's."""
     import shutil
 
@@ -457,7 +457,7 @@ def test_a_model_of_others_is_served_too(folder, tmp_path):
     assert classifier.served.length == LENGTH and classifier.served.columns.text == ("text",)
 
 
-def test_a_length_beyond_the_positions_is_told(folder, tmp_path):
+def test_a_length_beyond_the_positions_raises(folder, tmp_path):
     import shutil
 
     copy = shutil.copytree(folder, tmp_path / "copy")

@@ -106,7 +106,7 @@ def test_a_missing_file_is_not_retried(server, tmp_path):
     assert len(server.requests) == 1
 
 
-def test_a_wrong_digest_is_told_and_leaves_nothing(server, tmp_path):
+def test_a_wrong_digest_raises_and_leaves_nothing(server, tmp_path):
     server.script = ["other"]
     with pytest.raises(TlmError, match=f"expected {SHA}, got {hashlib.sha256(b'other' * 100).hexdigest()}"):
         download(server.url, SHA, tmp_path)

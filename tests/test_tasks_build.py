@@ -93,7 +93,7 @@ def test_building_twice_gives_the_same_bytes(tmp_path):
         ),
     ],
 )
-def test_faults_are_told_apart(tmp_path, bad, spec, message):
+def test_faults_name_file_and_row(tmp_path, bad, spec, message):
     write_rows(tmp_path, [*GOOD, bad])
     with pytest.raises(TlmError) as caught:
         build(tmp_path, task(**spec))
