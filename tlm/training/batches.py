@@ -1,9 +1,9 @@
-"""Which rows make up batch i: a pure function of (seed, i).
+"""Choose the rows of batch i by a pure function of (seed, i).
 
-Place in the flow: tokens → batches → loop. Rows are drawn without replacement, epoch after epoch; inside a
-window of some batches they are sorted by length, so that a batch pads little, and the batches of a window
-are shuffled. The interleaving of Section 3.1 (one internal batch in every rho1 + 1) and the plan of a run,
-down to its number of real tokens, follow from the same functions without touching a model.
+Place in the flow: tokens → batches → loop. Rows are drawn without replacement, epoch after epoch. The rows of a window
+of `WINDOW` batches are sorted by length, so that batches need little padding; then the batches of the window are
+shuffled. The same functions give the interleaving of Section 3.1 (one internal batch in every rho1 + 1) and the number
+of real tokens of each step, without a model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tlm.errors import TlmError
 from tlm.training.randomness import generator
 from tlm.training.tokens import Store
 
-WINDOW = 64  # batches sorted together: wide enough that padding is about 2 %, narrow enough to stay random
+WINDOW = 64  # batches sorted together: about 2 % are padding, and the order is still random enough
 Rho1 = int | Literal["inf"]
 
 
@@ -29,21 +29,21 @@ def is_internal(step: int, rho1: Rho1) -> bool:
 
 
 def internal_before(step: int, rho1: Rho1) -> int:
-    """How many of the steps 0 … step - 1 are internal."""
+    """The number of internal steps among the steps 0 … step - 1."""
     return 0 if rho1 == INFINITE else -(-step // (int(rho1) + 1))
 
 
 def input_lengths(store: Store, length: int, between: int = 1) -> np.ndarray:
-    """Length of each row as the model sees it: specials added, cut at `length`; (rows,) int64.
+    """Length of each row as the model sees it: with special tokens, cut at `length`; (rows,) int64.
 
-    `between` is the vocabulary's: separators between the texts of a pair.
+    `between` is the vocabulary's number of separators between the texts of a pair.
     """
     specials = 2 if store.middle is None else 2 + between
     return np.minimum(np.diff(store.offsets) + specials, length)
 
 
 class Stream:
-    """Batches of row numbers from one data set, in an order that only the seed decides."""
+    """Batches of row numbers of one data set, in an order that depends on the seed alone."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class Stream:
         batch_size: int,
         batch_tokens: int | None = None,
     ) -> None:
-        """`lengths` are `input_lengths`; `name` keeps the draws of two data sets apart.
+        """`lengths` are `input_lengths`; data sets with different `name` get independent random orders.
 
-        With `batch_tokens`, a batch holds as many rows as fill that many padded tokens (at least one row)
-        instead of `batch_size`. Raises TlmError for a data set without rows.
+        With `batch_tokens`, a batch holds as many rows as fit into that many padded tokens (at least one row),
+        instead of `batch_size` rows. Raises TlmError for a data set without rows.
         """
         if not len(lengths):
             raise TlmError(f"the {name} data has no rows to train on; check its task or selection")
@@ -89,7 +89,7 @@ class Stream:
         return self._windows[window]
 
     def _cuts(self, lengths: np.ndarray) -> list[int]:
-        """Where the batches of a window, sorted by length, begin; the last entry is its end."""
+        """The first row of each batch in a window sorted by length; the last entry is the window's end."""
         if self.batch_tokens is None:
             return list(range(0, len(lengths) + 1, self.batch_size))
         cuts = [0]
@@ -99,7 +99,7 @@ class Stream:
         return [*cuts, len(lengths)]
 
     def _rows(self, start: int, count: int) -> np.ndarray:
-        """`count` entries, from `start` on, of the permutations of all epochs laid end to end."""
+        """`count` row numbers, from position `start` on, of the permutations of all epochs in sequence."""
         total = len(self.lengths)
         parts = []
         while count > 0:
@@ -125,7 +125,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Micro:
-    """The rows of one micro-batch: which data set, which rows, and its name for the draws of its masks."""
+    """One micro-batch: its data set, its index there (which also decides its masks), and its rows."""
 
     internal: bool
     index: int  # within its stream
@@ -135,8 +135,8 @@ class Micro:
 class Schedule:
     """Stage 1's micro-batches of every step, over both data sets.
 
-    A step has `accumulation` micro-batches, all internal or all external. Processes share them out (rank r of
-    n takes number r, r + n, …), so that their number changes nothing but the speed.
+    A step has `accumulation` micro-batches, all internal or all external. With n processes, rank r takes
+    micro-batches r, r + n, …, so the number of processes changes only the speed.
     """
 
     def __init__(
@@ -155,11 +155,11 @@ class Schedule:
         before = internal_before(step, self.rho1)
         first = (before if internal else step - before) * self.accumulation
         stream = self.internal if internal else self.external
-        assert stream is not None  # refused in __init__
+        assert stream is not None  # __init__ raises for a missing data set
         return [Micro(internal, i, stream.batch(i)) for i in range(first, first + self.accumulation)]
 
     def tokens(self, step: int) -> int:
-        """Real tokens of a step, specials included, padding not."""
+        """Real tokens of a step, with special tokens and without padding."""
         total = 0
         for micro in self.step(step):
             stream = self.internal if micro.internal else self.external
@@ -171,8 +171,7 @@ class Schedule:
 def cumulative_tokens(budget: Budget, tokens_of: Callable[[int], int]) -> np.ndarray:
     """Real tokens after each step of the run, (steps,) int64, increasing.
 
-    For a budget in tokens the run ends with the first step at which they reach it; `tokens_of` gives the
-    tokens of a step.
+    A run with a budget in tokens ends with the first step that reaches it. `tokens_of` gives the tokens of a step.
     """
     return np.fromiter(_cumulated(budget, tokens_of), np.int64)
 

@@ -1,10 +1,9 @@
-"""Checkpoints: atomic, complete, and only for the run that wrote them.
+"""Write and read checkpoints, from which only the run that wrote them can resume.
 
-Place in the flow: beside the loop. A checkpoint is a directory `step-<n>` with the weights and the
-optimizer's state as safetensors, and `state.json`: the step, what was counted so far, and the fingerprint
-of the run. Data order, masks, dropout and learning rate are functions of (seed, step), so nothing else is
-needed for a resume that is exact to the bit. It is written under a temporary name and renamed; the two
-latest are kept.
+Place in the flow: the loop saves and restores them. A checkpoint is a directory `step-<n>` with the weights and the
+optimizer's state as safetensors, and `state.json`: the step, the counts so far, and the run's fingerprint. Data order,
+masks, dropout and learning rate are functions of (seed, step), so a resumed run is exact to the bit. A checkpoint is
+written under a temporary name, then renamed; the two latest are kept.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def save(
     optimizers: Sequence[torch.optim.Optimizer],
     state: Mapping[str, Any],
 ) -> Path:
-    """Write `folder/step-<step>`, `step` counting finished steps, and remove all but the two latest."""
+    """Write `folder/step-<step>` after `step` finished steps, and remove all but the two latest checkpoints."""
     final = folder / f"step-{step:09d}"
     working = folder / f".{final.name}.tmp"
     shutil.rmtree(working, ignore_errors=True)
@@ -56,14 +55,14 @@ def latest(folder: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path) -> int:
-    """How many steps were finished when it was written."""
+    """The number of steps that were finished when the checkpoint was written."""
     return int(checkpoint.name.removeprefix("step-"))
 
 
 def read_state(checkpoint: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The `state.json` of a checkpoint.
 
-    Raises TlmError naming the first difference if it was written by a run with another fingerprint.
+    Raises TlmError with the first difference if a run with another fingerprint wrote it.
     """
     state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
     here = json.loads(json.dumps(fingerprint))
@@ -109,7 +108,7 @@ def restore(checkpoint: Path, model: nn.Module, optimizers: Sequence[torch.optim
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Parameters alone, atomically."""
+    """Save only the parameters, atomically."""
     working = path.with_name(f".{path.name}.tmp")
     save_file(_plain(dict(model.named_parameters())), working)
     _sync(working)
@@ -144,7 +143,7 @@ def _finished(folder: Path) -> list[Path]:
 
 
 def _sync(path: Path) -> None:
-    """To the disk before the rename, so that a power cut leaves either the old name or whole content."""
+    """Flush to disk before the rename, so that a power cut cannot leave a partial file under the final name."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,10 +1,9 @@
-"""Token embeddings that start from the data's own co-occurrence statistics (beyond the paper).
+"""Initialise the token embeddings from co-occurrence counts of the training data (beyond the paper).
 
-Place in the flow: tokens → cooccurrence → model, before stage 1. On a small budget most of stage 1 is spent
-learning which words keep which company; counting finds that out at once. Symmetric counts in a window
-weighted 1/distance, positive pointwise mutual information with the context distribution raised to 0.75,
-truncated SVD, U·√S. No text beyond what stage 1 reads is used, and its cost is part of the run record. See
-docs/differences.md.
+Place in the flow: tokens → cooccurrence → model, before stage 1. On a small budget, stage 1 spends most of its steps
+on learning which words occur together; counting finds that out at once. The method: symmetric counts in a window,
+weighted 1/distance; positive pointwise mutual information with the context distribution raised to 0.75; truncated
+SVD, U·√S. It reads only text that stage 1 reads, and its cost is part of the run record. See docs/differences.md.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 
 from tlm.config.training import EmbeddingInitSpec
 from tlm.training.randomness import generator, key_of
@@ -28,7 +26,7 @@ _ITERATIONS = 2
 
 @dataclass(frozen=True)
 class CooccurrenceCost:
-    """What the start cost: for the record of the run."""
+    """The cost of the initialisation, for the run record."""
 
     tokens: int
     pairs: int  # distinct, both directions
@@ -39,12 +37,13 @@ class CooccurrenceCost:
 def embeddings(
     stores: Sequence[Store], spec: EmbeddingInitSpec, *, vocabulary: int, dimensions: int, seed: int
 ) -> tuple[np.ndarray, CooccurrenceCost]:
-    """Starting vectors, (vocabulary, dimensions) float32, with standard deviation `spec.standard_deviation`.
+    """Initial vectors, (vocabulary, dimensions) float32, with standard deviation `spec.standard_deviation`.
 
-    Tokens are counted over whole rows in an order that `seed` decides, up to `spec.tokens`, the stores
-    sharing them in proportion to their sizes. Ids that were never seen get random vectors of the same
-    deviation.
+    Whole rows are counted, in an order that `seed` decides, until they hold `spec.tokens` tokens; each store
+    contributes in proportion to its size. Ids that do not occur get random vectors of the same deviation.
     """
+    from sklearn.utils.extmath import randomized_svd  # slow to import
+
     started = time.perf_counter()
     rng = generator(seed, "cooccurrence")
     counts, tokens = _counts(stores, spec, vocabulary, rng)
@@ -65,14 +64,14 @@ def embeddings(
         vectors *= spec.standard_deviation / deviation
     vectors += rng.normal(0.0, spec.noise, vectors.shape)
     vectors[~seen] = rng.normal(0.0, spec.standard_deviation, (int((~seen).sum()), dimensions))
-    # Products with the sparse matrix: one for the range, two per iteration, one to project; 2 FLOPs an entry.
+    # Products with the sparse matrix: one for the range, two per iteration, one to project; 2 FLOPs per entry.
     products = 2 * _ITERATIONS + 2
     flops = 2 * information.nnz * (rank + _OVERSAMPLES) * products
     return vectors, CooccurrenceCost(tokens, int(information.nnz), int(flops), time.perf_counter() - started)
 
 
 def log_unigrams(stores: Sequence[Store], vocabulary: int) -> np.ndarray:
-    """Log frequency of each entry, (vocabulary,) float32 of mean zero; half a count for what never occurs."""
+    """Log frequency of each id, (vocabulary,) float32 with mean zero; every count is raised by one half."""
     counts = np.full(vocabulary, 0.5)
     for store in stores:
         for start in range(0, len(store.tokens), _CHUNK):
@@ -84,7 +83,7 @@ def log_unigrams(stores: Sequence[Store], vocabulary: int) -> np.ndarray:
 def _counts(
     stores: Sequence[Store], spec: EmbeddingInitSpec, vocabulary: int, rng: np.random.Generator
 ) -> tuple[sparse.csr_array, int]:
-    """Symmetric weighted counts, (vocabulary, vocabulary) float32, and how many tokens were read."""
+    """Symmetric weighted counts, (vocabulary, vocabulary) float32, and the number of tokens read."""
     share = min(1.0, spec.tokens / max(1, sum(len(store.tokens) for store in stores)))
     forward = sparse.csr_array((vocabulary, vocabulary), dtype=np.float32)
     tokens = 0
@@ -101,7 +100,7 @@ def _counts(
 
 
 def _forward_counts(store: Store, rows: np.ndarray, window: int, vocabulary: int) -> sparse.csr_array:
-    """Counts of (token, a later token of the same row), weighted 1/distance."""
+    """Counts of (token, later token of the same row), weighted 1/distance."""
     flat = np.concatenate([store.tokens[store.offsets[row] : store.offsets[row + 1]] for row in rows])
     flat = flat.astype(np.int32)
     row_of = np.repeat(np.arange(len(rows), dtype=np.int32), np.diff(store.offsets)[rows])
@@ -116,7 +115,7 @@ def _forward_counts(store: Store, rows: np.ndarray, window: int, vocabulary: int
 
 
 def _ppmi(counts: sparse.csr_array, context_power: float) -> sparse.csr_array:
-    """max(0, log(P(a, b) / (P(a) · P_power(b)))), sparse: entries that are not positive are dropped."""
+    """max(0, log(P(a, b) / (P(a) · P_power(b)))) as a sparse matrix of its positive entries."""
     sums = np.asarray(counts.sum(axis=1), np.float64).ravel()
     context = sums**context_power
     coordinates = counts.tocoo()

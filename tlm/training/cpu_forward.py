@@ -1,10 +1,10 @@
-"""The encoders' forward pass on CPU, over the native modules' weights, without what training does not need.
+"""A faster forward pass of the encoders on CPU, with the weights of the native modules.
 
-Place in the flow: under model, where there is no dropout and every layer sees the whole text. Same
-mathematics as `transformers`' forward (tests compare values and gradients), about twice as fast in bf16:
-one data type from the embeddings on instead of a cast around every product, the rotation of q and k and
-their transposition in one pass, the attention scale folded into the rotation, the softmax without a detour
-through fp32, and gradients written where they belong instead of concatenated.
+Place in the flow: model calls it where there is no dropout and every layer attends to the whole text. It computes the
+same as the forward pass of `transformers` (tests compare values and gradients), about twice as fast in bf16. It keeps
+one data type from the embeddings on, instead of a cast around every product; rotates and transposes q and k in one
+pass; scales q before the product, not the scores after it; computes the softmax without converting to fp32; and writes
+the gradients of q, k and v into one tensor, without a concatenation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from transformers import PretrainedConfig
 
 
 def supports(config: PretrainedConfig, device: torch.device) -> bool:
-    """Whether `encode` computes what the native forward would for this model on this device."""
+    """Whether `encode` gives the same result as the native forward pass for this model on this device."""
     if device.type != "cpu":
         return False
     if config.model_type not in ("bert", "modernbert"):
@@ -42,7 +42,7 @@ def encode(
     """Hidden states (rows, length, hidden) in `dtype`.
 
     `encoder` is a native BertModel or ModernBertModel; `mask` is (rows, length) bool, True at real tokens, or
-    None where nothing is padded.
+    None for a batch without padding.
     """
     bias = None
     if mask is not None:
@@ -99,13 +99,13 @@ def _linear(module: nn.Linear, x: torch.Tensor) -> torch.Tensor:
 
 
 def _norm(module: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
-    """Weights in fp32, data in its own type: the kernel computes in fp32 either way."""
+    """Layer norm with fp32 weights on data of any type; the kernel computes in fp32 in both cases."""
     return functional.layer_norm(x, module.normalized_shape, module.weight, module.bias, module.eps)
 
 
 @lru_cache(maxsize=64)
 def _rotation(length: int, head: int, base: float, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """cos and sin of every position and half-dimension, (length, 1, head / 2), as they multiply q and k."""
+    """cos and sin of every position and half-dimension, (length, 1, head / 2), to rotate q and k."""
     frequency = 1.0 / base ** (torch.arange(0, head, 2, dtype=torch.float32) / head)
     angle = torch.arange(length, dtype=torch.float32)[:, None] * frequency
     return angle.cos().to(dtype)[:, None, :], angle.sin().to(dtype)[:, None, :]
@@ -114,7 +114,7 @@ def _rotation(length: int, head: int, base: float, dtype: torch.dtype) -> tuple[
 def _rotate(
     x: torch.Tensor, tables: tuple[torch.Tensor, torch.Tensor] | None, out: torch.Tensor, sign: float
 ) -> None:
-    """Write x (rows, length, heads, head), its halves turned by sign · angle, into `out` (same shape)."""
+    """Rotate the halves of x (rows, length, heads, head) by sign · angle; write into `out` (same shape)."""
     if tables is None:
         out.copy_(x)
         return
@@ -128,7 +128,7 @@ def _rotate(
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(q kᵀ / √head + bias) v from the joint projection, heads merged again.
+    """softmax(q kᵀ / √head + bias) v from the joint projection of q, k and v; the result merges the heads.
 
     qkv (rows, length, 3 · heads · head) → (rows, length, heads · head). With `tables`, q and k are rotated.
     """
@@ -144,7 +144,7 @@ class _Attention(torch.autograd.Function):
         rows, length, width = qkv.shape
         head = width // (3 * heads)
         parts = qkv.view(rows, length, 3, heads, head)
-        # One buffer in the order that the products read: (3, rows, heads, length, head).
+        # One buffer in the order in which the products read it: (3, rows, heads, length, head).
         packed = qkv.new_empty(3, rows, heads, length, head)
         _rotate(parts[:, :, 0], tables, packed[0].transpose(1, 2), 1.0)
         _rotate(parts[:, :, 1], tables, packed[1].transpose(1, 2), 1.0)

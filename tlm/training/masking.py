@@ -1,8 +1,8 @@
-"""From row numbers to the arrays a model sees: specials, truncation, padding and masks.
+"""Build a model's input arrays from row numbers: special tokens, truncation, padding and masks.
 
 Place in the flow: batches → assemble (→ mask) → model. Masking is BERT's (Devlin et al. 2019): each ordinary
-token is chosen with probability 0.15; of the chosen, 80 % become [MASK], 10 % a random ordinary token, 10 %
-stay. At least one token of a row is chosen, so that no row is without a target.
+token is chosen with probability 0.15. Of the chosen tokens, 80 % become [MASK], 10 % become a random ordinary
+token, and 10 % stay as they are. At least one token of each row is chosen, so every row has a target.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tlm.training.randomness import generator
 from tlm.training.tokenizer import Vocabulary
 from tlm.training.tokens import Store
 
-# Batches are as wide as their longest row, rounded up: kernels are made and cached per shape, and 16 shapes
-# instead of 128 save a fifth of the time of small models in bf16 and much memory; padding grows by 3 %.
+# Batches are as wide as their longest row, rounded up. Kernels are compiled and cached per shape: 16 shapes instead
+# of 128 save a fifth of the time of small models in bf16, and much memory. Padding grows by 3 %.
 _MULTIPLE = 8
 
 
@@ -27,8 +27,8 @@ class Batch:
     """One micro-batch, padded on the right to its longest row or a little more.
 
     `input_ids` (rows, length) int64; `lengths` (rows,) real tokens of each row; `token_types` like
-    input_ids, for pairs; `positions` (masked,) indices into the flattened input_ids, increasing, with
-    `targets` (masked,) the ids that stood there; `labels` (rows,) class ids or numbers.
+    input_ids, for pairs; `positions` (masked,) increasing indices of the chosen tokens in the flattened
+    input_ids; `targets` (masked,) their original ids; `labels` (rows,) class ids or numbers.
     """
 
     input_ids: np.ndarray
@@ -45,16 +45,16 @@ class Batch:
 
     @property
     def padded_length(self) -> int:
-        """Tokens of a row with padding."""
+        """Tokens of each row, padding included."""
         return self.input_ids.shape[1]
 
     @property
     def masked(self) -> int:
-        """Number of positions that the language-model loss is taken at."""
+        """Number of positions at which the language-model loss is computed."""
         return 0 if self.positions is None else len(self.positions)
 
     def take(self, rows: Sequence[int]) -> Batch:
-        """Some rows of the batch, at the same padded length."""
+        """The batch with only the given rows, at the same padded length."""
         chosen = np.asarray(rows)
         positions = targets = None
         if self.positions is not None and self.targets is not None:
@@ -70,9 +70,9 @@ class Batch:
 
 
 def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary) -> Batch:
-    """[CLS] a [SEP] or [CLS] a [SEP] b [SEP], cut to `length`: of a pair, the longer text first.
+    """[CLS] a [SEP] or [CLS] a [SEP] b [SEP], cut to `length`. In a pair, the longer text is cut first.
 
-    RoBERTa's vocabulary puts two separators between a and b.
+    RoBERTa puts two separators between a and b.
     """
     between = vocabulary.between
     pairs = store.middle is not None
@@ -106,7 +106,7 @@ def assemble(store: Store, rows: np.ndarray, length: int, vocabulary: Vocabulary
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths that fit `room`, taking tokens from the longer text, as `longest_first` does."""
+    """The lengths of two texts after cutting the longer one first to fit `room`, as `longest_first` does."""
     half = room // 2
     if first + second <= room:
         return first, second
@@ -118,7 +118,7 @@ def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
 
 
 def mask(batch: Batch, vocabulary: Vocabulary, probability: float, rng: np.random.Generator) -> Batch:
-    """The batch with masks: a function of its real tokens and `rng`, not of its padding."""
+    """Mask tokens of a batch. The masks depend on its real tokens and `rng`, not on its padding."""
     inside = np.arange(batch.padded_length) < batch.lengths[:, None]
     tokens = batch.input_ids[inside]
     row_of = np.repeat(np.arange(batch.rows), batch.lengths)
@@ -140,7 +140,7 @@ def mask(batch: Batch, vocabulary: Vocabulary, probability: float, rng: np.rando
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A data set ready to be drawn from: its tokens, its order and the length it is cut to."""
+    """A data set to draw batches from: its tokens, the order of its rows, and the length that inputs are cut to."""
 
     store: Store
     stream: Stream
@@ -151,6 +151,6 @@ class TrainingData:
         return assemble(self.store, self.stream.batch(index), self.length, vocabulary)
 
     def masked(self, index: int, vocabulary: Vocabulary, probability: float) -> Batch:
-        """Batch `index` with the masks that belong to it (stage 1)."""
+        """Batch `index` with its masks, which depend on the seed and the index (stage 1)."""
         rng = generator(self.stream.seed, self.stream.name, "mask", index)
         return mask(self.plain(index, vocabulary), vocabulary, probability, rng)

@@ -1,8 +1,8 @@
 """The encoder with its two heads, in native `transformers` classes.
 
-Place in the flow: tokenizer → model → loop. The weights live in a `…ForMaskedLM` and a
-`…ForSequenceClassification` that share one encoder, so that each saves as what it is and loads with the
-`Auto` classes. The forward pass computes the language-model head at masked positions only.
+Place in the flow: tokenizer → model → loop. The weights are in a `…ForMaskedLM` and a
+`…ForSequenceClassification` that share one encoder, so each can be saved and then loaded with the `Auto`
+classes. The forward pass computes the language-model head at masked positions only.
 
 Heads: the authors put Linear–GELU–Linear on [CLS]; we use the native heads on [CLS] (ModernBERT: Linear–GELU–
 LayerNorm–Linear; BERT: its tanh pooler and Linear), so that a trained model needs none of our code to load.
@@ -49,7 +49,7 @@ _ROTARY_BASE = 10_000.0  # the usual base; ModernBERT's 160,000 serves its 8,192
 
 @dataclass(frozen=True)
 class TaskHead:
-    """What the classification head predicts: class names in id order, or one real number."""
+    """The outputs of the classification head: class names in the order of their ids, or one real number."""
 
     labels: tuple[str, ...]
     regression: bool
@@ -64,7 +64,7 @@ class TaskHead:
 def attention_for(device: str, wanted: Attention = "auto", precision: Precision = "fp32") -> str:
     """The attention implementation of `transformers` by device.
 
-    On CPU the plain products are 1.46 times as fast as the fused kernel; on a GPU SDPA picks among its own.
+    On CPU, plain products are 1.46 times as fast as the fused kernel; on a GPU, SDPA chooses the kernel.
     Raises TlmError for FlashAttention where it cannot run.
     """
     if wanted == "flash_attention_2":
@@ -147,7 +147,7 @@ def build_mlm(spec: ModelSpec, vocabulary: Vocabulary, *, attention: str, seed: 
             revision=spec.revision or "main",
             attn_implementation=attention,
             dtype=torch.float32,
-            use_safetensors=True,  # nothing that could run code
+            use_safetensors=True,  # other formats can run code when they are loaded
         )
     except (OSError, ValueError) as error:
         raise TlmError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
@@ -170,7 +170,7 @@ def load_mlm(directory: Path, *, attention: str) -> PreTrainedModel:
 
 
 def new_classifier(mlm: Any, task: TaskHead, *, seed: int) -> PreTrainedModel:
-    """A classifier on the encoder of `mlm`, which both then share; its head is new, decided by `seed`."""
+    """A classifier that shares the encoder of `mlm`; its head is new, with weights decided by `seed`."""
     torch.manual_seed(seed)
     config = _head_config(mlm.config, task)
     attention = mlm.config._attn_implementation
@@ -181,7 +181,7 @@ def new_classifier(mlm: Any, task: TaskHead, *, seed: int) -> PreTrainedModel:
 
 @dataclass(frozen=True)
 class TensorBatch:
-    """A `Batch` as tensors on the device; `mask` is None where nothing is padded."""
+    """A `Batch` as tensors on the device; `mask` is None if the batch has no padding."""
 
     input_ids: torch.Tensor
     mask: torch.Tensor | None  # (rows, length) bool, True at real tokens
@@ -192,7 +192,7 @@ class TensorBatch:
 
     @classmethod
     def host(cls, batch: Batch, *, pinned: bool) -> TensorBatch:
-        """In host memory, sharing the arrays' own, or `pinned` for an asynchronous copy to a GPU."""
+        """In the arrays' host memory, or copied into `pinned` memory for an asynchronous transfer to a GPU."""
 
         def tensor(array: Any) -> torch.Tensor | None:
             if array is None:
@@ -207,7 +207,7 @@ class TensorBatch:
         return cls(ids, mask, types, positions, targets, labels)
 
     def to(self, device: torch.device) -> TensorBatch:
-        """On `device`; the copy from pinned memory is not waited for."""
+        """On `device`; does not wait for a copy from pinned memory."""
         if device.type == "cpu":
             return self
         parts = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -216,7 +216,7 @@ class TensorBatch:
 
     @classmethod
     def of(cls, batch: Batch, device: torch.device) -> TensorBatch:
-        """A batch on `device`, at once."""
+        """The tensors of `batch` on `device`."""
         return cls.host(batch, pinned=device.type == "cuda").to(device)
 
 
@@ -232,7 +232,7 @@ class TwoHeads(nn.Module):
         label_smoothing: float = 0.0,
         native: bool = False,
     ) -> None:
-        """`native` keeps to the forward pass of `transformers` where ours (`fast`) would do."""
+        """`native` selects the forward pass of `transformers` even where `cpu_forward` supports the model."""
         super().__init__()
         self.mlm: Any = mlm
         self.classifier: Any = classifier
@@ -289,14 +289,14 @@ class TwoHeads(nn.Module):
 
 
 def parameter_counts(model: TwoHeads) -> dict[str, int]:
-    """Parameters of the model as it trains, shared ones once; those of the input embeddings apart."""
+    """Number of trained parameters: total (shared ones once), input embeddings, and all others."""
     total = sum(parameter.numel() for parameter in model.parameters())
     embeddings = sum(parameter.numel() for name, parameter in model.named_parameters() if is_embedding(name))
     return {"total": total, "embedding": embeddings, "non_embedding": total - embeddings}
 
 
 def check_lengths(config: PretrainedConfig, lengths: Sequence[int]) -> None:
-    """Raises TlmError if an input would be longer than the position encoding reaches."""
+    """Raises TlmError if an input is longer than the model's position encoding allows."""
     if max(lengths) > reach(config):
         raise TlmError(
             f"inputs of {max(lengths)} tokens are longer than the model's max_length "

@@ -1,7 +1,7 @@
 """How the native classes of BERT, RoBERTa and ModernBERT name and join their parts.
 
-Place in the flow: under model. Everything else treats an encoder as a black box with `base_model`, a language-model
-head and a classification head; only this module knows how `transformers` names them.
+Place in the flow: under model. Other modules use an encoder as a `base_model` with a language-model head and a
+classification head; the names that `transformers` gives to these parts are in this module alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def check_family(config: PretrainedConfig, where: str) -> None:
 
 
 def reach(config: PretrainedConfig) -> int:
-    """The longest input in tokens. RoBERTa counts positions from behind its padding's id."""
+    """The longest input in tokens. RoBERTa's positions begin at its padding id + 1."""
     offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
     return int(config.max_position_embeddings) - offset
 
@@ -79,7 +79,7 @@ def _pooled(classifier: Any, hidden: torch.Tensor, mask: torch.Tensor | None) ->
 
 
 def is_embedding(name: str) -> bool:
-    """Whether a parameter of that name is looked up, not multiplied."""
+    """Whether the parameter is an embedding table, which is looked up and not multiplied."""
     known = ("tok_embeddings", "word_embeddings", "position_embeddings", "token_type_embeddings")
     return any(part in known for part in name.split(".")[-2:-1])
 

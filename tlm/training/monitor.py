@@ -56,7 +56,7 @@ class Monitor:
         self.bad_step = torch.where(finite, self.bad_step, self.bad_step.clamp(max=number))
 
     def read(self) -> dict[str, float]:
-        """The means since the last reading, on steps that are logged, evaluated or saved; else nothing.
+        """The means since the last reading, on steps that are logged, evaluated or saved; else an empty dict.
 
         Raises TlmError, before anything is saved, if a loss is not a number or diverges.
         """
@@ -112,7 +112,7 @@ class Monitor:
 
 
 class LossMeter:
-    """Sums of losses and of what they were summed over, kept on the device until they are read."""
+    """Sums of losses, kept on the device until they are read, and the numbers of rows or positions in them."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator

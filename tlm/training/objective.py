@@ -1,9 +1,9 @@
-"""The losses of Section 3.1, as sums over positions and rows, and the weights that make them the objective.
+"""The losses of Section 3.1, as sums over positions and rows, and their weights in the objective.
 
-Place in the flow: model → objective → loop. An internal batch costs (rho2 · mlm + task) / (rho2 + 1), an
-external one mlm (the authors' normalisation; the paper prints the bare sum), stage 2 the task loss alone.
-mlm is the mean over the masked positions of the whole step and task the mean over its rows, however the
-step is cut into micro-batches and processes.
+Place in the flow: model → objective → loop. The loss of an internal step is (rho2 · mlm + task) / (rho2 + 1), as in the
+authors' code; the paper prints the sum without the division. An external step has the loss mlm, a step of stage 2 the
+loss task. mlm is the mean over the masked positions of the whole step, and task the mean over its rows; the number of
+micro-batches and processes does not matter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class Weights:
-    """What a unit of each summed loss weighs in the loss of a step. 0 means that the head is not computed."""
+    """The weight of each summed loss in the loss of a step. With weight 0, the head is not computed."""
 
     mlm: float
     task: float
@@ -49,17 +49,17 @@ def mlm_loss(
 ) -> torch.Tensor:
     """Summed cross-entropy at the masked positions, a scalar in fp32.
 
-    `states` (masked, hidden) are what the head's output layer reads, `weight` (vocabulary, hidden) and `bias`
-    (vocabulary,) that layer, `targets` (masked,) the ids that stood there.
+    `states` (masked, hidden) are the inputs of the head's output layer, `weight` (vocabulary, hidden) and `bias`
+    (vocabulary,) its parameters, `targets` (masked,) the original token ids.
     """
     return _OutputLayerLoss.apply(states, weight, bias, targets)
 
 
 class _OutputLayerLoss(torch.autograd.Function):
-    """Output layer and cross-entropy in one, `_LOGITS` logits at a time, however large the vocabulary.
+    """Output layer and cross-entropy in one function, at most `_LOGITS` logits at a time.
 
-    softmax(z) - onehot is at once the loss's gradient and a pass over what the loss has just read, so both are
-    made together and no logits are kept for the backward pass.
+    The gradient, softmax(z) - onehot, needs the same softmax as the loss. So the forward pass computes both, and no
+    logits are kept for the backward pass.
     """
 
     @staticmethod
@@ -80,7 +80,7 @@ class _OutputLayerLoss(torch.autograd.Function):
             logits = torch.addmm(offset, part, matrix.t())  # turned into their gradient in place
             for piece, target in zip(logits.split(rows), wanted.split(rows), strict=True):
                 gradient = torch.softmax(piece.float(), dim=-1)
-                # A probability below 1e-38 counts as that: a loss of 87 is far beyond what training goes on from.
+                # Probabilities are at least 1e-38, to avoid log(0). No training recovers from a loss of 87.
                 total -= gradient.gather(1, target).clamp_min(_TINY).log().sum()
                 if of_bias is not None:
                     gradient.scatter_add_(1, target, gradient.new_full(target.shape, -1.0))

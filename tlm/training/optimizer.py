@@ -1,8 +1,8 @@
 """AdamW or Muon, and the schedule of the learning rate.
 
-Place in the flow: model → optimizer → loop. Linear warm-up, a plateau, linear decay to zero; with
-`decay_fraction` 1 the paper's schedule (Section 4.1, Table B.1). The rate is a function of the step alone,
-so a resumed run needs no scheduler state.
+Place in the flow: model → optimizer → loop. The schedule is a linear warm-up, a plateau, and a linear decay to zero;
+`decay_fraction` 1 gives the paper's schedule (Section 4.1, Table B.1). The rate depends on the step alone, so a resumed
+run needs no scheduler state.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
 
 
 def build_optimizers(spec: Optimizer, model: TwoHeads) -> list[torch.optim.Optimizer]:
-    """The optimizers that share out the parameters; all of them run at the same learning rate.
+    """The optimizers, each for a part of the parameters; all have the same learning rate.
 
-    `adamw` is one fused AdamW; `muon` is Muon for `encoder_matrices` and AdamW for the rest. Weight decay for
-    matrices and embeddings, none for biases and norms (as the authors). Raises TlmError for Muon on a processor
-    that does not multiply bf16.
+    `adamw` is one fused AdamW; `muon` is Muon for `encoder_matrices` and AdamW for the rest. Weight decay applies to
+    matrices and embeddings, not to biases and norms (as in the authors' code). Raises TlmError for Muon on a processor
+    without bf16 instructions.
     """
     hidden = encoder_matrices(model) if spec.kind == "muon" else []
     taken = set(map(id, hidden))
@@ -60,7 +60,7 @@ def build_optimizers(spec: Optimizer, model: TwoHeads) -> list[torch.optim.Optim
 
 
 def encoder_matrices(model: TwoHeads) -> list[torch.Tensor]:
-    """Weights of the linear layers between embeddings and heads: what Muon is made for."""
+    """Weights of the linear layers between embeddings and heads, which Muon trains."""
     return [layer.weight for layer in encoder_linears(model.encoder)]
 
 
@@ -80,7 +80,7 @@ def _adamw(spec: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.A
 
 
 def _check_muon(matrices: Sequence[torch.Tensor]) -> None:
-    """`torch.optim.Muon` multiplies in bf16 whatever the precision: see `tlm.training.precision`."""
+    """Raises TlmError where bf16 is slow: `torch.optim.Muon` multiplies in bf16 at every precision."""
     if matrices[0].device.type == "cpu" and not cpu_multiplies_bf16():
         raise TlmError(
             "optimizer kind: muon multiplies in bf16, and this processor has no bf16 instructions (avx512_bf16, "

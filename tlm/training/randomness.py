@@ -1,8 +1,8 @@
-"""One generator for every decision: a pure function of what is decided, never of what was drawn before.
+"""A separate random generator for every decision, independent of all earlier draws.
 
-Place in the flow: under batches, masks, initial weights and dropout. A generator is keyed by a seed and a
-path of names and numbers, as in `generator(seed, "external", "epoch", 3)`, so that step 1,000 can be
-rebuilt without steps 0 to 999: a resumed run, another process and a debugger all see the same draw.
+Place in the flow: under batches, masks, initial weights and dropout. The key of a generator is a seed and a path of
+names and numbers, as in `generator(seed, "external", "epoch", 3)`. So step 1,000 can be rebuilt without steps 0 to
+999: a resumed run, another process and a debugger draw the same numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def key_of(seed: int, *path: str | int) -> int:
-    """128 bits that depend on the seed and every part of the path."""
+    """A number of 128 bits that depends on the seed and every part of the path."""
     name = "/".join([str(seed), *map(str, path)])
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest(), "little")
 
@@ -24,5 +24,5 @@ def generator(seed: int, *path: str | int) -> np.random.Generator:
 
 
 def torch_seed(seed: int, *path: str | int) -> int:
-    """A seed for `torch.manual_seed`, which takes 63 bits."""
+    """A seed of 63 bits for `torch.manual_seed`."""
     return key_of(seed, *path) & ((1 << 63) - 1)

@@ -48,7 +48,7 @@ class Stage1Data:
 def open_data(
     setup: StageSetup, task_tokens: Path | None, external_tokens: Path | None, held_out_tokens: Path | None
 ) -> Stage1Data:
-    """Open the data that the spec needs; a test split is never among them.
+    """Open the data that the spec needs, but never a test split.
 
     Raises TlmError for tokens of another tokenizer.
     """
@@ -116,7 +116,7 @@ def run_stage1(
     def step(number: int) -> TrainingStep:
         micros = schedule.step(number)
         source = data.internal if micros[0].internal else data.external
-        assert source is not None  # Schedule refuses rho1 without its data
+        assert source is not None  # Schedule raises if rho1 needs missing data
         batches = [source.masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros]
         return TrainingStep(micros[0].internal, batches)
 

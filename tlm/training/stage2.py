@@ -114,7 +114,7 @@ def run_stage2(
 def predict(
     model: TwoHeads, store: Store, length: int, vocabulary: Vocabulary, accelerator: Accelerator
 ) -> np.ndarray:
-    """Logits of every row, in the store's order, (rows, labels) float32; shared out over the processes."""
+    """Logits of every row, in the store's order, (rows, labels) float32; the processes share the work."""
     order = np.argsort(input_lengths(store, length, vocabulary.between), kind="stable")
     chunks = [order[start : start + _EVALUATION_ROWS] for start in range(0, len(order), _EVALUATION_ROWS)]
     mine = chunks[accelerator.process_index :: accelerator.num_processes]
@@ -150,7 +150,7 @@ def _best_file(working: Path, step: int) -> Path:
 def _keep_if_best(working: Path, model: TwoHeads, done: StageProgress, value: float) -> None:
     """Save the weights if they beat every earlier evaluation.
 
-    What was best at the last checkpoint stays beside it, because a resumed run starts from there.
+    Keeps the best weights as of the last checkpoint, too, because a resumed run starts from there.
     """
     before = best_of(done.history)
     if before is not None and value <= before[PRIMARY]:

@@ -39,11 +39,11 @@ class StagePlan:
     evaluations: int
     checkpoint_every: int
     evaluate: Callable[[StageProgress], dict[str, float]] | None = None
-    """Called on every process after some steps, with what has been done; the model is in evaluation mode."""
+    """Called on every process after some steps, with the progress so far; the model is in evaluation mode."""
     enough: Callable[[Mapping[str, float]], bool] = lambda measured: False
-    """Whether the run may end early, given what an evaluation has measured."""
+    """Whether the run may end early, given the result of `evaluate`."""
     initialise: Callable[[], dict[str, Any]] | None = None
-    """Called on every process before step 0, never on resume; what it returns goes into the record."""
+    """Called on every process before step 0, never on resume; its result becomes part of the record."""
 
     @property
     def steps(self) -> int:
@@ -51,7 +51,7 @@ class StagePlan:
         return len(self.tokens)
 
     def evaluation_steps(self) -> set[int]:
-        """After how many finished steps the model is evaluated; the last step is always among them."""
+        """The numbers of finished steps after which the model is evaluated; they include the last step."""
         return {max(1, round(self.steps * k / self.evaluations)) for k in range(1, self.evaluations + 1)}
 
 
@@ -62,14 +62,14 @@ class StageProgress:
     step: int = 0
     work: StageWork = field(default_factory=StageWork)
     history: list[dict[str, Any]] = field(default_factory=list)
-    """One entry per evaluation: step, tokens and what was measured."""
+    """One entry per evaluation: step, tokens and the result of `evaluate`."""
     first_loss: float | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    """Of this process, all threads: unlike `seconds`, hardly changed by what else the machine does."""
+    """CPU time of all threads of this process; other work on the machine changes it less than `seconds`."""
     log_bytes: int = 0
     start: dict[str, Any] = field(default_factory=dict)
-    """What `StagePlan.initialise` returned."""
+    """The result of `StagePlan.initialise`."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -77,11 +77,11 @@ class StageProgress:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StageProgress:
-        """What `as_dict` wrote."""
+        """The inverse of `as_dict`."""
         return cls(**{**values, "work": StageWork.from_dict(values["work"])})
 
     def timing(self, total_seconds: float) -> dict[str, float]:
-        """For `timing.json`: what a second run of the same numbers would not repeat exactly."""
+        """The content of `timing.json`: measurements that differ between two equal runs."""
         return {
             "train_seconds": round(self.seconds, 3),
             "train_cpu_seconds": round(self.cpu_seconds, 3),

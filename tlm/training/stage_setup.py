@@ -1,4 +1,4 @@
-"""What stage 1 and stage 2 prepare in the same way: process, tokenizer, precision, model, record.
+"""The setup that stage 1 and stage 2 share: process, tokenizer, precision, model, record.
 
 Place in the flow: stage1 and stage2 prepare a `StageSetup`, build their plan and model from it, and finish with it.
 """
@@ -60,7 +60,7 @@ class StageSetup:
     ) -> StageSetup:
         """Load the tokenizer and choose device, precision and attention. Raises TlmError if one is impossible."""
         started = time.perf_counter()
-        # Stage 1's classification head takes no part in external steps.
+        # External steps of stage 1 do not use the classification head.
         accelerator = execution.accelerator(destination, idle_heads=name == "stage 1")
         device = accelerator.device.type
         loaded = load_tokenizer(tokenizer)

@@ -1,7 +1,7 @@
-"""WordPiece trained on the corpus, or a pretrained tokenizer by name.
+"""Train a WordPiece tokenizer on the corpus, or load a pretrained tokenizer by its name.
 
-Place in the flow: corpus → tokenizer → tokens. The paper uses BERT's 30,522 uncased pieces; the demo's 8,192
-are learnt from its own corpus, which makes the output layer four times cheaper (docs/differences.md).
+Place in the flow: corpus → tokenizer → tokens. The paper uses BERT's 30,522 uncased pieces. The demo learns 8,192
+pieces from its corpus, which makes the output layer four times cheaper (docs/differences.md).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SPECIALS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-_ALPHABET = 160  # letters, digits, punctuation and the usual symbols; each may cost two entries (c and ##c)
+_ALPHABET = 160  # letters, digits, punctuation and usual symbols; each may take two entries (c and ##c)
 _READ_ROWS = 8192
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What batches need to know of a tokenizer: its size and the ids with a meaning of their own."""
+    """The properties of a tokenizer that batches need: its size and the ids of its special tokens."""
 
     size: int
     pad: int
@@ -44,16 +44,16 @@ class Vocabulary:
     mask: int
     specials: tuple[int, ...]
     between: int = 1
-    """Separators between the two texts of a pair: RoBERTa has two."""
+    """Number of separators between the two texts of a pair; two for RoBERTa."""
 
     @cached_property
     def is_special(self) -> np.ndarray:
-        """Whether an id is never masked, (size,) bool."""
+        """True for the ids of special tokens, which are never masked; (size,) bool."""
         return np.isin(np.arange(self.size), self.specials)
 
     @cached_property
     def ordinary(self) -> np.ndarray:
-        """Ids that may replace a masked token: all but the specials, (size - specials,) int64."""
+        """Ids that may replace a masked token: all except the special ones, (size - specials,) int64."""
         return np.flatnonzero(~self.is_special)
 
 
@@ -64,12 +64,12 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> Vocabulary:
-    """Read the ids of a loaded tokenizer. Raises TlmError if one of the five specials is missing."""
+    """Read the ids of a loaded tokenizer. Raises TlmError if one of the five special tokens is missing."""
     ids = [getattr(tokenizer, f"{name}_id") for name in SPECIALS]
     if None in ids:
         missing = [name for name, value in zip(SPECIALS, ids, strict=True) if value is None]
         raise TlmError(
-            f"tokenizer has no {', '.join(missing)}; masked language modelling needs all five specials"
+            f"tokenizer has no {', '.join(missing)}; masked language modelling needs all five special tokens"
         )
     pad, _, cls, sep, mask = ids
     between = tokenizer("a", "a")["input_ids"].count(sep) - 1
@@ -80,10 +80,9 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerFast) -> Vocabulary:
 def build_tokenizer(corpus_dir: Path | None, destination: Path, spec: TokenizerSpec) -> Manifest:
     """Train (or fetch) the tokenizer that `spec` describes and save it as a `tokenizer` artifact.
 
-    Training text is every n-th passage of the `corpus` artifact, n chosen so that about `sample_bytes`
-    remain. The result is the same on every run: the trainer's own order of ties is not, see `_train`.
-    A pretrained one reads no corpus. Raises TlmError for an empty corpus, for one too small to fill the vocabulary's
-    alphabet, or for none where one is needed.
+    The training text is every n-th passage of the `corpus` artifact, with n such that about `sample_bytes` remain.
+    Every run gives the same result, although the trainer's order of ties varies (see `_train`). A pretrained
+    tokenizer needs no corpus. Raises TlmError for a missing or empty corpus, or a vocabulary smaller than the alphabet.
     """
     inputs: dict[str, str] = {}
     if spec.pretrained is not None:
@@ -152,9 +151,9 @@ def _alphabet(texts: list[str], normalizer: normalizers.Normalizer) -> list[str]
 def _train(texts: list[str], spec: TokenizerSpec) -> dict[str, int]:
     """Learn the pieces: {piece: id}, specials first.
 
-    The trainer breaks ties between merges by the ids of their parts, and gives those ids in the order of a
-    hash map that differs between runs. Naming the alphabet, and its continuation pieces as specials, fixes
-    every id that a tie can meet; the specials that are none are ordinary again in the tokenizer we build.
+    The trainer breaks ties between merges by the ids of their parts, and assigns those ids in the order of a hash
+    map, which differs between runs. We fix these ids: the alphabet is given, and its continuation pieces are passed
+    as special tokens. In the tokenizer that we build from the result, continuation pieces are ordinary tokens.
     """
     normalizer = _normalizer(spec)
     alphabet = _alphabet(texts, normalizer)
@@ -181,7 +180,7 @@ def _normalizer(spec: TokenizerSpec) -> normalizers.Normalizer:
 
 
 def _wrap(pieces: dict[str, int], spec: TokenizerSpec) -> PreTrainedTokenizerFast:
-    """BERT's pipeline around the pieces: [CLS] a [SEP], [CLS] a [SEP] b [SEP] with token types 0 and 1."""
+    """A tokenizer with these pieces and BERT's format: [CLS] a [SEP] b [SEP] with token types 0 and 1."""
     tokenizer = Tokenizer(models.WordPiece(vocab=pieces, unk_token=SPECIALS["unk_token"]))
     tokenizer.normalizer = _normalizer(spec)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -1,10 +1,9 @@
-"""Texts as token ids on disk, memory-mapped: tokenized once, read by every run, seed and epoch.
+"""Tokenize texts once and store the ids on disk, where every run, seed and epoch maps them into memory.
 
 Place in the flow: task, selection or corpus + tokenizer → tokens → batches. An artifact of kind `tokens`
 holds one *store* for passages, or one per split (`train/`, `dev/`, `test/`) for a task. A store is a flat
-array of ids without special tokens, and offsets; specials and truncation to a stage's own length belong to
-the batches, so that stage 1 and stage 2, at different lengths, read the same file. Stage 1 and stage 2
-never open `test/`.
+array of ids, without special tokens, and an array of offsets. The batches add the special tokens and cut to
+the stage's length, so stage 1 and stage 2 read the same file at different lengths. Neither stage opens `test/`.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _BATCH_ROWS = 4096
 class Store:
     """Token ids of many texts. Row r is `tokens[offsets[r]:offsets[r + 1]]`.
 
-    For pairs, `middle[r]` is where the second text begins in `tokens`. `labels` are class ids (int64) in the
-    manifest's order or real numbers (float64); `row_id` is the task's own.
+    For pairs, `middle[r]` is the index in `tokens` at which the second text begins. `labels` are class ids (int64)
+    in the manifest's order, or real numbers (float64); `row_id` are the task's row ids.
     """
 
     tokens: np.ndarray
@@ -46,7 +45,7 @@ class Store:
 
     @classmethod
     def open(cls, directory: Path) -> Self:
-        """Memory-map a store. The artifact's manifest should have been read before."""
+        """Memory-map a store. Read the artifact's manifest first, which checks its kind."""
         optional = {
             name: np.load(directory / f"{name}.npy")
             for name in ("middle", "labels", "row_id")
@@ -62,10 +61,10 @@ def open_split(directory: Path, split: str) -> Store:
 
 
 def tokenize_task(task_dir: Path, tokenizer_dir: Path, destination: Path, length: int) -> Manifest:
-    """Tokenize a `task` artifact: one store for each split that it has, labels as ids in the order of `labels`.
+    """Tokenize a `task` artifact: one store per split; labels become ids in the order of the manifest's `labels`.
 
-    At most `length` tokens of each text are stored; how many texts were cut is counted per split.
-    Raises TlmError for a label that the manifest does not list, or a label or text that is missing.
+    Stores at most `length` tokens of each text and counts the texts that were cut, per split.
+    Raises TlmError for a label that the manifest does not list, and for a missing label or text.
     """
     task = read_manifest(task_dir, "task")
     tokenizer = load_tokenizer(tokenizer_dir)
@@ -94,7 +93,7 @@ def tokenize_task(task_dir: Path, tokenizer_dir: Path, destination: Path, length
 def tokenize_selection(selection_dir: Path, tokenizer_dir: Path, destination: Path, length: int) -> Manifest:
     """Tokenize the passages of a `selection` artifact, or of a whole `corpus` (for a PLM), into one store.
 
-    Streams: memory does not grow with the passages. Raises TlmError if there are none.
+    Reads and writes in batches, so memory does not grow with the number of passages. Raises TlmError if there are none.
     """
     source = read_manifest(selection_dir)
     if source.kind not in ("selection", "corpus"):
@@ -123,7 +122,7 @@ def tokenize_selection(selection_dir: Path, tokenizer_dir: Path, destination: Pa
 
 
 def _label_ids(raw: list[Any], task: Manifest, where: str) -> np.ndarray:
-    """Class ids in manifest order (int64), or the numbers themselves (float64)."""
+    """Class ids in the manifest's order (int64) or, for regression, the numbers themselves (float64)."""
     if task.parameters["problem"] == "regression":
         return np.array(raw, np.float64)
     ids = {label: index for index, label in enumerate(task.parameters["labels"])}
@@ -144,7 +143,7 @@ class _Writer:
         directory.mkdir(exist_ok=True)
         self.directory, self.length, self.progress = directory, length, progress
         self.encoder = tokenizer.backend_tokenizer
-        self.encoder.no_truncation()  # what a pretrained tokenizer.json may ask for
+        self.encoder.no_truncation()  # a pretrained tokenizer.json may enable both
         self.encoder.no_padding()
         self.unknown = tokenizer.unk_token_id
         self.dtype = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32)
@@ -186,7 +185,7 @@ class _Writer:
         self.lengths.append(np.array([len(row) for row in rows], np.int64))
 
     def close(self, labels: np.ndarray | None) -> dict[str, int]:
-        """Write offsets, labels and the final header; the counts for the manifest."""
+        """Write offsets, labels and the final header; return the counts for the manifest."""
         lengths = np.concatenate(self.lengths) if self.lengths else np.array([], np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.stream.seek(0)
@@ -211,7 +210,7 @@ class _Writer:
 
 
 def _header(stream: IO[bytes], dtype: np.dtype, count: int) -> None:
-    """The .npy header of a flat array; NumPy pads it so that it keeps its size as `count` grows."""
+    """Write the .npy header of a flat array. NumPy pads it, so its size stays the same as `count` grows."""
     np.lib.format.write_array_header_1_0(
         stream, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)}
     )

@@ -19,8 +19,8 @@ from tlm.training.masking import Batch
 class WorkCounts:
     """Work of the training steps on one kind of data.
 
-    `real_tokens` include [CLS] and [SEP] and leave out padding; `padded_tokens` are what the matrices see;
-    `nominal_tokens` are the paper's, micro-batches · batch size · the stage's length; `squared_lengths` sums
+    `real_tokens` include [CLS] and [SEP] but no padding; `padded_tokens` include padding; `nominal_tokens` are
+    counted as in the paper, micro-batches · batch size · the stage's length; `squared_lengths` is the sum of
     padded_length² over rows (attention); `masked_positions` went through the language-model head.
     """
 
@@ -46,21 +46,21 @@ class WorkCounts:
 
 @dataclass
 class StageWork:
-    """Counts of a stage, internal and external apart."""
+    """Counts of a stage, separately for internal and external data."""
 
     internal: WorkCounts = field(default_factory=WorkCounts)
     external: WorkCounts = field(default_factory=WorkCounts)
 
     @property
     def total(self) -> WorkCounts:
-        """Both together."""
+        """Internal and external counts added."""
         pairs = ((name.name, name.name) for name in fields(WorkCounts))
         return WorkCounts(
             **{name: getattr(self.internal, name) + getattr(self.external, name) for name, _ in pairs}
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The totals, and the split beside them."""
+        """The totals, and the internal and external counts."""
         return {
             **asdict(self.total),
             "internal": asdict(self.internal),
@@ -69,7 +69,7 @@ class StageWork:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> StageWork:
-        """What `as_dict` wrote."""
+        """The inverse of `as_dict`."""
         return cls(WorkCounts(**values["internal"]), WorkCounts(**values["external"]))
 
 

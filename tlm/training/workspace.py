@@ -1,7 +1,7 @@
 """The folder that a stage works in, and how a trained model is saved.
 
-Place in the flow: used by stage1 and stage2. The hidden folder beside the destination survives a crash with its
-checkpoints; it takes the destination's name when the stage is complete.
+Place in the flow: used by stage1 and stage2. It is a hidden folder beside the destination, which survives a crash
+together with its checkpoints. When the stage is complete, it is renamed to the destination.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tlm.training.model_families import reach, reads_token_types
 def workspace(destination: Path, accelerator: Accelerator, settings: dict[str, Any]) -> Iterator[Path]:
     """The folder that a stage works in; the main process moves it to `destination` at the end.
 
-    The run's trackers are open meanwhile and show its `settings`.
+    Starts the run's trackers with its `settings`, and stops them at the end.
     """
     logging.disable_progress_bar()
     start_trackers(accelerator, destination, settings)
