@@ -1,7 +1,7 @@
 # The pipeline's table of contents. Each stage is one file of workflow/rules/, each rule one script of scripts/.
 #
-#   snakemake results/table2.csv --cores all    the main results
-#   snakemake --cores all                       every table and figure of config/experiments.yaml
+#   snakemake results/table2.csv                the main results, on all cores
+#   snakemake                                   every table and figure of config/experiments.yaml
 #   snakemake -n --config scale=mini            what a larger scale would run
 #   snakemake --report results/report.html      what is built, as one page
 

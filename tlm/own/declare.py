@@ -16,7 +16,7 @@ _HEAD = """\
 # yaml-language-server: $schema=../schema/own.schema.json
 # Written by `tlm new`; yours to edit. Every key: docs/configuration.md. How settings are chosen: docs/own-data.md.
 #
-#   snakemake results/tasks/{name}/report.html --cores all
+#   snakemake results/tasks/{name}/report.html
 """
 
 

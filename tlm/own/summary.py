@@ -25,7 +25,7 @@ def as_text(name: str, new: NewTask, path: Path) -> str:
     lines += [
         "",
         _line("written", str(path)),
-        _line("next", f"snakemake results/tasks/{name}/report.html --cores all"),
+        _line("next", f"snakemake results/tasks/{name}/report.html"),
     ]
     return "\n".join(lines)
 

@@ -44,7 +44,7 @@ class ReportRules(RuleFunctions):
         if not built:
             print(
                 "error: nothing is built that a report could show; build some first: "
-                "snakemake results/table2.csv --cores all",
+                "snakemake results/table2.csv",
                 file=sys.stderr,
             )
             sys.exit(2)

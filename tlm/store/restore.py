@@ -54,7 +54,7 @@ def restore(targets: Sequence[str] = (), folder: Path = Path()) -> RestoreSummar
         )
     if missing := [target for target in wanted if not (folder / target).exists()]:
         raise TlmError(
-            f"{missing[0]}: missing; `dvc pull` brings it, or `snakemake {missing[0]} --cores all` builds it"
+            f"{missing[0]}: missing; `dvc pull` brings it, or `snakemake {missing[0]}` builds it"
         )
     command = [
         sys.executable,
