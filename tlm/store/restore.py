@@ -53,9 +53,7 @@ def restore(targets: Sequence[str] = (), folder: Path = Path()) -> RestoreSummar
             " brings an artifact or a picture back, `git checkout <file>` a table or a cell"
         )
     if missing := [target for target in wanted if not (folder / target).exists()]:
-        raise TlmError(
-            f"{missing[0]}: missing; `dvc pull` brings it, or `snakemake {missing[0]}` builds it"
-        )
+        raise TlmError(f"{missing[0]}: missing; `dvc pull` brings it, or `snakemake {missing[0]}` builds it")
     command = [
         sys.executable,
         "-m",
