@@ -100,10 +100,10 @@ def test_what_a_scale_lacks_is_the_reason():
         ),
         ({"table": "table33", "ours": {"bm25": 1, "random": -1}}, "no table 'table33'"),
         ({"table": "table3", "ours": {"bm25": 1}}, "must add up to 0"),
-        ({"table": "table3"}, "gives the rows"),
+        ({"table": "table3"}, "gives weights for rows"),
         ({}, "exactly one"),
         ({"heads": "positional", "table": "table3", "ours": {"bm25": 1, "random": -1}}, "exactly one"),
-        ({"heads": "positional", "resources": True}, "belong to claims of a table"),
+        ({"heads": "positional", "resources": True}, "need `table`"),
     ],
 )
 def test_invalid_claims_raise(spec, match):

@@ -289,7 +289,7 @@ def test_missing_and_unknown_cells_raise(runs):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"columns": [{"id": "a", "average": True}]}, "no tasks stand before this average"),
+        ({"columns": [{"id": "a", "average": True}]}, "this average needs columns of tasks before it"),
         ({"columns": [{"fact": "flops"}]}, "needs an id"),
         (
             {"columns": [{"id": "f", "fact": "flops", "tasks": "all"}]},

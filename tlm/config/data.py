@@ -1,4 +1,4 @@
-"""What the data are: tasks (labelled rows, split), corpora (passages), and the files that say so.
+"""Tasks (labelled rows in splits) and corpora (passages), as declared in config/.
 
 Place in the flow: read from config/sources.yaml, config/tasks.yaml and config/corpora.yaml; each entry is
 handed as JSON to the rule that builds it, so that a changed entry rebuilds exactly that artifact.
@@ -47,7 +47,7 @@ class Delimited(Strict):
     skip_empty: bool = added(False)
     """Leave out rows without a text or a label, and count them, instead of refusing the file (tasks only)."""
     label_names: dict[str, str] = {}
-    """What labels of the file are called here: `{"0": negative, "1": positive}`. Others keep their own names."""
+    """Label in the file → name of the label: `{"0": negative, "1": positive}`. Other labels keep their names."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
     """Tried in this order on each file."""
 
@@ -68,14 +68,14 @@ class Text(Strict):
     format: Literal["text"]
     files: Globs = "**/*"
     unit: Unit = "paragraph"
-    """What is a document: what stands between blank lines, a line, `lines` lines in a row, or the whole file."""
+    """A document: text between blank lines, one line, `lines` consecutive lines, or the whole file."""
     lines: PositiveInt = 100
     """For `unit: lines`: sentences of long texts, one a line, whose ends nothing marks (BookCorpus)."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
 
 
 class Mixed(Strict):
-    """Files of several kinds, each told by its suffix (corpora only): .csv, .tsv, .jsonl and .parquet as `delimited`,
+    """Files of several kinds by suffix (corpora only): .csv, .tsv, .jsonl and .parquet as `delimited`,
     .txt and .md as `text`; all also compressed or inside a .zip."""
 
     format: Literal["mixed"]
@@ -85,7 +85,7 @@ class Mixed(Strict):
     text: str | list[str] = "text"
     """The column of delimited files with the text, or several that are joined by a space."""
     unit: Unit = "paragraph"
-    """What is a document of a text file, as for `text`."""
+    """A document of a text file, as for `text`."""
     lines: PositiveInt = 100
     """For `unit: lines`."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
@@ -166,7 +166,7 @@ class TaskSpec(Strict):
             raise ValueError("a regression problem has no labels")
         given = None if isinstance(self.parser, MedlineSentences) else self.parser.splits
         if self.split == "given" and not given:
-            raise ValueError("split: given needs parser.splits, which says what file is which split")
+            raise ValueError("split: given needs parser.splits, which assigns files to splits")
         if self.hidden_test and (self.split != "given" or "test" in (given or {})):
             raise ValueError("hidden_test is for a task with given splits and no test file among them")
         if self.metric == "accuracy_f1" and self.labels is not None and len(self.labels) != 2:
@@ -180,7 +180,7 @@ class CorpusPart(Strict):
     source: str
     parser: Annotated[Delimited | Text | Mixed | MedlineAbstracts | Botocore, Field(discriminator="format")]
     name: str | None = None
-    """What the passages' `source` column says; by default the source's name."""
+    """Value of the passages' `source` column; by default the source's name."""
 
 
 class SampleSpec(Strict):
@@ -224,7 +224,7 @@ class CorpusSpec(Strict):
 
 
 class DataConfig(Strict):
-    """Everything that the three files say."""
+    """The contents of the three files."""
 
     sources: dict[str, SourceSpec]
     tasks: dict[str, TaskSpec]

@@ -1,4 +1,4 @@
-"""Rows of a table whose runs are compared item by item: what scripts are told of them.
+"""Specification of the comparison of a table's rows, item by item.
 
 Place in the flow: made by `tlm.plan.differences`; read by `tlm.results.differences` and by figures of sensitivity.
 """
@@ -28,7 +28,7 @@ class ComparedRow(Strict):
 
 
 class Differences(Strict):
-    """What the script of a table's differences is told."""
+    """The specification of results/differences/<table>.csv."""
 
     table: str
     title: str

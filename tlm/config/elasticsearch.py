@@ -39,7 +39,7 @@ class ElasticsearchSpec(Strict):
     user: str = "elastic"
     """Whose password ELASTICSEARCH_PASSWORD is. ELASTICSEARCH_API_KEY needs no user."""
     prefix: str = Field("tlm", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    """What the names of our indexes begin with."""
+    """Prefix of the names of the project's indexes."""
     shards: PositiveInt = 1
     """Shards of the index. Above one, scores need a round of their own for common statistics (dfs)."""
     replicas: int = Field(0, ge=0)
@@ -56,7 +56,7 @@ class ElasticsearchSpec(Strict):
     timeout: PositiveFloat = 120
     """Seconds that a request may take."""
     retries: int = Field(10, ge=0)
-    """Of a request that was refused for load (429), met a server in trouble (502 to 504), or got no answer."""
+    """Retries of a request after status 429 (too much load), 502 to 504 (server error), or no answer."""
     backoff: PositiveFloat = 0.5
     """Seconds before the first retry; they double from one to the next, up to 30."""
 
@@ -95,7 +95,7 @@ def check_supported(spec: IndexSpec) -> None:
 
 
 def server_settings(text: str | None = None) -> ElasticsearchSpec:
-    """What the environment variable TLM_ELASTICSEARCH says, with the JSON `text` laid over it.
+    """The settings in the environment variable TLM_ELASTICSEARCH, overridden by the JSON `text`.
 
     Raises TlmError naming what is wrong.
     """

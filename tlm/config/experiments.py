@@ -30,7 +30,7 @@ class ColumnSpec(Strict):
     - `tasks`: `all` or names; a column per task and metric.
     - `average`: the mean of the columns of tasks before it, back to another average. A task of several columns
       counts once, with their mean (as in BERT's and GLUE's tables).
-    - `text`: its heading; the rows say what stands in it (`texts:`).
+    - `text`: its heading; the rows give its texts (`texts:`).
     """
 
     id: str | None = None
@@ -122,7 +122,7 @@ class TableSpec(Strict):
         before = False
         for column in self.columns:
             if column.average and not before:
-                raise ValueError(f"column {column.id!r}: no tasks stand before this average")
+                raise ValueError(f"column {column.id!r}: this average needs columns of tasks before it")
             before = before or column.tasks is not None
         texts = {str(column.id) for column in self.columns if column.text is not None}
         for row in self.rows:

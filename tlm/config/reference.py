@@ -1,8 +1,8 @@
 """The configuration as a page to read and as JSON Schema for editors, both made from the typed models.
 
 Place in the flow: beside it. `scripts/config_reference.py` writes docs/configuration.md and config/schema/ from here; a
-test fails where either differs from the models. What a key means is its docstring in this package; what that leaves
-unsaid (units, where the paper speaks of it) is docs/configuration.yaml.
+test fails where either differs from the models. The docstring of a field describes its key;
+docs/configuration.yaml adds units and sections of the paper.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FILES = (
     File("config/config.yaml", "config", Settings, "What to build, and how."),
     File("config/scales/*.yaml", "scale", ScaleSpec, "Parameters, corpus and training tokens (Section 4.1)."),
     File("config/experiments.yaml", "experiments", Experiments, "Variants, sweeps, tables and figures."),
-    File("config/own/*.yaml", "own", OwnSpec, "A task and a corpus of one's own; see docs/own-data.md."),
+    File("config/own/*.yaml", "own", OwnSpec, "Your own task and corpus; see docs/own-data.md."),
     File("config/tasks.yaml", "tasks", TaskSpec, "Labelled data, their splits and what is scored.", "tasks"),
     File("config/corpora.yaml", "corpora", CorpusSpec, "General text, cut into passages.", "corpora"),
     File("config/sources.yaml", "sources", SourceSpec, "Bytes, pinned by version and digest.", "sources"),
@@ -68,11 +68,11 @@ PARTIAL: dict[tuple[str, str], type[Strict]] = {
     ("OwnTraining", "tokenizer"): TokenizerSpec,
     ("SweepSpec", "stage1"): Stage1Spec,
 }
-"""Mappings that hold some of the keys of a model; what a run lacks in the end is told when they are merged."""
+"""Mappings with some of the keys of a model; missing keys raise when a run is merged from them."""
 
 
 class Note(Strict):
-    """What the page says of a key beside its docstring."""
+    """Text about a key in addition to its docstring."""
 
     meaning: str = ""
     unit: str = ""
@@ -118,7 +118,7 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def meaning(model: type[BaseModel], key: str, notes: Notes) -> str:
-    """What a key is for: its docstring, then its note."""
+    """The description of a key: its docstring, then its note."""
     note = notes.get(model.__name__, {}).get(key, Note())
     return " ".join(filter(None, (docstrings(model).get(key, ""), note.meaning)))
 
@@ -150,7 +150,7 @@ def page(notes: Notes) -> str:
     for file in FILES:
         lines += [f"## {file.path}", "", file.about, ""]
         if file.key is not None:
-            lines += [f"Below `{file.key}:`, each entry under a name of its own.", ""]
+            lines += [f"Below `{file.key}:`, entries by name.", ""]
         for model in reached(file.model):
             if model in shown:
                 continue
@@ -167,14 +167,14 @@ _HEAD = """\
 <!-- Written by scripts/config_reference.py from tlm/config/ and docs/configuration.yaml; do not edit. -->
 
 Every key of `config/`, from the models that read it. A key that is not here is an error, and the message names the
-nearest one that is. `config/config.yaml` says what to build; any of its keys can be set on the command line with
+nearest one that is. `config/config.yaml` selects what to build; any of its keys can be set on the command line with
 `--config`. The same as JSON Schema is in `config/schema/`: editors that know YAML complete and check the files with it
 (their first line names it), and so does Snakemake's `validate()`.
 
-What a run uses is merged from the scale, the scale's entry for the task, the variant, and `overrides`, in this order;
-so most of a scale's and all of a variant's `model`, `stage1` and `stage2` are optional where they stand, though the
-tables below call them required. `config/reported.yaml` (the paper's numbers) and `config/sizes.yaml` (sizes of public
-data, for `tlm cost`) hold facts and no settings.
+The settings of a run are merged from the scale, the scale's entry for the task, the variant, and `overrides`, in this
+order; so most of a scale's and all of a variant's `model`, `stage1` and `stage2` are optional in their files, although
+the tables below call them required. `config/reported.yaml` (the numbers of the paper) and `config/sizes.yaml` (sizes of
+public data, for `tlm cost`) hold facts and no settings.
 """
 
 
@@ -316,5 +316,5 @@ def schemas(notes: Notes) -> dict[str, dict[str, Any]]:
 
 def _describe(schema: dict[str, Any], model: type[Strict], notes: Notes) -> None:
     for key, each in schema.get("properties", {}).items():
-        if said := meaning(model, key, notes):
-            each["description"] = said
+        if text := meaning(model, key, notes):
+            each["description"] = text

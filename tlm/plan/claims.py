@@ -32,7 +32,7 @@ def check_claims(project: Project) -> None:
     """Raises TlmError naming the first claim whose table does not exist, or a row that no scale's table has."""
     experiments = project.experiments
     if CLAIMS in {*experiments.tables, *experiments.figures}:
-        raise TlmError(f"{_WHERE} are told in results/{CLAIMS}.csv; call the table or figure otherwise")
+        raise TlmError(f"{_WHERE} are written to results/{CLAIMS}.csv; rename the table or figure {CLAIMS!r}")
     for name, spec in experiments.claims.items():
         if spec.table is None:
             continue

@@ -83,16 +83,16 @@ def _with_pretrained(project: Project, declared: dict[str, str]) -> dict[str, st
 
     A checkpoint has another tokenizer, so that its loss cannot be compared, and its tokens are not counted here.
     """
-    rival = project.scale.baselines[0]
-    spec = project.variant(rival)
-    return {**declared, **({rival: spec.label or rival} if spec.method == "plm" else {})}
+    baseline = project.scale.baselines[0]
+    spec = project.variant(baseline)
+    return {**declared, **({baseline: spec.label or baseline} if spec.method == "plm" else {})}
 
 
 def _with_baseline(project: Project, declared: dict[str, str]) -> dict[str, str]:
     """With the scale's first baseline: first encoders, then the baseline, then TF-IDF."""
-    rival = project.scale.baselines[0]
+    baseline = project.scale.baselines[0]
     encoders = {name: label for name, label in declared.items() if project.variant(name).trains_encoder}
-    return {**encoders, rival: project.variant(rival).label or rival, **declared}
+    return {**encoders, baseline: project.variant(baseline).label or baseline, **declared}
 
 
 def _learning(project: Project, run: Run) -> dict[str, str | None]:

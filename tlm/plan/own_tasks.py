@@ -24,7 +24,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def corpus_source(name: str) -> str:
-    """What the source of an own task's corpus is called; the task's is called `name`."""
+    """Name of the source of an own task's corpus; the source of its texts is `name`."""
     return f"{name}-corpus"
 
 
@@ -123,18 +123,18 @@ def _task_files(task: OwnTask) -> Iterator[dict[str, Any]]:
 
 
 def own_scale(name: str, spec: OwnSpec, scales: Mapping[str, ScaleSpec]) -> ScaleSpec:
-    """The scale of an own task: that of `training.like`, with what the file says laid over it."""
+    """The scale of an own task: that of `training.like`, with the file's settings merged over it."""
     training, like = spec.training, scales[spec.training.like]
-    said = training.model_dump(exclude={"like"}, exclude_none=True)
+    changes = training.model_dump(exclude={"like"}, exclude_none=True)
     base = like.model_dump(
         include={"seeds", "threads", "model", "embedding_init", "k", "stage1", "stage2", "plm"}
     )
     base["tokenizer"] = like.tokenizer.model_dump(exclude_unset=True)
     merged = {
-        "description": spec.description or f"{name}, a task of one's own.",
+        "description": spec.description or f"{name}, an own task.",
         "corpus": name if isinstance(spec.corpus, OwnCorpus) else spec.corpus,
         "tasks": [name],
-        **merge(base, said),
+        **merge(base, changes),
     }
     return parse(ScaleSpec, merged, f"config/own/{name}.yaml: training")
 

@@ -28,7 +28,7 @@ from tlm.plan.sweeps import swept
 
 
 class Project(Strict):
-    """Everything that config/ says, seen from one scale. Compared by identity, so that what follows can be kept."""
+    """All of config/, seen from one scale. Compared by identity, so that results can be cached."""
 
     folder: Path
     settings: Settings
@@ -36,7 +36,7 @@ class Project(Strict):
     scales: dict[str, ScaleSpec]
     """All that config/scales/ holds."""
     own: dict[str, OwnSpec]
-    """Tasks of one's own: all that config/own/ holds. Each is a task, a corpus and a scale of its name."""
+    """Own tasks: the files of config/own/. Each is a task, a corpus and a scale of its name."""
     own_scales: dict[str, ScaleSpec]
     data: DataConfig
     experiments: Experiments
@@ -67,7 +67,7 @@ class Project(Strict):
 
     @property
     def runnable(self) -> list[str]:
-        """Every scale of which runs can be asked for: those built, and one for each task of one's own."""
+        """Every scale whose runs are valid targets: the built ones, and one for each own task."""
         return [*self.built, *self.own]
 
     def at(self, scale: str) -> Project:

@@ -215,7 +215,7 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
     if change.method == "adapted":
         return _adapted(project, task, base, common, where)
     if change.method == "checkpoint":
-        # It takes stage 2 alone from the scale: its model has a shape of its own, and it runs no stage 1.
+        # From the scale it takes stage 2 alone: the checkpoint has its own shape and runs no stage 1.
         base = {**base, "model": change.model, "stage1": project.scale.stage1}
     spec = _spec(project, base, where)
     if change.method == "plm":

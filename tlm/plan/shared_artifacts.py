@@ -1,4 +1,4 @@
-"""What several runs and scales share: tokenizers, the length of stored tokens, and one retrieval at the largest K.
+"""Artifacts that several runs and scales share: tokenizers, the length of stored tokens, one retrieval.
 
 Place in the flow: `tlm.plan.runs` → here → `tlm.rules`.
 """
@@ -42,7 +42,7 @@ def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:
 def stored_length(project: Project, task: str) -> int:
     """Tokens of a text that are stored: no run reads more, and 512 is the longest that the paper trains on.
 
-    Of a task of one's own its own scale alone decides, so that it changes nobody else's.
+    For an own task its own scale decides, so that it changes no other task.
     """
     if task in project.own:
         lengths = project.own_scales[task].model, project.settings.overrides.get("model") or {}
@@ -72,7 +72,7 @@ def largest_k(project: Project, corpus: str, task: str) -> int:
     """
     if task in project.own:
         return int(runs.merged(project.at(task), task, project.at(task).reference)["k"])
-    asked = [project.scale.k]
+    wanted = [project.scale.k]
     for scale in project.scales:
         view = project.at(scale)
         if task not in view.scale.all_tasks:
@@ -80,5 +80,5 @@ def largest_k(project: Project, corpus: str, task: str) -> int:
         for name, variant in view.variants.items():
             retrieves = variant.method == "tlm" and variant.selector != "task-only"
             if retrieves and runs.possible(view, variant) and runs.corpus_of(view, variant, task) == corpus:
-                asked.append(runs.merged(view, task, name)["k"])
-    return max(asked)
+                wanted.append(runs.merged(view, task, name)["k"])
+    return max(wanted)

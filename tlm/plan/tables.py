@@ -53,7 +53,7 @@ def available(project: Project) -> list[str]:
 
 
 def _lacking(project: Project, spec: TableSpec) -> str | None:
-    """What the scale lacks for this table, if anything."""
+    """The reason why the scale cannot have this table, or None."""
     scale, where = project.scale, f"scale {project.settings.scale}"
     named = [column for column in spec.columns if column.tasks is not None]
     if named and not any(_tasks(column, scale) for column in named):
@@ -117,7 +117,7 @@ def columns_of(spec: TableSpec, scale: ScaleSpec) -> list[Column]:
 
 
 def _rows(project: Project, spec: RowSpec) -> list[Row]:
-    """The rows that one entry of `rows:` comes to."""
+    """The rows of one entry of `rows:`."""
     if spec.sweep is not None:
         return [_row(project, spec, name, name) for name in runs.swept_variants(project, spec.sweep)]
     if spec.baselines == "first":
@@ -138,7 +138,7 @@ def _rows(project: Project, spec: RowSpec) -> list[Row]:
 
 
 def _baselines(project: Project, spec: RowSpec) -> list[Row]:
-    """The rivals of the scale and, with `beside`, of the others; a checkpoint once, by the first that has it."""
+    """The baselines of the scale and, with `beside`, of the other scales; each checkpoint once."""
     found: dict[str, Row] = {}
     for scale in project.built if spec.beside else project.built[:1]:
         view = project.at(scale)
@@ -209,7 +209,7 @@ def _cell(project: Project, name: str, row: Row, column: Column) -> CellSpec:
 
 
 def check(project: Project) -> None:
-    """Resolve every run that any table or a task of one's own needs. Raises TlmError at the first that is not valid."""
+    """Resolve every run that any table or own task needs. Raises TlmError at the first that is not valid."""
     cells(project)
     for name in project.own:
         try:
