@@ -5,7 +5,7 @@ here, where it is typed and tested. Every method takes Snakemake's wildcards.
 """
 
 from tlm.rules.audit import AuditRules
-from tlm.rules.base import as_json, code
+from tlm.rules.base import as_json
 from tlm.rules.claims import ClaimRules
 from tlm.rules.data import DataRules
 from tlm.rules.figures import FigureRules
@@ -13,7 +13,7 @@ from tlm.rules.page import PageRules
 from tlm.rules.report import ReportRules
 from tlm.rules.serving import ServingRules
 
-__all__ = ["Workflow", "as_json", "code"]
+__all__ = ["Workflow", "as_json"]
 
 
 class Workflow(

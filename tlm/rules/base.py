@@ -24,15 +24,6 @@ def as_json(spec: Strict) -> str:
     return canonical_json(spec.model_dump(mode="json"))
 
 
-def code(*names: str) -> list[str]:
-    """The modules that a rule runs, as inputs: a change of code rebuilds what it touches, and only that."""
-    files: list[Path] = []
-    for name in names:
-        path = Path("tlm") / name
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return [str(path) for path in files]
-
-
 Answer = TypeVar("Answer")
 
 

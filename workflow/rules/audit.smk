@@ -6,13 +6,7 @@ rule audit:
     input:
         unpack(RULES.audit_inputs),
         script="scripts/audit.py",
-        code=code(
-            "artifacts.py",
-            "audit",
-            "retrieval/analyser.py",
-            "retrieval/characters.py",
-            "retrieval/words.py",
-        ),
+        code=import_closure("scripts/audit.py"),
     output:
         "data/audits/{task}/{body}/manifest.json",
     log:
@@ -34,13 +28,7 @@ rule contamination:
     input:
         audits=RULES.contamination_inputs,
         script="scripts/contamination.py",
-        code=code(
-            "artifacts.py",
-            "config/experiments.py",
-            "results/contamination.py",
-            "results/rendering.py",
-            "results/static.py",
-        ),
+        code=import_closure("scripts/contamination.py"),
     output:
         csv="results/contamination.csv",
         markdown="results/contamination.md",

@@ -12,7 +12,8 @@ from tlm.plan.project import load_project
 from tlm.errors import TlmError
 from tlm.results.hyperparameters import TABLES
 from tlm.store.records import require
-from tlm.rules import Workflow, as_json, code
+from tlm.rules import Workflow, as_json
+from tlm.rules.import_closure import import_closure
 from tlm.rules.scheduler import arm_one_timer
 
 # A mistake in the configuration is told in one line, without Snakemake's traceback.

@@ -6,7 +6,7 @@ rule fetch:
     input:
         local=lambda wildcards: local_files(PROJECT.data.sources[wildcards.source]),
         script="scripts/fetch.py",
-        code=code("artifacts.py", "config/sources.py", "formats", "sources"),
+        code=import_closure("scripts/fetch.py"),
     output:
         "data/sources/{source}/manifest.json",
     log:
@@ -29,15 +29,7 @@ rule task:
     input:
         source=RULES.task_source,
         script="scripts/task.py",
-        code=code(
-            "artifacts.py",
-            "config/data.py",
-            "config/sources.py",
-            "text.py",
-            "formats",
-            "sources",
-            "tasks",
-        ),
+        code=import_closure("scripts/task.py"),
     output:
         "data/tasks/{task}/manifest.json",
     log:
@@ -59,15 +51,7 @@ rule corpus:
     input:
         made_from=RULES.corpus_inputs,
         script="scripts/corpus.py",
-        code=code(
-            "artifacts.py",
-            "config/data.py",
-            "config/sources.py",
-            "text.py",
-            "formats",
-            "sources",
-            "corpus",
-        ),
+        code=import_closure("scripts/corpus.py"),
     output:
         "data/corpora/{corpus}/manifest.json",
     log:

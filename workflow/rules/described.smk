@@ -5,7 +5,7 @@ rule setting:
     """The hyper-parameters of one scale's tasks, beside the paper's."""
     input:
         script="scripts/setting.py",
-        code=code("artifacts.py", "results/hyperparameters.py"),
+        code=import_closure("scripts/setting.py"),
     output:
         "results/cells/{described}/{row}/tasks.json",
     log:
@@ -28,13 +28,7 @@ rule settings:
         parent_folders=RULES.setting_folders,
         reported="config/reported.yaml",
         script="scripts/settings.py",
-        code=code(
-            "artifacts.py",
-            "results/hyperparameters.py",
-            "results/rendering.py",
-            "results/reported.py",
-            "results/static.py",
-        ),
+        code=import_closure("scripts/settings.py"),
     output:
         csv="results/{described}.csv",
         markdown="results/{described}.md",

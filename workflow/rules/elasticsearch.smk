@@ -5,7 +5,7 @@ rule server:
     """The server of one job: a service starts together with its users, so `index` and `retrieve` get one each."""
     input:
         script="scripts/server.py",
-        code=code("artifacts.py", "config/elasticsearch.py", "retrieval/elastic"),
+        code=import_closure("scripts/server.py"),
     output:
         service("data/servers/{job}.json"),
     log:

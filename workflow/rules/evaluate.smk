@@ -7,7 +7,7 @@ rule evaluate:
         unpack(RULES.evaluate_inputs),
         task="data/tasks/{task}/manifest.json",
         script="scripts/evaluate.py",
-        code=code("artifacts.py", "metrics.py", "training", "evaluation"),
+        code=import_closure("scripts/evaluate.py"),
     output:
         "runs/{scale}/{task}/{variant}/seed{seed}/evaluation/manifest.json",
     log:
@@ -32,13 +32,7 @@ rule tfidf:
     input:
         task="data/tasks/{task}/manifest.json",
         script="scripts/tfidf.py",
-        code=code(
-            "artifacts.py",
-            "metrics.py",
-            "config/baseline.py",
-            "evaluation/artifact.py",
-            "evaluation/tfidf.py",
-        ),
+        code=import_closure("scripts/tfidf.py"),
     output:
         "runs/{scale}/{task}/{variant}/seed{seed}/evaluation/manifest.json",
     log:

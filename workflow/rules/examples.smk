@@ -6,7 +6,7 @@ rule examples:
     input:
         unpack(RULES.examples_inputs),
         script="scripts/examples.py",
-        code=code("artifacts.py", "retrieval", "results/examples.py"),
+        code=import_closure("scripts/examples.py"),
     output:
         "results/cells/{examples}/{task}/examples.json",
     log:
@@ -30,12 +30,7 @@ rule example_table:
         cells=RULES.examples_cells,
         parent_folders=RULES.examples_folders,
         script="scripts/example_table.py",
-        code=code(
-            "artifacts.py",
-            "results/examples.py",
-            "results/rendering.py",
-            "results/static.py",
-        ),
+        code=import_closure("scripts/example_table.py"),
     output:
         csv="results/{examples}.csv",
         html=report(

@@ -7,15 +7,7 @@ rule attention:
         unpack(RULES.attention_inputs),
         task="data/tasks/{task}/manifest.json",
         script="scripts/attention.py",
-        code=code(
-            "artifacts.py",
-            "config/figures.py",
-            "training/model_families.py",
-            "evaluation/attention_weights.py",
-            "evaluation/attention_heads.py",
-            "evaluation/outputs.py",
-            "evaluation/artifact.py",
-        ),
+        code=import_closure("scripts/attention.py"),
     output:
         "runs/{scale}/{task}/{variant}/seed{seed}/attention/manifest.json",
     log:
@@ -39,15 +31,7 @@ rule attention_table:
     input:
         unpack(RULES.attention_table_inputs),
         script="scripts/attention_table.py",
-        code=code(
-            "artifacts.py",
-            "config/figures.py",
-            "evaluation/attention_heads.py",
-            "results/attention.py",
-            "results/figures/style.py",
-            "results/rendering.py",
-            "results/static.py",
-        ),
+        code=import_closure("scripts/attention_table.py"),
     output:
         csv="results/attention.csv",
         markdown="results/attention.md",
@@ -77,23 +61,7 @@ rule figure:
         unpack(RULES.figure_inputs),
         reported="config/reported.yaml",
         script="scripts/figure.py",
-        code=code(
-            "artifacts.py",
-            "config/differences.py",
-            "config/figures.py",
-            "plan/measured_figures.py",
-            "results/benchmarks.py",
-            "evaluation/attention_heads.py",
-            "results/calibration.py",
-            "results/cells.py",
-            "results/costs.py",
-            "results/figures",
-            "results/predictions.py",
-            "results/rendering.py",
-            "results/reported.py",
-            "resampled_metrics.py",
-            "statistics.py",
-        ),
+        code=import_closure("scripts/figure.py"),
     output:
         pdf="results/{figure}.pdf",
         png=report(

@@ -6,22 +6,7 @@ rule task_report:
     input:
         unpack(RULES.page_inputs),
         script="scripts/task_report.py",
-        page=["tlm/results/page/page.html", "tlm/results/page/page.css"],
-        code=code(
-            "artifacts.py",
-            "config/task_report.py",
-            "evaluation/artifact.py",
-            "results/benchmarks.py",
-            "results/calibration.py",
-            "results/examples.py",
-            "results/figures/calibration.py",
-            "results/figures/learning.py",
-            "results/figures/style.py",
-            "results/page",
-            "results/temperature.py",
-            "resampled_metrics.py",
-            "statistics.py",
-        ),
+        code=import_closure("scripts/task_report.py"),
     output:
         json="results/tasks/{task}/report.json",
         html=report(

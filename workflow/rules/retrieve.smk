@@ -10,7 +10,7 @@ rule index_share:
     input:
         corpus="data/corpora/{corpus}/manifest.json",
         script="scripts/index.py",
-        code=code("artifacts.py", "config/retrieval.py", "retrieval"),
+        code=import_closure("scripts/index.py"),
     output:
         "data/shares/index/{corpus}/{scatteritem}/manifest.json",
     log:
@@ -37,12 +37,7 @@ rule index:
         ),
         server=RULES.served("index-{corpus}"),
         script="scripts/index.py",
-        code=code(
-            "artifacts.py",
-            "config/elasticsearch.py",
-            "config/retrieval.py",
-            "retrieval",
-        ),
+        code=import_closure("scripts/index.py"),
     output:
         "data/indexes/{corpus}/manifest.json",
     log:
@@ -69,7 +64,7 @@ rule retrieve_share:
         index="data/indexes/{corpus}/manifest.json",
         task="data/tasks/{task}/manifest.json",
         script="scripts/retrieve.py",
-        code=code("artifacts.py", "config/retrieval.py", "retrieval"),
+        code=import_closure("scripts/retrieve.py"),
     output:
         "data/shares/retrieval/{corpus}/{task}/top{k}/{scatteritem}/manifest.json",
     log:
@@ -100,12 +95,7 @@ rule retrieve:
                 "data/shares/retrieval/{{corpus}}/{{task}}/top{{k}}/{scatteritem}/manifest.json"
             )
         ),
-        code=code(
-            "artifacts.py",
-            "config/elasticsearch.py",
-            "config/retrieval.py",
-            "retrieval",
-        ),
+        code=import_closure("scripts/retrieve.py"),
     output:
         "data/retrieval/{corpus}/{task}/top{k}/manifest.json",
     log:
@@ -131,7 +121,7 @@ rule selection:
         unpack(RULES.selection_inputs),
         corpus="data/corpora/{corpus}/manifest.json",
         script="scripts/selection.py",
-        code=code("artifacts.py", "config/retrieval.py", "retrieval"),
+        code=import_closure("scripts/selection.py"),
     output:
         "data/selections/{corpus}/{task}/{selection}/manifest.json",
     log:

@@ -6,18 +6,7 @@ rule export:
     input:
         unpack(RULES.export_inputs),
         script="scripts/export.py",
-        code=code(
-            "artifacts.py",
-            "resampled_metrics.py",
-            "statistics.py",
-            "results/calibration.py",
-            "results/temperature.py",
-            "serving/export.py",
-            "serving/card.py",
-            "serving/folder.py",
-            "serving/head.py",
-            "serving/scores.py",
-        ),
+        code=import_closure("scripts/export.py"),
     output:
         "models/{model}/manifest.json",
     log:
@@ -41,12 +30,7 @@ rule export_onnx:
     input:
         model="models/{model}/manifest.json",
         script="scripts/export_onnx.py",
-        code=code(
-            "artifacts.py",
-            "serving/folder.py",
-            "serving/onnx_file.py",
-            "evaluation/outputs.py",
-        ),
+        code=import_closure("scripts/export_onnx.py"),
     output:
         "models/{model}/onnx/model.onnx",
     log:

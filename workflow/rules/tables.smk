@@ -6,7 +6,7 @@ rule cell:
     input:
         runs=RULES.cell_runs,
         script="scripts/cell.py",
-        code=code("artifacts.py", "config/experiments.py", "config/facts.py", "results/cells.py"),
+        code=import_closure("scripts/cell.py"),
     output:
         "results/cells/{table}/{row}/{column}.json",
     log:
@@ -30,7 +30,7 @@ rule table:
         parent_folders=RULES.table_folders,
         reported="config/reported.yaml",
         script="scripts/table.py",
-        code=code("artifacts.py", "config/experiments.py", "config/facts.py", "results"),
+        code=import_closure("scripts/table.py"),
     output:
         csv="results/{table}.csv",
         markdown="results/{table}.md",

@@ -1,14 +1,12 @@
 # Tokenizer, tokens, stage 1 and stage 2 (Section 3.1).
 
-TRAINING_CODE = code("artifacts.py", "metrics.py", "config/training.py", "training")
-
 
 rule tokenizer:
     """WordPiece, trained on the corpus; or a checkpoint's own."""
     input:
         unpack(RULES.tokenizer_inputs),
         script="scripts/tokenizer.py",
-        code=code("artifacts.py", "training/tokenizer.py"),
+        code=import_closure("scripts/tokenizer.py"),
     output:
         "data/tokenizers/{tokenizer}/manifest.json",
     log:
@@ -32,7 +30,7 @@ rule internal_tokens:
         texts="data/tasks/{task}/manifest.json",
         tokenizer="data/tokenizers/{tokenizer}/manifest.json",
         script="scripts/tokens.py",
-        code=code("artifacts.py", "training/tokens.py"),
+        code=import_closure("scripts/tokens.py"),
     output:
         "data/tokens/{tokenizer}/internal/{task}/manifest.json",
     log:
@@ -55,7 +53,7 @@ rule external_tokens:
         texts="data/selections/{corpus}/{task}/{selection}/manifest.json",
         tokenizer="data/tokenizers/{tokenizer}/manifest.json",
         script="scripts/tokens.py",
-        code=code("artifacts.py", "training/tokens.py"),
+        code=import_closure("scripts/tokens.py"),
     output:
         "data/tokens/{tokenizer}/external/{corpus}/{task}/{selection}/manifest.json",
     log:
@@ -78,7 +76,7 @@ rule stage1:
         unpack(RULES.stage1_inputs),
         tokenizer=RULES.tokenizer,
         script="scripts/stage1.py",
-        code=TRAINING_CODE,
+        code=import_closure("scripts/stage1.py"),
     output:
         "runs/{scale}/{task}/{variant}/seed{seed}/stage1/manifest.json",
     log:
@@ -104,7 +102,7 @@ rule stage2:
         unpack(RULES.stage2_inputs),
         tokenizer=RULES.tokenizer,
         script="scripts/stage2.py",
-        code=TRAINING_CODE,
+        code=import_closure("scripts/stage2.py"),
     output:
         "runs/{scale}/{task}/{variant}/seed{seed}/stage2/manifest.json",
     log:
