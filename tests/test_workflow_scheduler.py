@@ -6,7 +6,7 @@ import time
 
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from tlm.rules.scheduler import arm_one_timer
+from tlm.snakemake_adapter import arm_one_timer
 
 
 class Scheduler:
@@ -40,7 +40,16 @@ def test_finished_jobs_start_no_chain_of_looks():
 
 
 def test_snakemake_still_works_this_way():
-    """If this fails with another version of Snakemake: see whether tlm/rules/scheduler.py is still needed."""
+    """If this fails with another version of Snakemake: check whether `arm_one_timer` is still needed."""
     assert "_open_jobs.release()" in inspect.getsource(JobScheduler.error_callback)
     loop = inspect.getsource(JobScheduler.schedule)
     assert loop.count("self._schedule_reevalutation(") == 2 and "self._open_jobs.acquire()" in loop
+
+
+def test_another_scheduler_stays_unpatched_with_a_warning(capsys):
+    class Newer:
+        pass
+
+    arm_one_timer(Newer)
+    assert not hasattr(Newer, "_schedule_reevalutation")
+    assert "warning: this Snakemake schedules jobs in another way" in capsys.readouterr().err

@@ -1,7 +1,4 @@
-"""The forms that answers to rules have: specifications as JSON, modules, manifests, flags and watched folders.
-
-Place in the flow: below the questions of this package.
-"""
+"""What all rule functions share: specifications as JSON, manifests, command-line options and parent folders."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from tlm.config.base import Strict
 from tlm.errors import TlmError
 from tlm.layout import manifest
 from tlm.plan.project import Project
+from tlm.snakemake_adapter import runs_jobs
 
 
 def as_json(spec: Strict) -> str:
@@ -24,54 +22,56 @@ def as_json(spec: Strict) -> str:
     return canonical_json(spec.model_dump(mode="json"))
 
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def exit_on_user_error(question: Callable[[Any, Any], Answer]) -> Callable[[Any, Any], Answer]:
-    """For what people ask by name: a mistake is told in one line, where Snakemake would show a traceback."""
+def exit_on_user_error(function: Callable[[Any, Any], Result]) -> Callable[[Any, Any], Result]:
+    """Decorate an input function: a TlmError becomes one line and exit code 2, not Snakemake's traceback."""
 
-    @wraps(question)
-    def ask(self: Any, wildcards: Any) -> Answer:
+    @wraps(function)
+    def wrapper(self: Any, wildcards: Any) -> Result:
         try:
-            return question(self, wildcards)
+            return function(self, wildcards)
         except TlmError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
 
-    return ask
+    return wrapper
 
 
 def manifests(folders: dict[str, str | None]) -> dict[str, str]:
-    """Artifacts as named inputs, those that there are."""
+    """The manifests of artifacts as named inputs; None stands for an artifact that the run does not have."""
     return {name: manifest(folder) for name, folder in folders.items() if folder}
 
 
 def flags(folders: dict[str, str | None]) -> str:
-    """The same as flags of a script."""
+    """The same artifacts as command-line options of a script."""
     return " ".join(f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder)
 
 
-def parent_folders(files: list[str]) -> list[str]:
-    """The folders of a result's intermediate files, as inputs beside these.
-
-    Snakemake does not miss an intermediate file behind a finished result. Its folder is newer than the result if it
-    has lost a file; one that is gone is made anew here, and is newer, too.
-    """
-    folders = sorted({str(Path(file).parent) for file in files})
-    for folder in folders:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    return folders
-
-
-def with_parent_folders(files: list[str]) -> dict[str, list[str]]:
-    """Intermediate files and their folders as inputs."""
-    return {"made_from": files, "parent_folders": parent_folders(files)}
-
-
-@dataclass(
-    frozen=True, repr=False
-)  # Snakemake shows its methods in messages, where a project would fill pages
+# Snakemake shows input functions in its messages; a generated repr would print the whole project there.
+@dataclass(frozen=True, repr=False)
 class RuleFunctions:
-    """The project that is asked about. Every method of its subclasses is an input or parameter function of a rule."""
+    """The base of all input and parameter functions of rules: methods that take Snakemake's wildcards."""
 
     project: Project
+    workflow: Any = None
+    """Snakemake's own object, which knows whether jobs will run; None outside Snakemake."""
+
+    def parent_folders(self, files: list[str]) -> list[str]:
+        """The folders of a result's intermediate files, as inputs beside the files.
+
+        Snakemake does not rebuild a deleted intermediate file while the final result exists. Deleting a file makes
+        its folder newer than the result, which Snakemake does notice. A missing folder is created, and is newer too.
+        Planning alone creates nothing: there, the nearest existing parent takes the place of a missing folder.
+        """
+        folders = {Path(file).parent for file in files}
+        if runs_jobs(self.workflow):
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+        existing = {next(path for path in (folder, *folder.parents) if path.is_dir()) for folder in folders}
+        return sorted(str(folder) for folder in existing - {Path()})
+
+    def with_parent_folders(self, files: list[str]) -> dict[str, list[str]]:
+        """Intermediate files and their folders as inputs."""
+        return {"made_from": files, "parent_folders": self.parent_folders(files)}

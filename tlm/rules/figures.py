@@ -7,7 +7,7 @@ from typing import Any
 
 from tlm.layout import manifest
 from tlm.plan import figures
-from tlm.rules.base import as_json, flags, manifests, with_parent_folders
+from tlm.rules.base import as_json, flags, manifests
 from tlm.rules.training import TrainingRules
 
 
@@ -38,7 +38,7 @@ class FigureRules(TrainingRules):
 
     def attention_table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """The heads of every task, model and seed."""
-        return with_parent_folders(list(map(manifest, figures.compared_folders(self.project))))
+        return self.with_parent_folders(list(map(manifest, figures.compared_folders(self.project))))
 
     @property
     def figure_names(self) -> str:
@@ -49,7 +49,7 @@ class FigureRules(TrainingRules):
         """The files that a figure is drawn from: cells, attention and other artifacts, or the rule files."""
         files = figures.inputs(self.project, wildcards.figure)
         kind = figures.KINDS[self.project.figure(wildcards.figure).kind]
-        return with_parent_folders(files) if kind.built else {"made_from": files}
+        return self.with_parent_folders(files) if kind.built else {"made_from": files}
 
     def figure_spec(self, wildcards: Any) -> str:
         """The specification for the script of a figure."""

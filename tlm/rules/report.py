@@ -15,6 +15,7 @@ from typing import Any
 from tlm import layout
 from tlm.results.overview import overview
 from tlm.rules.base import RuleFunctions
+from tlm.snakemake_adapter import makes_report
 
 PAPER = {"table": "Tables of the paper", "figure": "Figures of the paper"}
 BEYOND = "Beyond the paper"
@@ -32,8 +33,7 @@ class ReportRules(RuleFunctions):
     @cached_property
     def reporting(self) -> bool:
         """Whether this call of Snakemake makes a report of what is built."""
-        asked = [argument.split("=")[0] for argument in sys.argv[1:]]
-        return "--report" in asked and "--report-after-run" not in asked
+        return makes_report()
 
     def finals(self, *targets: list[str]) -> list[str]:
         """The final targets; for a report those of them that are built. Ends the program if there is none."""

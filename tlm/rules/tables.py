@@ -13,7 +13,7 @@ from tlm.plan import runs, shared_artifacts, tables
 from tlm.results import hyperparameters
 from tlm.results.hyperparameters import ScaleSettings
 from tlm.results.reported import Reported, load_reported
-from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, manifests, parent_folders
+from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, manifests
 
 
 class TableRules(RuleFunctions):
@@ -61,7 +61,7 @@ class TableRules(RuleFunctions):
 
     def table_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
-        return parent_folders(self.table_cells(wildcards))
+        return self.parent_folders(self.table_cells(wildcards))
 
     @cached_property
     def _reported(self) -> Reported:
@@ -92,7 +92,7 @@ class TableRules(RuleFunctions):
 
     def setting_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold those cells."""
-        return parent_folders(self.setting_cells(wildcards))
+        return self.parent_folders(self.setting_cells(wildcards))
 
     @property
     def example_names(self) -> str:
@@ -132,7 +132,7 @@ class TableRules(RuleFunctions):
 
     def examples_folders(self, wildcards: Any) -> list[str]:
         """The folders that hold them."""
-        return parent_folders(self.examples_cells(wildcards))
+        return self.parent_folders(self.examples_cells(wildcards))
 
     def table_spec(self, wildcards: Any) -> str:
         """What a table's script is told."""

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from tlm.artifacts import canonical_json
@@ -14,9 +16,9 @@ from tlm.results.hyperparameters import TABLES
 from tlm.store.records import require
 from tlm.rules import Workflow, as_json
 from tlm.rules.import_closure import import_closure
-from tlm.rules.scheduler import arm_one_timer
+from tlm.snakemake_adapter import arm_one_timer, makes_environments
 
-# A mistake in the configuration is told in one line, without Snakemake's traceback.
+# A mistake in the configuration ends in one line, without Snakemake's traceback.
 try:
     PROJECT = load_project(config)
     tables.check(PROJECT)
@@ -33,9 +35,9 @@ except TlmError as error:
 try:
     CORES = workflow.cores
 except WorkflowError:
-    CORES = 1  # nothing is run, and Snakemake does not ask for a number: --report, --summary
+    CORES = 1  # no job runs, so Snakemake knows no number: --report, --summary
 
-RULES = Workflow(PROJECT)
+RULES = Workflow(PROJECT, workflow)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
 os.environ.update(RULES.environment)
 if RULES.reporting:
@@ -44,10 +46,18 @@ if RULES.reporting:
     )  # captions see the configuration, and nothing else of ours
 arm_one_timer()
 
-# Scripts import the package from here, also in an environment that Snakemake made (`--sdm conda`). A prefix of
-# our own replaces Snakemake's, whose strict mode makes a failed script fail its job behind `| tee`.
+# `python` in the rules is the interpreter that runs Snakemake, so that no environment need be activated; in an
+# environment that Snakemake makes (`--sdm conda`, containers) it is that environment's. Scripts import the package
+# from this folder. The prefix replaces Snakemake's, so it repeats its strict mode: without it, a script that fails
+# before `| tee` would not fail its job.
+OWN_PYTHON = (
+    ""
+    if makes_environments(workflow)
+    else f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+)
 shell.prefix(
-    'set -euo pipefail; export PYTHONPATH="$PWD${{PYTHONPATH:+:$PYTHONPATH}}"; '
+    f"set -euo pipefail; {OWN_PYTHON}"
+    'export PYTHONPATH="$PWD${{PYTHONPATH:+:$PYTHONPATH}}"; '
 )
 
 

@@ -1,0 +1,73 @@
+"""Planning writes nothing, uses all cores by default, and jobs need no activated environment."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from workflow_runner import environment, snakemake
+
+from tlm.rules.base import RuleFunctions
+
+
+def listing(folder: Path) -> set[str]:
+    """Every file and folder but those that Snakemake and Python keep for themselves."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    return {name for name in names if not name.startswith(".snakemake") and "__pycache__" not in name}
+
+
+def direct(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", *arguments, "--config", "scale=smoke"]
+    env = environment(project) | variables
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=900)
+
+
+@pytest.mark.parametrize("arguments", [["all", "-n"], ["results/attention.csv", "-n"], ["all", "--summary"]])
+def test_planning_writes_nothing(project, arguments):
+    before = listing(project)
+    result = snakemake(project, *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert listing(project) == before
+
+
+def test_a_missing_folder_is_replaced_by_its_parent_in_a_plan_and_created_in_a_build(tmp_path, monkeypatch):
+    class Build:
+        executor_plugin, dryrun = "local", False
+
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    files = ["results/cells/a/b.json", "runs/c/d.json"]
+    assert RuleFunctions(None).parent_folders(files) == ["results"]
+    assert not Path("results/cells").exists()
+    assert RuleFunctions(None, Build()).parent_folders(files) == ["results/cells/a", "runs/c"]
+
+
+def test_all_cores_are_used_unless_the_command_line_says_how_many(project):
+    def threads(*arguments: str) -> int:
+        result = direct(project, "data/corpora/toy/manifest.json", "-n", *arguments)
+        body = re.search(r"^rule corpus:\n(?:    .*\n)+", result.stdout + result.stderr, re.M)
+        assert body, result.stdout + result.stderr
+        found = re.search(r"threads: (\d+)", body[0])
+        return int(found[1]) if found else 1
+
+    from snakemake.utils import available_cpu_count
+
+    assert threads() == available_cpu_count()
+    assert threads("--cores", "3") == 3
+
+
+def test_jobs_run_under_the_python_that_runs_snakemake(project, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'the wrong python' >&2\nexit 1\n")
+    python.chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    result = direct(project, "data/tasks/toy/manifest.json", "--cores", "1", PATH=path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_python_without_the_packages_is_named_in_one_line(project):
+    code = "from tlm.process import quick_imports\nwith quick_imports():\n    import a_missing_package"
+    result = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert f"error: {sys.executable} lacks the package 'a_missing_package'" in result.stderr
