@@ -41,11 +41,11 @@ rule all:
     default_target: True
     input:
         RULES.finals(
-            expand("results/{table}.html", table=[*RULES.tables, *TABLES]),
-            expand("results/{examples}.html", examples=PROJECT.experiments.examples),
-            expand("results/{figure}.png", figure=PROJECT.experiments.figures),
-            expand("results/differences/{table}.html", table=RULES.compared_tables),
-            ["results/attention.html", "results/claims.html"],
-            ["results/contamination.html"],
+            expand(layout.TABLE.file("html"), table=[*RULES.tables, *TABLES]),
+            expand(layout.EXAMPLES_TABLE.file("html"), examples=PROJECT.experiments.examples),
+            expand(layout.FIGURE.file("png"), figure=PROJECT.experiments.figures),
+            expand(layout.DIFFERENCES.file("html"), table=RULES.compared_tables),
+            [layout.ATTENTION_TABLE.file("html"), layout.CLAIMS.file("html").format(one="")],
+            [layout.CONTAMINATION.file("html")],
             RULES.pages,
         ),

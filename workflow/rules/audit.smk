@@ -8,11 +8,11 @@ rule audit:
         script="scripts/audit.py",
         code=import_closure("scripts/audit.py"),
     output:
-        "data/audits/{task}/{body}/manifest.json",
+        layout.AUDIT.manifest,
     log:
-        "logs/audit/{task}/{body}.log",
+        dag.log("audit"),
     benchmark:
-        "benchmarks/audit/{task}/{body}.tsv"
+        dag.benchmark("audit")
     wildcard_constraints:
         body=r"(?:tasks|corpora)/[\w.-]+|selections/[\w.-]+/[\w.-]+/[\w.-]+",
     conda:
@@ -30,18 +30,18 @@ rule contamination:
         script="scripts/contamination.py",
         code=import_closure("scripts/contamination.py"),
     output:
-        csv="results/contamination.csv",
-        markdown="results/contamination.md",
+        csv=layout.CONTAMINATION.file("csv"),
+        markdown=layout.CONTAMINATION.file("md"),
         html=report(
-            "results/contamination.html",
+            layout.CONTAMINATION.file("html"),
             caption="../report/contamination.rst",
             category="Beyond the paper",
             labels={"result": "Contamination: test texts in training data"},
         ),
     log:
-        "logs/contamination.log",
+        dag.log("contamination"),
     benchmark:
-        "benchmarks/contamination.tsv"
+        dag.benchmark("contamination")
     conda:
         "../../environment.yml"
     threads: 1

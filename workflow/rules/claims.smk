@@ -9,18 +9,18 @@ rule claims:
         script="scripts/claims.py",
         code=import_closure("scripts/claims.py"),
     output:
-        csv="results/claims{one}.csv",
-        markdown="results/claims{one}.md",
+        csv=layout.CLAIMS.file("csv"),
+        markdown=layout.CLAIMS.file("md"),
         html=report(
-            "results/claims{one}.html",
+            layout.CLAIMS.file("html"),
             caption="../report/claims.rst",
             category="Beyond the paper",
             labels={"result": "The paper's claims"},
         ),
     log:
-        "logs/claims{one}.log",
+        dag.log("claims"),
     benchmark:
-        "benchmarks/claims{one}.tsv"
+        dag.benchmark("claims")
     wildcard_constraints:
         one=r"|/[\w.-]+",
     conda:
@@ -41,18 +41,18 @@ rule differences:
         script="scripts/differences.py",
         code=import_closure("scripts/differences.py"),
     output:
-        csv="results/differences/{table}.csv",
-        markdown="results/differences/{table}.md",
+        csv=layout.DIFFERENCES.file("csv"),
+        markdown=layout.DIFFERENCES.file("md"),
         html=report(
-            "results/differences/{table}.html",
+            layout.DIFFERENCES.file("html"),
             caption="../report/differences.rst",
             category="Differences between rows",
             labels=RULES.table_labels,
         ),
     log:
-        "logs/differences/{table}.log",
+        dag.log("differences"),
     benchmark:
-        "benchmarks/differences/{table}.tsv"
+        dag.benchmark("differences")
     conda:
         "../../environment.yml"
     threads: 1

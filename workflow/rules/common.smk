@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from tlm import dag, layout
 from tlm.artifacts import canonical_json
 from tlm.plan import contamination, claims, tables, figures
 from tlm.config.sources import local_files

@@ -8,11 +8,11 @@ rule fetch:
         script="scripts/fetch.py",
         code=import_closure("scripts/fetch.py"),
     output:
-        "data/sources/{source}/manifest.json",
+        layout.SOURCE.manifest,
     log:
-        "logs/fetch/{source}.log",
+        dag.log("fetch"),
     benchmark:
-        "benchmarks/fetch/{source}.tsv"
+        dag.benchmark("fetch")
     conda:
         "../../environment.yml"
     threads: 1
@@ -31,11 +31,11 @@ rule task:
         script="scripts/task.py",
         code=import_closure("scripts/task.py"),
     output:
-        "data/tasks/{task}/manifest.json",
+        layout.TASK.manifest,
     log:
-        "logs/task/{task}.log",
+        dag.log("task"),
     benchmark:
-        "benchmarks/task/{task}.tsv"
+        dag.benchmark("task")
     conda:
         "../../environment.yml"
     threads: 1
@@ -53,11 +53,11 @@ rule corpus:
         script="scripts/corpus.py",
         code=import_closure("scripts/corpus.py"),
     output:
-        "data/corpora/{corpus}/manifest.json",
+        layout.CORPUS.manifest,
     log:
-        "logs/corpus/{corpus}.log",
+        dag.log("corpus"),
     benchmark:
-        "benchmarks/corpus/{corpus}.tsv"
+        dag.benchmark("corpus")
     conda:
         "../../environment.yml"
     threads: CORES

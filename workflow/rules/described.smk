@@ -7,11 +7,11 @@ rule setting:
         script="scripts/setting.py",
         code=import_closure("scripts/setting.py"),
     output:
-        "results/cells/{described}/{row}/tasks.json",
+        layout.SETTING_CELL,
     log:
-        "logs/setting/{described}-{row}.log",
+        dag.log("setting"),
     benchmark:
-        "benchmarks/setting/{described}-{row}.tsv"
+        dag.benchmark("setting")
     conda:
         "../../environment.yml"
     threads: 1
@@ -30,18 +30,18 @@ rule settings:
         script="scripts/settings.py",
         code=import_closure("scripts/settings.py"),
     output:
-        csv="results/{described}.csv",
-        markdown="results/{described}.md",
+        csv=layout.SETTINGS_TABLE.file("csv"),
+        markdown=layout.SETTINGS_TABLE.file("md"),
         html=report(
-            "results/{described}.html",
+            layout.SETTINGS_TABLE.file("html"),
             caption="../report/described.rst",
             category="Tables of the paper",
             labels=RULES.described_labels,
         ),
     log:
-        "logs/settings/{described}.log",
+        dag.log("settings"),
     benchmark:
-        "benchmarks/settings/{described}.tsv"
+        dag.benchmark("settings")
     conda:
         "../../environment.yml"
     threads: 1

@@ -7,9 +7,9 @@ rule server:
         script="scripts/server.py",
         code=import_closure("scripts/server.py"),
     output:
-        service("data/servers/{job}.json"),
+        service(layout.SERVER),
     log:
-        "logs/server/{job}.log",
+        dag.log("server"),
     conda:
         "../../environment.yml"
     # The server does the work of its user; with all cores taken, no two servers share the address.

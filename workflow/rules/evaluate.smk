@@ -5,15 +5,15 @@ rule evaluate:
     """The one reading of a test split, by the checkpoint that dev chose."""
     input:
         unpack(RULES.evaluate_inputs),
-        task="data/tasks/{task}/manifest.json",
+        task=layout.TASK.manifest,
         script="scripts/evaluate.py",
         code=import_closure("scripts/evaluate.py"),
     output:
-        "runs/{scale}/{task}/{variant}/seed{seed}/evaluation/manifest.json",
+        layout.EVALUATION.manifest,
     log:
-        "logs/evaluate/{scale}-{task}-{variant}-seed{seed}.log",
+        dag.log("evaluate"),
     benchmark:
-        "benchmarks/evaluate/{scale}-{task}-{variant}-seed{seed}.tsv"
+        dag.benchmark("evaluate")
     wildcard_constraints:
         variant=rf"(?!(?:{RULES.tfidf_variants})/)[\w.-]+",
     conda:
@@ -30,15 +30,15 @@ rule evaluate:
 rule tfidf:
     """TF-IDF and logistic regression: what a user would try first."""
     input:
-        task="data/tasks/{task}/manifest.json",
+        task=layout.TASK.manifest,
         script="scripts/tfidf.py",
         code=import_closure("scripts/tfidf.py"),
     output:
-        "runs/{scale}/{task}/{variant}/seed{seed}/evaluation/manifest.json",
+        layout.EVALUATION.manifest,
     log:
-        "logs/tfidf/{scale}-{task}-{variant}-seed{seed}.log",
+        dag.log("tfidf"),
     benchmark:
-        "benchmarks/tfidf/{scale}-{task}-{variant}-seed{seed}.tsv"
+        dag.benchmark("tfidf")
     wildcard_constraints:
         variant=RULES.tfidf_variants,
     conda:

@@ -8,11 +8,11 @@ rule examples:
         script="scripts/examples.py",
         code=import_closure("scripts/examples.py"),
     output:
-        "results/cells/{examples}/{task}/examples.json",
+        layout.EXAMPLES_CELL,
     log:
-        "logs/examples/{examples}-{task}.log",
+        dag.log("examples"),
     benchmark:
-        "benchmarks/examples/{examples}-{task}.tsv"
+        dag.benchmark("examples")
     conda:
         "../../environment.yml"
     threads: 1
@@ -32,17 +32,17 @@ rule example_table:
         script="scripts/example_table.py",
         code=import_closure("scripts/example_table.py"),
     output:
-        csv="results/{examples}.csv",
+        csv=layout.EXAMPLES_TABLE.file("csv"),
         html=report(
-            "results/{examples}.html",
+            layout.EXAMPLES_TABLE.file("html"),
             caption="../report/examples.rst",
             category="Tables of the paper",
             labels=RULES.examples_labels,
         ),
     log:
-        "logs/example_table/{examples}.log",
+        dag.log("example_table"),
     benchmark:
-        "benchmarks/example_table/{examples}.tsv"
+        dag.benchmark("example_table")
     conda:
         "../../environment.yml"
     threads: 1

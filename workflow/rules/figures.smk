@@ -5,15 +5,15 @@ rule attention:
     """Attention of one trained model: every head on dev texts and on the paper's sentences."""
     input:
         unpack(RULES.attention_inputs),
-        task="data/tasks/{task}/manifest.json",
+        task=layout.TASK.manifest,
         script="scripts/attention.py",
         code=import_closure("scripts/attention.py"),
     output:
-        "runs/{scale}/{task}/{variant}/seed{seed}/attention/manifest.json",
+        layout.ATTENTION.manifest,
     log:
-        "logs/attention/{scale}-{task}-{variant}-seed{seed}.log",
+        dag.log("attention"),
     benchmark:
-        "benchmarks/attention/{scale}-{task}-{variant}-seed{seed}.tsv"
+        dag.benchmark("attention")
     conda:
         "../../environment.yml"
     threads: PROJECT.scale.threads
@@ -33,18 +33,18 @@ rule attention_table:
         script="scripts/attention_table.py",
         code=import_closure("scripts/attention_table.py"),
     output:
-        csv="results/attention.csv",
-        markdown="results/attention.md",
+        csv=layout.ATTENTION_TABLE.file("csv"),
+        markdown=layout.ATTENTION_TABLE.file("md"),
         html=report(
-            "results/attention.html",
+            layout.ATTENTION_TABLE.file("html"),
             caption="../report/attention.rst",
             category="Beyond the paper",
             labels={"result": "Attention heads"},
         ),
     log:
-        "logs/attention_table.log",
+        dag.log("attention_table"),
     benchmark:
-        "benchmarks/attention_table.tsv"
+        dag.benchmark("attention_table")
     conda:
         "../../environment.yml"
     threads: 1
@@ -63,18 +63,18 @@ rule figure:
         script="scripts/figure.py",
         code=import_closure("scripts/figure.py"),
     output:
-        pdf="results/{figure}.pdf",
+        pdf=layout.FIGURE.file("pdf"),
         png=report(
-            "results/{figure}.png",
+            layout.FIGURE.file("png"),
             caption="../report/figure.rst",
             category=RULES.figure_category,
             labels=RULES.figure_labels,
         ),
-        csv="results/{figure}.csv",
+        csv=layout.FIGURE.file("csv"),
     log:
-        "logs/figure/{figure}.log",
+        dag.log("figure"),
     benchmark:
-        "benchmarks/figure/{figure}.tsv"
+        dag.benchmark("figure")
     wildcard_constraints:
         figure=RULES.figure_names,
     conda:

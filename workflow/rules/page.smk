@@ -8,17 +8,17 @@ rule task_report:
         script="scripts/task_report.py",
         code=import_closure("scripts/task_report.py"),
     output:
-        json="results/tasks/{task}/report.json",
+        json=layout.TASK_REPORT.file("json"),
         html=report(
-            "results/tasks/{task}/report.html",
+            layout.TASK_REPORT.file("html"),
             caption="../report/task.rst",
             category="Reports of tasks",
             labels=RULES.page_labels,
         ),
     log:
-        "logs/task_report/{task}.log",
+        dag.log("task_report"),
     benchmark:
-        "benchmarks/task_report/{task}.tsv"
+        dag.benchmark("task_report")
     conda:
         "../../environment.yml"
     threads: 1

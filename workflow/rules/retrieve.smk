@@ -8,15 +8,15 @@ scattergather:
 rule index_share:
     """The blocks that one of several jobs builds; `index` takes them up."""
     input:
-        corpus="data/corpora/{corpus}/manifest.json",
+        corpus=layout.CORPUS.manifest,
         script="scripts/index.py",
         code=import_closure("scripts/index.py"),
     output:
-        "data/shares/index/{corpus}/{scatteritem}/manifest.json",
+        layout.INDEX_SHARE.manifest,
     log:
-        "logs/index_share/{corpus}-{scatteritem}.log",
+        dag.log("index_share"),
     benchmark:
-        "benchmarks/index_share/{corpus}-{scatteritem}.tsv"
+        dag.benchmark("index_share")
     conda:
         "../../environment.yml"
     threads: 1
@@ -31,19 +31,19 @@ rule index_share:
 rule index:
     """BM25 index of a corpus."""
     input:
-        corpus="data/corpora/{corpus}/manifest.json",
+        corpus=layout.CORPUS.manifest,
         shares=RULES.gathered(
-            gather.share("data/shares/index/{{corpus}}/{scatteritem}/manifest.json")
+            gather.share(layout.INDEX_SHARE.manifest, corpus="{corpus}")
         ),
         server=RULES.served("index-{corpus}"),
         script="scripts/index.py",
         code=import_closure("scripts/index.py"),
     output:
-        "data/indexes/{corpus}/manifest.json",
+        layout.INDEX.manifest,
     log:
-        "logs/index/{corpus}.log",
+        dag.log("index"),
     benchmark:
-        "benchmarks/index/{corpus}.tsv"
+        dag.benchmark("index")
     # All cores, and first: behind a running pretraining they would wait for its core.
     priority: 20
     conda:
@@ -61,16 +61,16 @@ rule index:
 rule retrieve_share:
     """The top-K passages of the blocks that one of several jobs searches; `retrieve` merges them."""
     input:
-        index="data/indexes/{corpus}/manifest.json",
-        task="data/tasks/{task}/manifest.json",
+        index=layout.INDEX.manifest,
+        task=layout.TASK.manifest,
         script="scripts/retrieve.py",
         code=import_closure("scripts/retrieve.py"),
     output:
-        "data/shares/retrieval/{corpus}/{task}/top{k}/{scatteritem}/manifest.json",
+        layout.RETRIEVAL_SHARE.manifest,
     log:
-        "logs/retrieve_share/{corpus}-{task}-top{k}-{scatteritem}.log",
+        dag.log("retrieve_share"),
     benchmark:
-        "benchmarks/retrieve_share/{corpus}-{task}-top{k}-{scatteritem}.tsv"
+        dag.benchmark("retrieve_share")
     conda:
         "../../environment.yml"
     threads: 1
@@ -86,22 +86,25 @@ rule retrieve_share:
 rule retrieve:
     """Top-K passages for every training text, at the largest K that any variant reads."""
     input:
-        index="data/indexes/{corpus}/manifest.json",
-        task="data/tasks/{task}/manifest.json",
+        index=layout.INDEX.manifest,
+        task=layout.TASK.manifest,
         server=RULES.served("retrieve-{corpus}-{task}-top{k}"),
         script="scripts/retrieve.py",
         shares=RULES.gathered(
             gather.share(
-                "data/shares/retrieval/{{corpus}}/{{task}}/top{{k}}/{scatteritem}/manifest.json"
+                layout.RETRIEVAL_SHARE.manifest,
+                corpus="{corpus}",
+                task="{task}",
+                k="{k}",
             )
         ),
         code=import_closure("scripts/retrieve.py"),
     output:
-        "data/retrieval/{corpus}/{task}/top{k}/manifest.json",
+        layout.RETRIEVAL.manifest,
     log:
-        "logs/retrieve/{corpus}-{task}-top{k}.log",
+        dag.log("retrieve"),
     benchmark:
-        "benchmarks/retrieve/{corpus}-{task}-top{k}.tsv"
+        dag.benchmark("retrieve")
     priority: 20
     conda:
         "../../environment.yml"
@@ -119,15 +122,15 @@ rule selection:
     """The passages that stage 1 may read: the union over queries, or a rival's choice."""
     input:
         unpack(RULES.selection_inputs),
-        corpus="data/corpora/{corpus}/manifest.json",
+        corpus=layout.CORPUS.manifest,
         script="scripts/selection.py",
         code=import_closure("scripts/selection.py"),
     output:
-        "data/selections/{corpus}/{task}/{selection}/manifest.json",
+        layout.SELECTION.manifest,
     log:
-        "logs/selection/{corpus}-{task}-{selection}.log",
+        dag.log("selection"),
     benchmark:
-        "benchmarks/selection/{corpus}-{task}-{selection}.tsv"
+        dag.benchmark("selection")
     conda:
         "../../environment.yml"
     threads: 1

@@ -8,11 +8,11 @@ rule export:
         script="scripts/export.py",
         code=import_closure("scripts/export.py"),
     output:
-        "models/{model}/manifest.json",
+        layout.MODEL.manifest,
     log:
-        "logs/export/{model}.log",
+        dag.log("export"),
     benchmark:
-        "benchmarks/export/{model}.tsv"
+        dag.benchmark("export")
     wildcard_constraints:
         model=r"[\w.-]+",
     conda:
@@ -28,15 +28,15 @@ rule export:
 rule export_onnx:
     """The same model for ONNX Runtime, compared with PyTorch before it is kept."""
     input:
-        model="models/{model}/manifest.json",
+        model=layout.MODEL.manifest,
         script="scripts/export_onnx.py",
         code=import_closure("scripts/export_onnx.py"),
     output:
-        "models/{model}/onnx/model.onnx",
+        layout.ONNX,
     log:
-        "logs/export_onnx/{model}.log",
+        dag.log("export_onnx"),
     benchmark:
-        "benchmarks/export_onnx/{model}.tsv"
+        dag.benchmark("export_onnx")
     wildcard_constraints:
         model=r"[\w.-]+",
     conda:

@@ -8,11 +8,11 @@ rule cell:
         script="scripts/cell.py",
         code=import_closure("scripts/cell.py"),
     output:
-        "results/cells/{table}/{row}/{column}.json",
+        layout.CELL,
     log:
-        "logs/cell/{table}-{row}-{column}.log",
+        dag.log("cell"),
     benchmark:
-        "benchmarks/cell/{table}-{row}-{column}.tsv"
+        dag.benchmark("cell")
     conda:
         "../../environment.yml"
     threads: 1
@@ -32,18 +32,18 @@ rule table:
         script="scripts/table.py",
         code=import_closure("scripts/table.py"),
     output:
-        csv="results/{table}.csv",
-        markdown="results/{table}.md",
+        csv=layout.TABLE.file("csv"),
+        markdown=layout.TABLE.file("md"),
         html=report(
-            "results/{table}.html",
+            layout.TABLE.file("html"),
             caption="../report/table.rst",
             category=RULES.table_category,
             labels=RULES.table_labels,
         ),
     log:
-        "logs/table/{table}.log",
+        dag.log("table"),
     benchmark:
-        "benchmarks/table/{table}.tsv"
+        dag.benchmark("table")
     conda:
         "../../environment.yml"
     threads: 1

@@ -8,11 +8,11 @@ rule tokenizer:
         script="scripts/tokenizer.py",
         code=import_closure("scripts/tokenizer.py"),
     output:
-        "data/tokenizers/{tokenizer}/manifest.json",
+        layout.TOKENIZER.manifest,
     log:
-        "logs/tokenizer/{tokenizer}.log",
+        dag.log("tokenizer"),
     benchmark:
-        "benchmarks/tokenizer/{tokenizer}.tsv"
+        dag.benchmark("tokenizer")
     conda:
         "../../environment.yml"
     threads: CORES
@@ -27,16 +27,16 @@ rule tokenizer:
 rule internal_tokens:
     """A task's texts as tokens."""
     input:
-        texts="data/tasks/{task}/manifest.json",
-        tokenizer="data/tokenizers/{tokenizer}/manifest.json",
+        texts=layout.TASK.manifest,
+        tokenizer=layout.TOKENIZER.manifest,
         script="scripts/tokens.py",
         code=import_closure("scripts/tokens.py"),
     output:
-        "data/tokens/{tokenizer}/internal/{task}/manifest.json",
+        layout.INTERNAL_TOKENS.manifest,
     log:
-        "logs/internal_tokens/{tokenizer}-{task}.log",
+        dag.log("internal_tokens"),
     benchmark:
-        "benchmarks/internal_tokens/{tokenizer}-{task}.tsv"
+        dag.benchmark("internal_tokens")
     conda:
         "../../environment.yml"
     threads: 1
@@ -50,16 +50,16 @@ rule internal_tokens:
 rule external_tokens:
     """A selection's passages as tokens."""
     input:
-        texts="data/selections/{corpus}/{task}/{selection}/manifest.json",
-        tokenizer="data/tokenizers/{tokenizer}/manifest.json",
+        texts=layout.SELECTION.manifest,
+        tokenizer=layout.TOKENIZER.manifest,
         script="scripts/tokens.py",
         code=import_closure("scripts/tokens.py"),
     output:
-        "data/tokens/{tokenizer}/external/{corpus}/{task}/{selection}/manifest.json",
+        layout.EXTERNAL_TOKENS.manifest,
     log:
-        "logs/external_tokens/{tokenizer}-{corpus}-{task}-{selection}.log",
+        dag.log("external_tokens"),
     benchmark:
-        "benchmarks/external_tokens/{tokenizer}-{corpus}-{task}-{selection}.tsv"
+        dag.benchmark("external_tokens")
     conda:
         "../../environment.yml"
     threads: 1
@@ -78,11 +78,11 @@ rule stage1:
         script="scripts/stage1.py",
         code=import_closure("scripts/stage1.py"),
     output:
-        "runs/{scale}/{task}/{variant}/seed{seed}/stage1/manifest.json",
+        layout.STAGE1.manifest,
     log:
-        "logs/stage1/{scale}-{task}-{variant}-seed{seed}.log",
+        dag.log("stage1"),
     benchmark:
-        "benchmarks/stage1/{scale}-{task}-{variant}-seed{seed}.tsv"
+        dag.benchmark("stage1")
     priority: RULES.stage1_priority
     conda:
         "../../environment.yml"
@@ -104,11 +104,11 @@ rule stage2:
         script="scripts/stage2.py",
         code=import_closure("scripts/stage2.py"),
     output:
-        "runs/{scale}/{task}/{variant}/seed{seed}/stage2/manifest.json",
+        layout.STAGE2.manifest,
     log:
-        "logs/stage2/{scale}-{task}-{variant}-seed{seed}.log",
+        dag.log("stage2"),
     benchmark:
-        "benchmarks/stage2/{scale}-{task}-{variant}-seed{seed}.tsv"
+        dag.benchmark("stage2")
     conda:
         "../../environment.yml"
     threads: RULES.threads
