@@ -64,21 +64,21 @@ class Single:
         cls.client, cls.index = Elasticsearch(url, request_timeout=300), index
 
     @classmethod
-    def ask(cls, asked: tuple[str, int]) -> tuple[list[int], list[float]]:
+    def search(cls, query_and_k: tuple[str, int]) -> tuple[list[int], list[float]]:
         """Ids and scores of one query's top k."""
-        text, k = asked
+        text, k = query_and_k
         query = {"multi_match": {"query": text, "fields": ["text"], "type": "cross_fields"}}
         hits = cls.client.search(index=cls.index, query=query, size=k)["hits"]["hits"]
         return [int(hit["_id"]) for hit in hits], [hit["_score"] for hit in hits]
 
 
-def ask_with_fresh_pools(url: str, index: str, asked: list[tuple[str, int]]) -> int:
+def search_with_fresh_pools(url: str, index: str, queries: list[tuple[str, int]]) -> int:
     """The authors' loop; how many queries were answered."""
     context = multiprocessing.get_context("fork")
     answered = 0
-    for first in range(0, len(asked), PROCESSES):
+    for first in range(0, len(queries), PROCESSES):
         with context.Pool(PROCESSES, Single.start, (url, index)) as pool:
-            answered += len(pool.map(Single.ask, asked[first : first + PROCESSES]))
+            answered += len(pool.map(Single.search, queries[first : first + PROCESSES]))
     return answered
 
 
@@ -158,9 +158,9 @@ def run(args: argparse.Namespace, spec: ElasticsearchSpec, scratch: Path) -> dic
         )
         ways: dict[str, Callable[[list[str], int], Any]] = {
             "single": lambda texts, k: lean.submit(
-                ask_with_fresh_pools, spec.url, theirs, [(text, k) for text in texts]
+                search_with_fresh_pools, spec.url, theirs, [(text, k) for text in texts]
             ).result(),
-            "kept pool": lambda texts, k: kept.map(Single.ask, [(text, k) for text in texts], chunksize=1),
+            "kept pool": lambda texts, k: kept.map(Single.search, [(text, k) for text in texts], chunksize=1),
             "msearch": lambda texts, k: elastic.top_k(texts, k, 1),
             "embedded": lambda texts, k: embedded.top_k(texts, k, args.threads),
         }

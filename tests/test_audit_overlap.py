@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlm.audit import kernels
+from tlm.audit.normalise import split
 from tlm.audit.overlap import LEAST, RUN, Audited
-from tlm.audit.words import split
 
 WORDS = ["a", "b", "c", "d", "e", "f"]
 # Few distinct words, long texts: runs, repetitions and near misses everywhere.

@@ -134,9 +134,9 @@ def test_the_heaviest_terms_alone(built, terms):
 
 def test_queries_above_the_clause_limit_keep_their_heaviest_terms_and_are_counted(built):
     server, embedded = built()
-    limit = server._ask_limit(1_000_000)
+    limit = server._find_clause_limit(1_000_000)
     assert 1024 <= limit < 1_000_000
-    assert server._ask_limit(2) == 2
+    assert server._find_clause_limit(2) == 2
     fill = " ".join(f"unknown{i}" for i in range(limit - 2))
     fits, long = f"w399 w1 {fill}", f"w1 {'w399 ' * 6}{fill} unknown unheard"
     assert server.counts([fits, "w1"], None) == {"queries_cut_to_clause_limit": 0}

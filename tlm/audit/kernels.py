@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from tlm.retrieval.words import mix
+from tlm.retrieval.word_splitter import mix
 
 RUN = 13  # words; GPT-3's choice (Brown et al. 2020, Appendix C)
 LEAST = 5  # words; a shorter text says nothing by standing somewhere inside another

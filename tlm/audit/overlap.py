@@ -1,7 +1,7 @@
-"""What texts share: the audited ones are indexed in memory, any amount of others streams past them.
+"""Find shared runs of words: the audited texts are indexed in memory, and any number of other texts streams past.
 
-Place in the flow: `tlm.audit.words` → here → `tlm.audit.stage`. Memory depends on the audited texts (about 40 bytes a
-word) and on one batch of the others.
+Place in the flow: `tlm.audit.normalise` → here → `tlm.audit.stage`. Memory: about 40 bytes per word of the audited
+texts, and one batch of the other texts.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import pyarrow as pa
 
 from tlm.audit import kernels
 from tlm.audit.kernels import ABSENT, LEAST, RUN
-from tlm.audit.words import split
+from tlm.audit.normalise import split
 from tlm.errors import TlmError
 
 __all__ = ["LEAST", "RUN", "Audited", "Shared"]
 
-_ROOM = 1 << 16  # pairs that are handed out at a time, at least
+_ROOM = 1 << 16  # least number of pairs per batch of results
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Pairs of texts that share a run of RUN words, or of which the audited one stands whole in the other.
+    """Pairs of texts that share a run of RUN words, or whose audited text occurs whole in the other text.
 
     All arrays have a row for each pair, in the order of `other`.
     """
@@ -32,15 +32,15 @@ class Shared:
     other: np.ndarray  # number of the other text in its batch
     text: np.ndarray  # number of the audited text
     words: np.ndarray  # the longest run that they share
-    whole: np.ndarray  # bool: the run is all of the audited text
-    equal: np.ndarray  # bool: and all of the other one
+    whole: np.ndarray  # bool: the run is the whole audited text
+    equal: np.ndarray  # bool: and the whole other text
 
 
 class Audited:
-    """Texts that are looked for in others.
+    """The audited texts, indexed so that `find` can search other texts for them.
 
-    `sizes` holds the words of each text, `covered` for every word of all of them whether it lies in a run that was
-    found so far.
+    `sizes`: number of words of each text. `covered`: for every word of all texts, whether a run found so far
+    contains it.
     """
 
     def __init__(self, texts: pa.Array) -> None:
@@ -53,7 +53,7 @@ class Audited:
         self._terms = analysed.terms
         self._begins = analysed.starts
         self.sizes = np.diff(analysed.starts)
-        # Padding: where a hash lies, words are compared beyond the last text.
+        # Padding: after a hash collision, words beyond the end of the last text may be compared.
         self._words = np.concatenate((analysed.stream, np.full(RUN, ABSENT - 1, np.int32)))
         self._text_of = np.repeat(np.arange(len(self.sizes), dtype=np.int32), self.sizes)
         self._vocabulary = np.zeros(_slots(len(analysed.terms)), np.int32)
@@ -66,12 +66,12 @@ class Audited:
         self._seen = np.full(len(self.sizes), ABSENT, np.int64)
 
     def coverage(self) -> np.ndarray:
-        """Of each text, how many of its words lie in runs that were found so far."""
+        """For each text, the number of its words inside runs found so far."""
         sums = np.concatenate(([0], np.cumsum(self.covered)))
         return np.diff(sums[self._begins])
 
     def find(self, others: pa.Array) -> Iterator[Shared]:
-        """All pairs of `others` with the audited texts, some at a time."""
+        """All pairs of a text of `others` and an audited text that share words, in batches."""
         analysed = split(others)
         terms, known = analysed.terms, self._terms
         numbers = kernels.translate(
@@ -101,5 +101,5 @@ class Audited:
 
 
 def _slots(entries: int) -> int:
-    """Slots of a hash table that these entries fill half at most."""
+    """Slots of a hash table that is at most half full with this number of entries."""
     return max(16, 1 << int(2 * entries - 1).bit_length()) if entries else 16

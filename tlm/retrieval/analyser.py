@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from tlm.config.retrieval import IndexSpec
-from tlm.retrieval import words
 from tlm.retrieval.characters import break_classes, lower_case
+from tlm.retrieval.word_splitter import hash_terms, mix, split_words
 
 Texts: TypeAlias = pa.Array | Sequence[str]
 
@@ -64,7 +64,7 @@ def analyse(texts: Texts, classes: np.ndarray | None = None) -> Analysed:
     """
     raw, bounds = _utf8(texts)
     kinds = break_classes() if classes is None else classes
-    stream, starts, hashes, ends, data = words.split_words(raw, bounds, kinds, lower_case())
+    stream, starts, hashes, ends, data = split_words(raw, bounds, kinds, lower_case())
     return Analysed(stream, starts, Terms(hashes, ends, data))
 
 
@@ -115,9 +115,7 @@ def _rewritten(analysed: Analysed, rewrite: Callable[[str], str | None]) -> Anal
     starts = np.concatenate(([0], np.cumsum(kept)))[analysed.starts]
     data, bounds = _utf8(list(numbers))
     ends = bounds[1:].copy()
-    return Analysed(
-        stream[kept], starts, Terms(words.hash_terms(data, bounds), ends, data[: bounds[-1]].copy())
-    )
+    return Analysed(stream[kept], starts, Terms(hash_terms(data, bounds), ends, data[: bounds[-1]].copy()))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -158,7 +156,7 @@ def count_grams(stream, starts, hashes, counts):  # type: ignore[no-untyped-def]
             here = hashes[stream[i]]
             counts[np.int64(here % buckets)] += 1
             if i > starts[text]:
-                counts[np.int64(words.mix(hashes[stream[i - 1]] + words.mix(here)) % buckets)] += 1
+                counts[np.int64(mix(hashes[stream[i - 1]] + mix(here)) % buckets)] += 1
 
 
 @numba.njit(nogil=True, cache=True)
@@ -170,4 +168,4 @@ def sum_grams(stream, starts, hashes, values, sums):  # type: ignore[no-untyped-
             here = hashes[stream[i]]
             sums[text] += values[np.int64(here % buckets)]
             if i > starts[text]:
-                sums[text] += values[np.int64(words.mix(hashes[stream[i - 1]] + words.mix(here)) % buckets)]
+                sums[text] += values[np.int64(mix(hashes[stream[i - 1]] + mix(here)) % buckets)]

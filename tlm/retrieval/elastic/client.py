@@ -84,7 +84,7 @@ def server_version(client: Elasticsearch, spec: ElasticsearchSpec) -> str:
 
 
 def patiently(
-    what: str,
+    action: str,
     spec: ElasticsearchSpec,
     call: Callable[[], T],
     *,
@@ -109,14 +109,14 @@ def patiently(
             trouble = reason(error)
         except ApiError as error:
             if is_blocked(_error(error.body)) or error.status_code not in TRANSIENT:
-                raise TlmError(_final(what, spec, error)) from None
+                raise TlmError(_final(action, spec, error)) from None
             trouble = reason(error)
-        pause(what, spec, attempt, trouble, stop)
+        pause(action, spec, attempt, trouble, stop)
     raise AssertionError
 
 
 def pause(
-    what: str, spec: ElasticsearchSpec, attempt: int, trouble: str, stop: threading.Event = _NEVER
+    action: str, spec: ElasticsearchSpec, attempt: int, trouble: str, stop: threading.Event = _NEVER
 ) -> None:
     """Wait after failed try number `attempt`, longer from one to the next. Raises TlmError after the last.
 
@@ -125,14 +125,14 @@ def pause(
     """
     if attempt > spec.retries:
         raise TlmError(
-            f"{what}: gave up after {attempt} tries ({trouble}); when the server is well, run the same command"
+            f"{action}: gave up after {attempt} tries ({trouble}); when the server is well, run the same command"
             " again, it goes on where it stopped"
         )
     if attempt >= 3:  # the first ones are nothing to worry anybody
-        print(f"{what}: try {attempt} failed ({trouble}); trying again", file=sys.stderr, flush=True)
+        print(f"{action}: try {attempt} failed ({trouble}); trying again", file=sys.stderr, flush=True)
     # Half of it at random, so that threads that were refused together do not come back together.
     if stop.wait(min(spec.backoff * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(0.5, 1)):
-        raise TlmError(f"{what}: stopped")
+        raise TlmError(f"{action}: stopped")
 
 
 def reason(error: TransportError | ApiError | Mapping[str, Any]) -> str:
@@ -164,10 +164,10 @@ def is_blocked(error: Mapping[str, Any]) -> bool:
     )
 
 
-def blocked(what: str, error: Mapping[str, Any]) -> str:
+def blocked(action: str, error: Mapping[str, Any]) -> str:
     """The line for `is_blocked`."""
     return (
-        f"{what}: the server has blocked writing ({reason(error)}); if its disk is full, make room there, then"
+        f"{action}: the server has blocked writing ({reason(error)}); if its disk is full, make room there, then"
         " run the same command again, it goes on where it stopped"
     )
 
@@ -221,12 +221,12 @@ def _certificate_refused(text: str) -> str:
     return "no TLS connection is possible; does it speak http instead of https?"
 
 
-def _final(what: str, spec: ElasticsearchSpec, error: ApiError) -> str:
+def _final(action: str, spec: ElasticsearchSpec, error: ApiError) -> str:
     """The line for an error that no other try will mend."""
     held = _error(error.body)
     ours = error.meta.headers.get("x-elastic-product") == "Elasticsearch"
     if is_blocked(held):
-        return blocked(what, held)
+        return blocked(action, held)
     if isinstance(error, AuthenticationException):
         key = os.environ.get("ELASTICSEARCH_API_KEY")
         if not key and not os.environ.get("ELASTICSEARCH_PASSWORD"):
@@ -236,14 +236,16 @@ def _final(what: str, spec: ElasticsearchSpec, error: ApiError) -> str:
             refused = f"user {spec.user!r} with the password in ELASTICSEARCH_PASSWORD"
         return f"{spec.url}: does not accept {refused}"
     if isinstance(error, AuthorizationException):
-        return f"{what}: not allowed ({reason(error)}); ask for that privilege"
+        return f"{action}: not allowed ({reason(error)}); ask for that privilege"
     if not ours:
         return f"{spec.url}: answers, but is not Elasticsearch (status {error.status_code}); {_WHERE}"
     if error.status_code == 406 or held.get("type") == "media_type_header_exception":
         return f"{spec.url}: not version {OLDEST} or {NEWEST} of Elasticsearch ({reason(error)})"
     if error.status_code == 413:
-        return f"{what}: a request is too large for the server; set retrieval.elasticsearch.bulk_bytes lower"
-    return f"{what}: Elasticsearch answers {reason(error)}"
+        return (
+            f"{action}: a request is too large for the server; set retrieval.elasticsearch.bulk_bytes lower"
+        )
+    return f"{action}: Elasticsearch answers {reason(error)}"
 
 
 def _error(body: Any) -> Mapping[str, Any]:

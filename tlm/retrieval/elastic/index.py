@@ -256,16 +256,16 @@ def _set(client: Elasticsearch, target: Target, settings: dict[str, Any], server
 
 def _merge(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> None:
     """One segment a shard: fewer places to look. It may take longer than any time-out: the server is polled."""
-    what = f"merging {target.name}"
-    print(f"{what} into one segment a shard", file=sys.stderr, flush=True)
+    action = f"merging {target.name}"
+    print(f"{action} into one segment a shard", file=sys.stderr, flush=True)
     task = patiently(
-        what,
+        action,
         server,
         lambda: client.indices.forcemerge(index=target.name, max_num_segments=1, wait_for_completion=False),
     )["task"]
     pause = 0.1
     while True:
-        state = patiently(what, server, lambda: _task(client, task))
+        state = patiently(action, server, lambda: _task(client, task))
         if state.meta.status == 404 or state["completed"]:  # a server that was restarted knows it no more
             return
         time.sleep(pause)

@@ -80,10 +80,10 @@ def _send(
 
     One that is there already (409) was created by an earlier run, or by a request whose answer was lost.
     """
-    what = f"loading {name}"
+    action = f"loading {name}"
     left = lines
     for attempt in count(1):
-        answer = patiently(what, server, lambda: _bulk(client, name, left), stop=stop)  # noqa: B023
+        answer = patiently(action, server, lambda: _bulk(client, name, left), stop=stop)  # noqa: B023
         refused: list[bytes] = []
         trouble = ""
         items = answer.get("items", [])
@@ -94,15 +94,15 @@ def _send(
             if status in (200, 201, 409):
                 continue
             if is_blocked(error):
-                raise TlmError(blocked(what, error))
+                raise TlmError(blocked(action, error))
             if status not in TRANSIENT:
                 passage = json.loads(left[2 * place])["create"]["_id"]
-                raise TlmError(f"{what}: passage {passage} is refused ({reason(error)})")
+                raise TlmError(f"{action}: passage {passage} is refused ({reason(error)})")
             refused += left[2 * place : 2 * place + 2]
             trouble = f"{status} {reason(error)}"
         if not refused:
             return len(lines) // 2
-        pause(what, server, attempt, trouble, stop)
+        pause(action, server, attempt, trouble, stop)
         left = refused
     raise AssertionError
 

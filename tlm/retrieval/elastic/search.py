@@ -161,10 +161,10 @@ class ElasticIndex:
         if most <= CLAUSES:
             return CLAUSES
         if self._limit is None or self._limit < most:
-            self._limit = self._ask_limit(most)
+            self._limit = self._find_clause_limit(most)
         return self._limit
 
-    def _ask_limit(self, most: int) -> int:
+    def _find_clause_limit(self, most: int) -> int:
         clauses = [{"term": {"text": f"t{i}"}} for i in range(most)]
 
         def probe() -> int:
@@ -185,7 +185,7 @@ class ElasticIndex:
             waiting = []
             try:
                 for first, batch in _batches(searches, per):
-                    waiting.append(pool.submit(self._ask, first, batch, wanted, stop))
+                    waiting.append(pool.submit(self._request, first, batch, wanted, stop))
                     if len(waiting) > self.server.requests_in_flight:
                         yield from waiting.pop(0).result()
                 while waiting:
@@ -195,16 +195,18 @@ class ElasticIndex:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _ask(self, first: int, searches: Sequence[Search], wanted: str, stop: Event) -> list[dict[str, Any]]:
+    def _request(
+        self, first: int, searches: Sequence[Search], wanted: str, stop: Event
+    ) -> list[dict[str, Any]]:
         """One request, and those of its searches that failed for the moment again until all have answers."""
         lines = [canonical_json(search).encode() for search in searches]
         answers: dict[int, dict[str, Any]] = {}
         left = list(range(len(searches)))
         kept = f"{wanted},responses.status,responses.error,responses.timed_out,responses._shards.failed"
-        what = f"searching {self.name}"
+        action = f"searching {self.name}"
         for attempt in count(1):
             body = [line for i in left for line in (self._header, lines[i])]
-            found = patiently(what, self.server, lambda: self._msearch(body, kept), stop=stop)  # noqa: B023
+            found = patiently(action, self.server, lambda: self._msearch(body, kept), stop=stop)  # noqa: B023
             trouble = "fewer answers than searches" if len(found) != len(left) else ""
             for i, answer in zip(left, found, strict=False):
                 why = _failure(answer)
@@ -213,12 +215,12 @@ class ElasticIndex:
                 elif answer.get("status") in TRANSIENT or "error" not in answer:
                     trouble = why
                 else:
-                    raise QueryFailed(first + i, f"{what}: Elasticsearch answers {why}")
+                    raise QueryFailed(first + i, f"{action}: Elasticsearch answers {why}")
             left = [i for i in left if i not in answers]
             if not left:
                 return [answers[i] for i in range(len(searches))]
             try:
-                pause(what, self.server, attempt, trouble, stop)
+                pause(action, self.server, attempt, trouble, stop)
             except TlmError as error:
                 raise QueryFailed(first + left[0], str(error)) from None
         raise AssertionError

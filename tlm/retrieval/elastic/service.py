@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from tlm.config.elasticsearch import ElasticsearchSpec
 from tlm.errors import TlmError
 from tlm.retrieval.elastic.client import connect
-from tlm.retrieval.elastic.state import HEALTHY, SILENT, tell
+from tlm.retrieval.elastic.state import HEALTHY, SILENT, write_state
 
 Guard = subprocess.Popen[bytes]
 
@@ -35,16 +35,16 @@ def serve(server: ElasticsearchSpec, state: Path, healthy: float = HEALTHY, sile
     """
     parent = os.getppid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    tell(state, "starting")
+    write_state(state, "starting")
     try:
         with local_server(server.start or "", server, healthy, silent) as guard:
-            tell(state, "ready")
+            write_state(state, "ready")
             while os.getppid() == parent:
                 if guard.poll() is not None:
                     raise TlmError(f"the server ended by itself, with code {guard.returncode}; see its log")
                 time.sleep(0.2)
     except (TlmError, ValueError) as error:
-        tell(state, "failed", str(error))
+        write_state(state, "failed", str(error))
         raise TlmError(str(error)) from None
 
 

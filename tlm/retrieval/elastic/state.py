@@ -13,7 +13,7 @@ HEALTHY = 300.0  # seconds until a server that was started must be healthy
 SILENT = 90.0  # seconds until a predecessor at the same address must be gone; its guard gives it 60
 
 
-def tell(state: Path, word: str, reason: str = "") -> None:
+def write_state(state: Path, word: str, reason: str = "") -> None:
     """Write that the server is `starting`, `ready` or `failed`, and why."""
     state.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(state) as temporary:

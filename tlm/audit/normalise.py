@@ -23,7 +23,7 @@ _AS = {uni.HEBREW: uni.LETTER, uni.SOUTH_EAST_ASIAN: uni.HAN}
 
 @cache
 def classes() -> np.ndarray:
-    """uint8[0x110000]: the class of every code point, for `tlm.retrieval.words.split_words`."""
+    """uint8[0x110000]: the class of every code point, for `tlm.retrieval.word_splitter.split_words`."""
     table = np.full(256, uni.OTHER, np.uint8)
     for kind in _KEPT:
         table[kind] = kind

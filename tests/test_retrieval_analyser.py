@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tlm.config.retrieval import IndexSpec
 from tlm.retrieval.analyser import analyse, analyse_with
-from tlm.retrieval.words import hash_terms
+from tlm.retrieval.word_splitter import hash_terms
 
 
 def tokens(texts: list[str], spec: IndexSpec | None = None) -> list[list[str]]:
