@@ -13,6 +13,7 @@ from tlm.config.training import RunSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts, tables
+from tlm.plan.run_types import BaselineRun
 from tlm.plan.selections import Selection
 from tlm.results.reported import load_reported
 
@@ -96,7 +97,7 @@ def test_the_budget_of_a_plm_counts_the_tokens_of_table_b1():
 def test_tfidf_is_no_encoder_run_and_resolving_it_as_one_raises():
     shipped = project(scale="smoke")
     run = runs.resolve(shipped, "toy", "tfidf", 1)
-    assert isinstance(run, runs.BaselineRun) and run.evaluation == "runs/smoke/toy/tfidf/seed1/evaluation"
+    assert isinstance(run, BaselineRun) and run.evaluation == "runs/smoke/toy/tfidf/seed1/evaluation"
     with pytest.raises(TlmError, match="runs/smoke/toy/tfidf/seed1 trains no encoder"):
         runs.resolve_encoder(shipped, "toy", "tfidf", 1)
 

@@ -91,7 +91,7 @@ def test_the_script_writes_both_files(tmp_path):
     for name in ("task", "tokens", "corpus", "retrieval", "audit"):
         command += [f"--{name}", str(getattr(folders, name))]
     command += ["--evaluations", *map(str, folders.evaluations), "--stages", *map(str, folders.stages)]
-    (tmp_path / "search.tsv").write_text("s\th:m:s\n2.5\t0:00:02\n")
+    (tmp_path / "search.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n2.5\t0:00:02\t100.0\t2.0\n")
     command += ["--benchmarks", f"search={tmp_path / 'search.tsv'}", f"index={tmp_path / 'absent.tsv'}"]
     command += ["--json", str(tmp_path / "out/report.json"), "--html", str(tmp_path / "out/report.html")]
     result = subprocess.run(command, env=environment(ROOT), capture_output=True, text=True)

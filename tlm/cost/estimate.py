@@ -17,7 +17,7 @@ from tlm.cost.job_estimate import JobEstimate
 from tlm.cost.jobs import PendingJob
 from tlm.cost.training_rules import RateOf, run_of
 from tlm.dag import RULES
-from tlm.plan.runs import EncoderRun
+from tlm.plan.run_types import EncoderRun
 
 _DATA: Mapping[str, Callable[[DataFacts, PendingJob], JobEstimate]] = {
     "fetch": data_rules.fetch,

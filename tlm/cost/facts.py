@@ -24,7 +24,7 @@ from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import shared_artifacts
 from tlm.plan.project import Project
-from tlm.plan.runs import EncoderRun
+from tlm.plan.run_types import EncoderRun
 from tlm.plan.selections import Selection
 from tlm.rules import Workflow
 from tlm.sources.download import cached

@@ -16,7 +16,7 @@ from tlm.cost.job_estimate import TORCH_START, JobEstimate
 from tlm.cost.jobs import PendingJob
 from tlm.cost.machine import Rate
 from tlm.layout import TASK
-from tlm.plan.runs import EncoderRun
+from tlm.plan.run_types import EncoderRun
 
 RateOf = Callable[[ModelSpec, int, int, int], Rate]
 """The speed of a model's training: (model, vocabulary, rows of a batch, their length) → Rate."""

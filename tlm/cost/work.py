@@ -14,7 +14,7 @@ from tlm.config.training import INFINITE, Stage2Spec
 from tlm.cost import parameters
 from tlm.cost.facts import DataFacts
 from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops, paper_flops
-from tlm.plan.runs import EncoderRun
+from tlm.plan.run_types import EncoderRun
 
 FORWARD = 1 / 3  # of the FLOPs of training on the same text: backward costs twice as much
 

@@ -28,7 +28,7 @@ from tlm.own.findings import CorpusFindings, TaskFindings
 from tlm.plan import runs
 from tlm.plan.own_tasks import corpus_source
 from tlm.plan.run_jobs import jobs
-from tlm.plan.runs import EncoderRun
+from tlm.plan.run_types import EncoderRun
 from tlm.plan.selections import Selection, audit_folder
 from tlm.plan.task_report import compared_variants
 

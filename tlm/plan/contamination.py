@@ -12,6 +12,7 @@ from tlm.config.experiments import AuditEntry, ContaminationTable
 from tlm.errors import TlmError
 from tlm.plan import runs
 from tlm.plan.project import Project
+from tlm.plan.run_types import EncoderRun
 from tlm.plan.selections import Selection, audit_folder
 
 
@@ -40,7 +41,7 @@ def _of_task(project: Project, task: str) -> Iterator[AuditEntry]:
         ):
             continue
         run = runs.resolve(project, task, name, project.seeds[0])
-        selection = run.read_selection if isinstance(run, runs.EncoderRun) else None
+        selection = run.read_selection if isinstance(run, EncoderRun) else None
         if selection is None:
             raise TlmError(
                 f"{project.folder / 'experiments.yaml'}: contamination: {name} reads no passages; leave it out"

@@ -26,7 +26,7 @@ from tlm.errors import TlmError
 from tlm.layout import manifest
 from tlm.plan.project import Project
 from tlm.plan.run_jobs import jobs
-from tlm.plan.runs import Run, as_encoder
+from tlm.plan.run_types import Run, as_encoder
 from tlm.plan.runs import resolve as resolve_run
 from tlm.plan.shared_artifacts import largest_k
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tlm import layout
 from tlm.plan.project import Project
-from tlm.plan.runs import EncoderRun, Run
+from tlm.plan.run_types import EncoderRun, Run
 from tlm.plan.shared_artifacts import largest_k
 
 

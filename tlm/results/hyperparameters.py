@@ -17,7 +17,7 @@ from tlm.config.base import Strict, parse
 from tlm.config.training import Optimizer, paper_tokens
 from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops
-from tlm.plan.runs import EncoderRun
+from tlm.plan.run_types import EncoderRun
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
 from tlm.results.reported import Reported
 

@@ -13,7 +13,7 @@ from tlm.errors import TlmError
 from tlm.layout import manifest
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.project import Project
-from tlm.plan.runs import EncoderRun, Run
+from tlm.plan.run_types import EncoderRun, Run
 from tlm.plan.selections import audit_folder
 from tlm.plan.task_report import compared_variants
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error

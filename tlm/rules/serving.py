@@ -10,7 +10,7 @@ from tlm.errors import TlmError
 from tlm.layout import manifest
 from tlm.plan import runs
 from tlm.plan.project import Project
-from tlm.plan.runs import EncoderRun
+from tlm.plan.run_types import EncoderRun
 from tlm.rules.base import RuleFunctions, exit_on_user_error
 
 

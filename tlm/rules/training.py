@@ -11,7 +11,7 @@ from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
-from tlm.plan.runs import EncoderRun, Run
+from tlm.plan.run_types import EncoderRun, Run, as_encoder
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
 
@@ -27,7 +27,7 @@ class TrainingRules(RuleFunctions):
 
     def encoder_run(self, wildcards: Any) -> EncoderRun:
         """The same. Raises TlmError for a run that trains no encoder."""
-        return runs.as_encoder(self.run(wildcards))
+        return as_encoder(self.run(wildcards))
 
     @property
     def scales(self) -> str:
