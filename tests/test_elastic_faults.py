@@ -264,7 +264,7 @@ def test_passwords_and_certificates(corpus, tmp_path, monkeypatch, capsys):
         right, wrong = {"ELASTICSEARCH_PASSWORD": password}, {"ELASTICSEARCH_PASSWORD": "pw-guessed"}
         lines = [one_line(index_script(spec, tmp_path, **wrong)), one_line(index_script(spec, tmp_path))]
         assert "does not accept user 'tlm' with the password in ELASTICSEARCH_PASSWORD" in lines[0]
-        assert "asks who you are" in lines[1]
+        assert "requires credentials" in lines[1]
         stranger = spec.model_copy(update={"ca_certificate": None})
         lines.append(one_line(index_script(stranger, tmp_path, **right)))
         assert "its certificate is not trusted" in lines[2] and "ca_certificate" in lines[2]

@@ -4,6 +4,6 @@
     task (train split only) ────────────────┴─ stage.retrieve ──> retrieval ── selection.select_* ──>
     selection
 
-`unicode` and `analyser` turn text into terms, `blocks` keeps them on disk, `search` scores, `queries`
-shortens long texts.
+`word_splitter` and `analyser` turn text into terms, `blocks` stores their postings on disk, `queries` shortens long
+texts, `search` scores passages.
 """

@@ -1,8 +1,8 @@
 """Text to terms, as Elasticsearch's `standard` analyser does it: Unicode words (UAX #29), lower-cased.
 
-Works on the UTF-8 bytes of a whole batch of texts and numbers the distinct terms as they come, so that the
-index and the queries never hold a Python string per word. Stop words and stems are looked up once per
-distinct term.
+The analyser reads the UTF-8 bytes of a whole batch of texts and numbers the distinct terms in order of first
+occurrence, so neither the index nor the queries hold a Python string per word. Stop words and stems are looked up
+once per distinct term.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Analysed:
 def analyse(texts: Texts, classes: np.ndarray | None = None) -> Analysed:
     """Split and number the words of `texts` (no nulls). Releases the interpreter lock.
 
-    `classes` are of the word-break classes those that characters have here; by default all as they are.
+    `classes` [code points] replaces the word-break class of every character; the default is `break_classes()`.
     """
     raw, bounds = _utf8(texts)
     kinds = break_classes() if classes is None else classes
@@ -69,7 +69,7 @@ def analyse(texts: Texts, classes: np.ndarray | None = None) -> Analysed:
 
 
 def _utf8(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes of all texts, and where each begins and ends in them."""
+    """Bytes of all texts, and the texts + 1 bounds of the texts in them."""
     array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
     array = array.cast(pa.large_string())
     if len(array) == 0:
@@ -80,10 +80,10 @@ def _utf8(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
 
 
 def analyse_with(texts: Texts, spec: IndexSpec) -> Analysed:
-    """Analyse as an index is configured to: stop words out, then stems. Lengths count what is left (Lucene)."""
+    """Analyse as `spec` declares: remove stop words, then stem. Lengths do not count removed words (as in Lucene)."""
     analysed = analyse(texts)
     if spec.stop_words == "english":
-        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # loaded only where it is wanted
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # slow to import, rarely needed
 
         analysed = _rewritten(analysed, lambda term: None if term in ENGLISH_STOP_WORDS else term)
     if spec.stemmer == "english":
@@ -98,13 +98,13 @@ def _english_stem(term: str) -> str:
 
 @lru_cache(maxsize=1)
 def _stemmer():  # type: ignore[no-untyped-def]
-    from nltk.stem.snowball import SnowballStemmer  # loaded only where it is wanted
+    from nltk.stem.snowball import SnowballStemmer  # slow to import, rarely needed
 
     return SnowballStemmer("english")
 
 
 def _rewritten(analysed: Analysed, rewrite: Callable[[str], str | None]) -> Analysed:
-    """The same texts with every term replaced; None leaves it out."""
+    """The same texts with every term replaced by `rewrite(term)`, or removed where that is None."""
     numbers: dict[str, int] = {}
     renumbered = np.empty(len(analysed.terms), np.int32)
     for old, term in enumerate(analysed.terms.strings()):
@@ -161,7 +161,7 @@ def count_grams(stream, starts, hashes, counts):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def sum_grams(stream, starts, hashes, values, sums):  # type: ignore[no-untyped-def]
-    """sums[text] = Σ values[bucket] over the same words and pairs of each text."""
+    """sums[text] = Σ values[bucket] over the words and pairs of adjacent words of each text."""
     buckets = np.uint64(len(values))
     for text in range(len(starts) - 1):
         for i in range(starts[text], starts[text + 1]):

@@ -1,11 +1,11 @@
 """Blocks of an index: the postings of up to 65,536 passages in one memory-mapped file.
 
-A block knows nothing of the rest of the corpus: it has its own terms, and what BM25 needs of the whole corpus
-(document frequencies, mean length) is summed over the blocks when queries come. So blocks can be built in any
-order, by any number of jobs, and a longer corpus keeps the blocks of a shorter one.
+A block does not depend on the rest of the corpus: it has its own terms, and a search sums the corpus statistics of
+BM25 (document frequencies, mean length) over the blocks. So blocks can be built in any order, by any number of jobs,
+and a corpus that grew keeps its full blocks.
 
-File: 8 bytes of magic, the header's length (8 bytes), the header as JSON (`key`: what the block was made
-from; `arrays`: name → dtype, offset and length), then the arrays, each at a multiple of 64 bytes.
+File: 8 bytes of magic, the header's length (8 bytes), the header as JSON (`key`: the passages and settings that the
+block was built from; `arrays`: name → dtype, offset and length), then the arrays, each at a multiple of 64 bytes.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from tlm.retrieval.analyser import Analysed, Terms
 
 MAGIC = b"TLMBLK01"
 PASSAGES = 1 << 16  # a passage's number within its block fits 16 bits
-ESCAPE = 255  # term frequencies from here on are kept in `large`
+ESCAPE = 255  # term frequencies of 255 or more are stored in `large`
 
 
 @dataclass(frozen=True)
 class Block:
-    """Postings of one block. Term t occurs in passages `documents[first:last]`, first and last from
-    `frequencies`.
+    """Postings of one block. Term t occurs in passages `documents[starts[t]:starts[t + 1]]`.
 
-    Terms are in the order of their hashes; the postings of a term in the order of passages.
+    Terms are sorted by hash, the postings of a term by passage.
     """
 
     hashes: np.ndarray  # uint64 [terms]
@@ -79,7 +78,7 @@ def build_block(analysed: Analysed) -> Block:
 
 @numba.njit(nogil=True, cache=True)
 def _invert(stream, starts, rank):  # type: ignore[no-untyped-def]
-    """Postings by counting sort: passages per term, then each posting to its place."""
+    """Postings by counting sort: count the passages per term, then put each posting in its place."""
     terms, passages = len(rank), len(starts) - 1
     frequencies = np.zeros(terms, np.int64)
     last = np.full(terms, -1, np.int32)
@@ -111,7 +110,7 @@ def _invert(stream, starts, rank):  # type: ignore[no-untyped-def]
 
 
 def write_block(path: Path, block: Block, key: dict[str, Any]) -> None:
-    """Write atomically; `key` says what the block was made from."""
+    """Write atomically; `key` names the passages and settings that the block was built from."""
     arrays = {field.name: getattr(block, field.name) for field in fields(Block)}
     layout, offset = {}, 0
     for name, array in arrays.items():
@@ -137,7 +136,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def block_key(path: Path) -> dict[str, Any] | None:
-    """What the block at `path` was made from; None if there is no such file or it is no block."""
+    """The `key` of the block at `path`; None if the file is missing or not a block."""
     try:
         return _header(path)[0]["key"]
     except (FileNotFoundError, TlmError, ValueError, KeyError):
@@ -145,7 +144,7 @@ def block_key(path: Path) -> dict[str, Any] | None:
 
 
 def open_block(path: Path) -> Block:
-    """Map a block into memory, read-only. Raises TlmError if it is cut short or not a block."""
+    """Map a block into memory, read-only. Raises TlmError if the file is truncated or not a block."""
     header, begin = _header(path)
     raw = np.memmap(path, np.uint8, mode="r")
     arrays = {}

@@ -1,6 +1,6 @@
 """Character tables of the `standard` analyser: word-break class and lower case of every code point.
 
-The classes of UAX #29, and those that Elasticsearch's tokenizer adds. The Unicode data is that of the `regex`
+The classes are those of UAX #29 and those that Elasticsearch's tokenizer adds. The Unicode data comes from the `regex`
 package.
 """
 
@@ -54,9 +54,9 @@ def break_classes() -> np.ndarray:
 
 @cache
 def lower_case() -> np.ndarray:
-    """int32[0x110000]: simple lower case, one code point to one (as Java's `Character.toLowerCase`).
+    """int32[0x110000]: simple lower case, one code point to one (as in Java's `Character.toLowerCase`).
 
-    Only U+0130 has a lower case of two characters; the first is the simple one.
+    Only U+0130 has a lower case of two characters; the first of them is taken.
     """
     lower = np.arange(CODE_POINTS, dtype=np.int32)
     for point in range(0x20000):  # no cased letters beyond plane 1

@@ -1,8 +1,7 @@
-"""Build an index: the corpus streams past, and every 65,536 passages become a block on disk.
+"""Build an index: read the corpus in order and write every 65,536 passages as a block.
 
-Stage 3 of the flow (corpus → index). Memory is that of the few blocks under way, whatever the corpus's size.
-A build that was killed goes on from its finished blocks, and a corpus that was appended to keeps its full
-ones.
+Stage 3 of the flow (corpus → index). Memory holds only the few blocks in progress, whatever the size of the corpus.
+A killed build continues after its finished blocks, and a corpus that grew keeps its full blocks.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def corpus_parts(corpus: Path, manifest: Manifest) -> Parts:
 
 
 def _plan(parts: Parts, spec: IndexSpec) -> list[dict[str, Any]]:
-    """The key of every block: which rows of which parts (by digest), read how."""
+    """The key of every block: the rows of each part (by digest), and the analyser's settings."""
     analysis = {"engine": ENGINE, **spec.model_dump(include={"analyser", "stop_words", "stemmer"})}
     keys: list[dict[str, Any]] = []
     segments: list[list[Any]] = []
@@ -61,7 +60,7 @@ def _plan(parts: Parts, spec: IndexSpec) -> list[dict[str, Any]]:
 
 
 def block_texts(parts: Parts, wanted: list[bool], size: int) -> Iterator[tuple[int, pa.Array]]:
-    """The texts of every wanted block of `size` passages, with its number. Row groups of others are not read.
+    """Number and texts of every wanted block of `size` passages. Row groups of other blocks are not read.
 
     Raises TlmError if passage ids are not dense and in order.
     """
@@ -111,9 +110,8 @@ def build_index(
 ) -> Manifest:
     """Index the corpus artifact at `corpus_dir`.
 
-    Finished blocks are kept where they are found: of an interrupted build, of an index that stands at
-    `destination` for a shorter form of the same corpus, and of `shares`. Raises TlmError if the corpus is
-    empty or its ids are not dense.
+    Finished blocks are reused: those of an interrupted build, of an index at `destination` of the same corpus before
+    it grew, and of `shares`. Raises TlmError if the corpus is empty or its ids are not dense.
     """
     corpus, parts, keys = _blocks(corpus_dir, spec)
     with staged_directory(destination, resume=True) as working:
@@ -124,7 +122,7 @@ def build_index(
 def build_share(
     corpus_dir: Path, destination: Path, spec: IndexSpec, threads: int, share: tuple[int, int]
 ) -> Manifest:
-    """Build blocks i, i + n, … alone: the work of one job of n, whose results `build_index` takes up."""
+    """Build only blocks i, i + n, …: the work of one job of n, whose blocks `build_index` reuses."""
     corpus, parts, keys = _blocks(corpus_dir, spec)
     numbers = range(share[0], len(keys), share[1])
     with staged_directory(destination, resume=True) as working:
@@ -158,7 +156,7 @@ def _build(
     spec: IndexSpec,
     threads: int,
 ) -> None:
-    """Bring the blocks `numbers` into `working`: those at hand, the others built; nothing else stays there."""
+    """Put the blocks `numbers` into `working`, reused or built; remove all other files there."""
     names = {block_name(number) for number in numbers}
     for path in working.iterdir():
         if path.name not in names:
@@ -188,7 +186,7 @@ def _build(
 
 
 def _kept(working: Path, previous: Sequence[Path], number: int, key: dict[str, Any]) -> bool:
-    """Whether the block is at hand: in the working directory, or, then linked from there, in a previous one."""
+    """Whether a finished block exists: in `working`, or in a folder of `previous`, from which it is linked."""
     path = working / block_name(number)
     if block_key(path) == key:
         return True
@@ -201,7 +199,7 @@ def _kept(working: Path, previous: Sequence[Path], number: int, key: dict[str, A
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file that nobody rewrites; a copy where the file system has no such thing."""
+    """Hard-link a file that is never rewritten; copy it where the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -210,7 +208,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _finish(working: Path, keys: list[dict[str, Any]], spec: IndexSpec, corpus: str) -> Manifest:
-    """Count, and write the manifest."""
+    """Write the manifest with the counts."""
     names = [block_name(number) for number in range(len(keys))]
     passages = words = postings = worded = 0
     for name in names:

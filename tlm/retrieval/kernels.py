@@ -1,9 +1,9 @@
 """The inner loops of search, compiled: scores of a query for 4,096 passages at a time, in cache.
 
-Scores accumulate as 32-bit integers, in units of a query's own scale. Integers make a sum independent of its
-order, and their error is known: `slack` units and one part in 2^21 hold the difference between two passages'
-integer scores and the difference that double precision would give (`search.Queries`). What is closer than
-that is scored again in double precision (`exact_scores`), so the order is that of double precision.
+Scores are sums of 32-bit integers, in units of a scale that each query has. An integer sum does not depend on its
+order, and its error is bounded: the difference between two passages' integer scores deviates from the difference in
+double precision by at most `slack` units and one part in 2^21 (`weighting.Queries`). Passages closer than that are
+scored again in double precision (`exact_scores`), so the order is that of double precision.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-SLICE = 4096  # passages whose scores stay in the first-level cache
-GROUP = 64  # passages looked at together when results are picked
+SLICE = 4096  # passages whose scores fit the first-level cache
+GROUP = 64  # passages compared together when results are picked
 ABSENT = -1
 _UP = np.float32(1 - 2**-24)  # rounds a contribution up, so that none vanishes
 _LOW = np.uint64(0xFFFFFFFF)
@@ -25,7 +25,7 @@ def expand(documents, counts, norms, begins, ends, dense_row, bounds, local, imp
 
     Posting list i is `begins[i]:ends[i]`. With `dense_row[i]` >= 0 it becomes a row of `dense` [slices, rows,
     SLICE]; the others, in order, fill `local` (passage within its slice) and `impacts` from `bounds[slice,
-    list]` to `bounds[slice, list + 1]`. `bounds` comes zeroed, [slices, lists + 1].
+    list]` to `bounds[slice, list + 1]`. The caller passes `bounds` [slices, lists + 1] filled with zeros.
     """
     slices = len(bounds)
     lists = 0
@@ -89,7 +89,7 @@ def _select(keys, size, k):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def shrink(keys, size, k, slack):  # type: ignore[no-untyped-def]
-    """Keep what can be among the k best of keys[:size]. Returns how many, and the least score worth keeping."""
+    """Keep the keys of keys[:size] that can be among the k best. Returns their number and the least score to keep."""
     if size <= k:
         return size, 1
     kth = np.int64(_select(keys, size, k) >> _HALF)
@@ -134,12 +134,12 @@ def _dense_scores(scores, dense, rows, weights, first, last):  # type: ignore[no
 def score_block(  # type: ignore[no-untyped-def]
     batch, starts, lists, weights, slack, k, first, bounds, local, impacts, dense, keys, sizes, least
 ):
-    """Score one block for the queries `batch` and keep what can be among their k best.
+    """Score one block for the queries `batch` and keep the passages that can be among their k best.
 
     Query q has terms starts[q]:starts[q + 1]; `lists` gives each term's list in this block: its number,
     ABSENT, or -2 - row for a dense one. `keys[q]` collects sizes[q] results of at least least[q], as score ·
-    2^32 + (2^32 - 1 - passage), so that larger is better. A query whose results no longer fit, because too
-    many are too close to tell apart, is left with sizes[q] = -1.
+    2^32 + (2^32 - 1 - passage), so that larger is better. sizes[q] becomes -1 if the results do not fit, because
+    too many scores are too close to be ordered.
     """
     terms = 0
     for q in batch:
@@ -232,7 +232,7 @@ def count_unsure(batch, keys, sizes, slack, counts):  # type: ignore[no-untyped-
 
 @numba.njit(nogil=True, cache=True)
 def list_unsure(batch, keys, sizes, slack, starts, rank, passages, run):  # type: ignore[no-untyped-def]
-    """Rank (from 0) and passage of each of them, from starts[q] on, and which run of close results it is in."""
+    """Rank (from 0), passage and run of close results of each result that `count_unsure` counts, from starts[q] on."""
     for q in batch:
         mine, joined, place, first = keys[q], False, starts[q], starts[q]
         for i in range(sizes[q]):
@@ -262,8 +262,8 @@ def exact_scores(  # type: ignore[no-untyped-def]
 ):
     """Score passage passages[i] of a block for query queries[i] in double precision, into out[i].
 
-    `terms` gives each query term's number in the block, or ABSENT. The sum carries its rounding error along,
-    so that it is the same in any order of terms: the double nearest to the exact sum of the contributions.
+    `terms` gives each query term's number in the block, or ABSENT. The sum is compensated for rounding: the result is
+    the double nearest to the exact sum of the contributions, in any order of terms.
     """
     for i in range(len(queries)):
         total = error = 0.0

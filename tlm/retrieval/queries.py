@@ -1,7 +1,7 @@
 """Queries: one per training text, never of dev or test (Section 3.1).
 
-`text` takes the whole text; `rake` its best phrases where it is long, as the paper does for Helpfulness.
-(`top_terms` leaves the choice of terms to the engine, which knows how rare they are.)
+Method `text` uses the whole text; `rake` uses the best phrases of long texts, as the paper does for Helpfulness.
+(`top_terms` leaves the choice of terms to the engine, which knows their document frequencies.)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tlm.text import sentences
 
 
 class QueryFailed(TlmError):
-    """A query that an engine could not answer; `query` is its number among the texts that it was given."""
+    """Raised for a query that an engine could not answer; `query` is its index in the batch of texts."""
 
     def __init__(self, query: int, message: str) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ def training_texts(task_dir: Path) -> TrainingTexts:
     path = task_dir / "train.parquet"
     table = pq.read_table(path)
     if table.num_rows == 0:
-        raise TlmError(f"{path}: no training rows; there is nothing to retrieve for")
+        raise TlmError(f"{path}: no training rows, so there are no queries")
     ids = table["row_id"].to_numpy()
     for split in (each for each in ("dev", "test") if f"{each}.parquet" in manifest.files):
         others = pq.read_table(task_dir / f"{split}.parquet", columns=["row_id"])["row_id"].to_numpy()
@@ -60,7 +60,7 @@ def training_texts(task_dir: Path) -> TrainingTexts:
 
 
 def query_texts(texts: pa.Array, spec: QuerySpec) -> tuple[pa.Array, dict[str, int]]:
-    """The texts to search with, and counts of what was done to them."""
+    """The query texts, and counts of the texts that were shortened or could not be."""
     if spec.mode != "rake":
         return texts, {}
     out, shortened, without = [], 0, 0
@@ -70,7 +70,7 @@ def query_texts(texts: pa.Array, spec: QuerySpec) -> tuple[pa.Array, dict[str, i
         without += phrases == ""
         out.append(
             phrases or text
-        )  # a text of stop words alone has no phrases: it stays as it is, and is counted
+        )  # a text of stop words alone has no phrases: it stays unchanged and is counted
     counts = {"queries_shortened": shortened, "queries_without_phrases": without}
     return pa.array(out, pa.large_string()), counts
 
@@ -78,9 +78,9 @@ def query_texts(texts: pa.Array, spec: QuerySpec) -> tuple[pa.Array, dict[str, i
 def rake(text: str, phrases: int) -> str:
     """The best `phrases` phrases of `text` by RAKE, joined; empty if there are none.
 
-    rake-nltk would download stop words and a sentence splitter: it is handed scikit-learn's and ours.
+    rake-nltk would download stop words and a sentence splitter, so it gets scikit-learn's and `tlm.text`'s.
     """
-    from rake_nltk import Rake  # with NLTK slow to load, and needed in this mode only
+    from rake_nltk import Rake  # slow to import with NLTK, and only this method needs it
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     extractor = Rake(stopwords=set(ENGLISH_STOP_WORDS), sentence_tokenizer=sentences)

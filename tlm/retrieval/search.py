@@ -1,16 +1,16 @@
 """Exact BM25 over the blocks of an index: top-k passages for a batch of queries.
 
-All queries are known in advance, so the blocks stream past them once: memory is one block, the queries and
-queries × k results, whatever the size of the corpus. A score is Lucene's BM25 (without the constant k1 + 1):
+All queries are known in advance, so each block is read once: memory holds one block, the queries and queries × k
+results, whatever the size of the corpus. A score is Lucene's BM25 (without the constant k1 + 1), summed over the
+query's distinct terms:
 
-    idf · qtf · tf / (tf + k1 · (1 - b + b · length / mean length)),  idf = ln(1 + (N - df + 0.5) / (df +
-    0.5))
+    idf · qtf · tf / (tf + k1 · (1 - b + b · length / mean length)),  idf = ln(1 + (N - df + 0.5) / (df + 0.5))
 
-summed over the query's distinct terms. Order: score in double precision descending, passage id ascending.
-Passages without any of the query's terms are not results.
+Order: score in double precision descending, passage id ascending. Passages without any of the query's terms are not
+results.
 
-Three steps: document frequencies of the queries' terms over all blocks; candidates, scored fast in 32-bit
-integers (`kernels`); and for candidates that integers cannot order, their scores in double precision.
+Three steps: count the document frequencies of the queries' terms over all blocks; score all passages in 32-bit
+integers to find the candidates (`kernels`); score those candidates in double precision that integers cannot order.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from tlm.retrieval.blocks import PASSAGES, Block, open_block
 from tlm.retrieval.kernels import ABSENT, GROUP, SLICE
 from tlm.retrieval.weighting import Queries, find_terms, lucene_length, weigh
 
-SPARE = 512  # results held per query beyond 2 k, so that a small k is not cut down too often
+SPARE = 512  # results held per query beyond 2 k, so that results of a small k are not shrunk too often
 POOL = 1 << 26  # results held at once, over all queries: 512 MiB
-CHUNK = 8192  # queries at once, at most: what a killed run loses
+CHUNK = 8192  # most queries searched at once; a killed run loses at most so many
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TopK:
     scores: np.ndarray  # float32
 
     def with_query(self, q: int, other: TopK) -> TopK:
-        """These results, with those of query q replaced by the only query's of `other`."""
+        """These results, with those of query q replaced by the results of the only query in `other`."""
         low, high = self.starts[q], self.starts[q + 1]
         sizes = np.diff(self.starts)
         sizes[q] = len(other.passages)
@@ -61,7 +61,7 @@ class TopK:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What may be in the top k: keys[i, :sizes[i]] of query i, as kernels.score_block leaves them."""
+    """Passages that may be in the top k: keys[i, :sizes[i]] of query i, in the form of kernels.score_block."""
 
     keys: np.ndarray  # uint64 [queries, capacity]
     sizes: np.ndarray  # int64
@@ -69,14 +69,14 @@ class Candidates:
 
     @staticmethod
     def none(queries: int, capacity: int) -> Candidates:
-        """Room for the candidates of so many queries."""
+        """Empty arrays for the candidates of `queries` queries."""
         keys = np.empty((queries, capacity), np.uint64)
         return Candidates(keys, np.zeros(queries, np.int64), np.ones(queries, np.int64))
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A block laid out for queries: the list of every entry (see score_block), and what kernels.expand made."""
+    """A block laid out for queries: the list of every entry (see score_block), and the arrays of kernels.expand."""
 
     lists: np.ndarray
     bounds: np.ndarray
@@ -97,16 +97,16 @@ class EmbeddedIndex:
         self.spec = IndexSpec(**parameters)
         self.blocks = [directory / name for name in sorted(self.manifest.files)]
         self.passages = int(self.manifest.counts["passages"])
-        # Lucene counts the documents that have the field; elsewhere an empty passage is a passage.
+        # Lucene counts only documents with a term in the field; with exact lengths empty passages count too.
         lucene = self.spec.norms == "lucene"
         self.total = int(self.manifest.counts["passages_with_words"]) if lucene else self.passages
         self.mean_length = self.manifest.counts["words"] / max(self.total, 1) or 1.0
 
     def top_k(self, texts: Texts, k: int, threads: int, *, terms: int | None = None) -> TopK:
-        """The best k passages of every text, fewer where fewer share a term with it.
+        """The best k passages of every text, or fewer if fewer share a term with it.
 
-        With `terms`, only so many distinct terms of each text count: those of highest qtf · idf. Results do
-        not depend on the number of threads, and those of a smaller k are a prefix of a larger one's.
+        With `terms`, each text is reduced to its `terms` distinct terms of highest qtf · idf. Results do not depend on
+        the number of threads, and the results of a smaller k are a prefix of those of a larger k.
         """
         queries = self._weigh(texts, terms)
         with ThreadPoolExecutor(threads) as pool:
@@ -115,7 +115,7 @@ class EmbeddedIndex:
     def share(
         self, texts: Texts, k: int, threads: int, share: tuple[int, int], *, terms: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Candidates from blocks i, i + n, …: query numbers and keys, for `gather`. Key 0: see score_block's -1."""
+        """Candidates from blocks i, i + n, …: query numbers and keys, for `gather`. Key 0 marks sizes[q] = -1."""
         queries = self._weigh(texts, terms)
         with ThreadPoolExecutor(threads) as pool:
             blocks = range(share[0], len(self.blocks), share[1])
@@ -129,7 +129,7 @@ class EmbeddedIndex:
     def gather(
         self, texts: Texts, k: int, threads: int, files: Sequence[Path], *, terms: int | None = None
     ) -> TopK:
-        """The top k from what `share` gave for all shares, in Parquet files (query, key)."""
+        """The top k, from Parquet files (query, key) with the results of `share` for all shares."""
         queries = self._weigh(texts, terms)
         held = Candidates.none(len(queries), 2 * k + SPARE)
         for path in files:
@@ -144,7 +144,7 @@ class EmbeddedIndex:
         return min(max(POOL // (2 * k + SPARE), 1), CHUNK)
 
     def counts(self, texts: Texts, terms: int | None) -> dict[str, int]:
-        """What is done to queries that cannot be taken whole: nothing, there are none."""
+        """Always empty: this engine never shortens queries."""
         return {}
 
     def _weigh(self, texts: Texts, terms: int | None) -> Queries:
@@ -173,7 +173,7 @@ class EmbeddedIndex:
         held = Candidates.none(len(queries), capacity or 2 * k + SPARE)
         order = np.argsort(-np.diff(queries.starts), kind="stable").astype(np.int64)
         parts = min(4 * threads, max(len(queries), 1))
-        batches = [order[i::parts] for i in range(parts)]  # long and short ones in each
+        batches = [order[i::parts] for i in range(parts)]  # each with long and short queries
         progress = Progress(f"search {len(queries):,} queries", len(blocks), "blocks")
         with ThreadPoolExecutor(1) as reader:
             upcoming = [reader.submit(self._load, number, queries) for number in blocks[:1]]
@@ -223,9 +223,9 @@ class EmbeddedIndex:
     def ranked(
         self, queries: Queries, held: Candidates, k: int, threads: int, pool: ThreadPoolExecutor
     ) -> TopK:
-        """The top k in order, from candidates over all blocks. Uses up `held`.
+        """The top k in order, from candidates over all blocks. Overwrites `held`.
 
-        A query with more results too close to tell apart than were held is searched again, holding all.
+        A query whose candidates did not fit (sizes[q] = -1) is searched again with room for all passages.
         """
         crowded = np.flatnonzero(held.sizes < 0)
         held.sizes[crowded] = 0
@@ -260,7 +260,7 @@ class EmbeddedIndex:
             kernels.list_unsure(batch, keys, sizes, slack, places, rank, passages, run)
 
         list(pool.map(write, batches))
-        # A run of results, each close to the next, is put in the order of exact scores.
+        # A run of results, each close to the next, is sorted by exact score.
         owner = np.repeat(np.arange(len(queries), dtype=np.int32), counts)
         scores = self._exact(queries, owner, passages, pool)
         order = np.lexsort((passages, -scores, run))[rank < k]

@@ -52,7 +52,7 @@ def read_excluded(audit_dirs: Sequence[Path], corpus_dir: Path) -> ExcludedPassa
     for folder in audit_dirs:
         audit = read_manifest(folder, "audit")
         if audit.inputs.get("corpus") != corpus:
-            raise TlmError(f"{folder}: is no audit of {corpus_dir} as it is now; build it again")
+            raise TlmError(f"{folder}: does not audit the current {corpus_dir}; build it again")
         table = pq.read_table(folder / "matches.parquet", columns=["passage_id"])
         ids.append(table["passage_id"].to_numpy())
         digests[audit.parameters["task"]] = audit.digest
@@ -86,7 +86,7 @@ def select(
     if excluded.audits:
         if not len(chosen.ids):
             raise TlmError(
-                f"{corpus_dir}: every selected passage shares text with dev or test; nothing is left"
+                f"{corpus_dir}: every selected passage shares text with dev or test, so the selection is empty"
             )
         parameters["exclude"] = "contaminated"
         digests |= {f"audit/{task}": digest for task, digest in excluded.audits.items()}

@@ -172,7 +172,7 @@ def passage_count(corpus_dir: Path) -> int:
     """Passages of a corpus. Raises TlmError if there are none."""
     total = int(read_manifest(corpus_dir, "corpus").counts["passages"])
     if total == 0:
-        raise TlmError(f"{corpus_dir}: the corpus holds no passages; there is nothing to select")
+        raise TlmError(f"{corpus_dir}: the corpus holds no passages to select from")
     return total
 
 

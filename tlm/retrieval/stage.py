@@ -1,8 +1,8 @@
 """The retrieval stage: the top-k passages of every training text, with scores (index + task → retrieval).
 
-Queries are searched in chunks of bounded memory; a chunk that is finished stays finished when the run is
-killed. On a cluster the blocks of the index can be shared out over jobs (`retrieve_share`) and the results
-gathered (`retrieve(shares=…)`); the outcome is the same, byte for byte.
+Queries are searched in chunks of bounded memory; a run that was killed continues after its last finished chunk. On a
+cluster several jobs can each search a share of the index's blocks (`retrieve_share`), and `retrieve(shares=…)` joins
+their results; the artifact is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
     [("query_id", pa.int64()), ("rank", pa.int32()), ("passage_id", pa.int64()), ("score", pa.float32())]
 )
 SHARE_SCHEMA = pa.schema([("query", pa.int64()), ("key", pa.uint64())])
-_SAMPLE = 200  # queries on which the loss of a shortened query is measured
+_SAMPLE = 200  # sample size for measuring the loss of shortened queries
 
 
 class Engine(Protocol):
@@ -50,15 +50,15 @@ class Engine(Protocol):
     def top_k(self, texts: Texts, k: int, threads: int, *, terms: int | None = None) -> TopK:
         """The best k passages of every text: score descending, passage id ascending; exact.
 
-        With `terms`, only so many distinct terms of each text count: those of highest qtf · idf.
+        With `terms`, each text is reduced to its `terms` distinct terms of highest qtf · idf.
         """
 
     def counts(self, texts: Texts, terms: int | None) -> dict[str, int]:
-        """How many of these queries the engine cannot take whole, for the manifest."""
+        """Counts of the queries that the engine must shorten, for the manifest."""
 
 
 def open_engine(index_dir: Path, server: ElasticsearchSpec | None = None) -> Engine:
-    """The engine that built the index at `index_dir`; `server` is where one on a server is looked for.
+    """The engine that built the index at `index_dir`. `server`: the connection to Elasticsearch, if that built it.
 
     Raises TlmError if this version has no such engine.
     """
@@ -66,7 +66,7 @@ def open_engine(index_dir: Path, server: ElasticsearchSpec | None = None) -> Eng
     if backend == "embedded":
         return EmbeddedIndex(index_dir)
     if backend == "elasticsearch":
-        from tlm.retrieval.elastic.search import ElasticIndex  # its client is loaded only where it is wanted
+        from tlm.retrieval.elastic.search import ElasticIndex  # slow to import, rarely needed
 
         return ElasticIndex(index_dir, server)
     raise TlmError(f"{index_dir}: built by {backend!r}, which this version does not know; build it again")
@@ -74,7 +74,7 @@ def open_engine(index_dir: Path, server: ElasticsearchSpec | None = None) -> Eng
 
 @dataclass(frozen=True)
 class _Job:
-    """What is searched for, checked."""
+    """A checked retrieval: its queries, settings and inputs."""
 
     spec: RetrievalSpec
     inputs: dict[str, str]
@@ -85,7 +85,7 @@ class _Job:
 
     @property
     def key(self) -> str:
-        """Names the job, so that the files of another one are not taken for its own."""
+        """A digest of the job, so that chunk files of another job are not reused."""
         return sha256_bytes(canonical_json([self.spec.model_dump(), self.inputs]).encode())[:16]
 
     def chunks(self, size: int) -> Iterator[tuple[str, slice]]:
@@ -122,9 +122,9 @@ def retrieve(
 ) -> Manifest:
     """Write `topk.parquet` (query_id, rank from 1, passage_id, score), sorted by query and rank.
 
-    Queries are the training texts alone. With `shares` (all of them) their results are gathered instead of
-    searching. `server` is that of an index on a server. Raises TlmError if k exceeds the corpus, the index was
-    built with other settings than `spec.index`, or the shares are not those of this retrieval.
+    Queries are the training texts alone. `shares`: folders of all shares, whose results are joined instead of
+    searching. `server`: the connection to Elasticsearch. Raises TlmError if k exceeds the corpus, the index was built
+    with other settings than `spec.index`, or the shares belong to another retrieval.
     """
     engine = open_engine(index_dir, server)
     job = _job(engine, index_dir, task_dir, spec)
@@ -159,7 +159,7 @@ def retrieve_share(
     threads: int,
     share: tuple[int, int],
 ) -> Manifest:
-    """Search share i of n of the index's blocks; `retrieve(shares=…)` makes the retrieval of all of them."""
+    """Search share i of n of the index's blocks; `retrieve(shares=…)` joins all shares."""
     engine = open_engine(index_dir)
     if not isinstance(engine, EmbeddedIndex):
         raise TlmError(f"{index_dir}: only the embedded engine shares its blocks out over jobs")
@@ -191,7 +191,7 @@ def _check_shares(shares: Sequence[Path], job: _Job) -> None:
 
 
 def _left(working: Path, job: _Job, size: int, names: list[str]) -> Iterator[tuple[str, slice]]:
-    """The chunks that are still to do; all of their names go to `names`. Files of other jobs are removed."""
+    """The unfinished chunks. Appends the names of all chunks to `names`, and removes files of other jobs."""
     chunks = list(job.chunks(size))
     names += [name for name, _ in chunks]
     for path in working.iterdir():
@@ -217,12 +217,12 @@ def _write(path: Path, found: TopK, ids: np.ndarray) -> None:
         pq.write_table(pa.table(columns, schema=SCHEMA), temporary, **_PARQUET)
 
 
-# Ids and scores hardly repeat: a dictionary would only cost time.
+# Ids and scores rarely repeat, so a dictionary would only cost time.
 _PARQUET: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["query_id", "rank"]}
 
 
 def _join(chunks: list[Path], destination: Path, job: _Job) -> dict[str, int]:
-    """One file of all chunks, which are removed; counts of it."""
+    """Join the chunks into one file and remove them; returns its counts."""
     per_query = np.zeros(int(job.ids.max()) + 1, np.int64)
     with atomic_file(destination) as temporary, pq.ParquetWriter(temporary, SCHEMA, **_PARQUET) as writer:
         for chunk in chunks:
@@ -243,7 +243,7 @@ def _join(chunks: list[Path], destination: Path, job: _Job) -> dict[str, int]:
 
 
 def _loss(engine: Engine, job: _Job, threads: int) -> dict[str, Any]:
-    """What shortened queries lose: the share of the whole text's top k that they find, on a sample."""
+    """The share of the whole text's top k that shortened queries find, measured on a sample."""
     sample = np.unique(np.linspace(0, len(job.ids) - 1, _SAMPLE).astype(np.int64))
     full = engine.top_k(job.full.take(pa.array(sample)), job.spec.k, threads)
     short = engine.top_k(job.texts.take(pa.array(sample)), job.spec.k, threads, terms=job.spec.query.terms)

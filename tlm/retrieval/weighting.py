@@ -1,6 +1,6 @@
-"""What a query's terms weigh: inverse document frequency, and the integer scale that scores are summed in.
+"""Weights of a query's terms: inverse document frequency, and the integer scale in which scores are summed.
 
-Between the analyser and the search: `weigh` is all that search knows of a text.
+Place in the flow: `analyser` → here → `search`, which sees texts only as the `Queries` that `weigh` returns.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from tlm.config.retrieval import IndexSpec
 from tlm.retrieval.analyser import Terms, Texts, analyse_with, distinct_terms
 from tlm.retrieval.kernels import ABSENT
 
-DENSE_SHARE = 0.05  # from this share of passages on, a sweep over all is cheaper than a list (measured)
-DENSE_TERMS = 128  # at most so many, the most frequent: 32 MiB of a block
+DENSE_SHARE = (
+    0.05  # for terms in at least this share of passages, a dense row is faster than a list (measured)
+)
+DENSE_TERMS = 128  # most dense rows, for the most frequent terms: 32 MiB per block
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Queries:
     """Analysed and weighted queries: query i has the entries starts[i]:starts[i + 1], one per distinct term."""
 
     terms: Terms  # distinct terms of all queries, sorted by hash
-    dense: np.ndarray  # int64: those that are scored as rows
+    dense: np.ndarray  # int64: terms that are scored as dense rows
     starts: np.ndarray  # int64, queries + 1
     numbers: np.ndarray  # int32 per entry: which term
     exact: np.ndarray  # float64 per entry: idf · qtf
@@ -57,9 +59,9 @@ def weigh(
     frequencies_of: Callable[[Terms], np.ndarray],
     keep: int | None = None,
 ) -> Queries:
-    """Analyse the texts and weigh their terms; with `keep`, only so many of each, the heaviest.
+    """Analyse the texts and weigh their terms; with `keep`, only the `keep` heaviest terms of each text.
 
-    `total` is N, `frequencies_of` gives the passages that hold each term.
+    `total`: number of passages N. `frequencies_of`: number of passages that contain each term.
     """
     analysed = analyse_with(texts, spec)
     found, times, starts = distinct_terms(analysed)
@@ -87,14 +89,14 @@ def weigh(
     def per_query(values: np.ndarray) -> np.ndarray:
         return np.bincount(owner, values, len(sizes))
 
-    # The sum of a query's weights, which no score reaches, comes to just under 2^31 units.
+    # The sum of a query's weights, which every score stays below, is just under 2^31 units.
     heaviest = per_query(exact)
     scale = (2.0**31 - 4096 - 4 * sizes) / np.where(heaviest > 0, heaviest, 1.0)
     scaled = exact * scale[owner]
-    # What integers can be wrong by: each contribution is rounded up by less than a unit; weights under a
-    # unit are raised to one, so that every passage with one of the terms gets a score; single precision
-    # loses 4 · 2^-24 of a contribution (which kernels takes off as score / 2^21, for two passages), and
-    # 3 · 2^-24 more of a dense term's, four of which are added before they are rounded.
+    # Error of integer scores: each contribution is rounded up by less than a unit; weights under one unit are
+    # raised to one, so that every passage with one of the terms gets a score; single precision loses
+    # 4 · 2^-24 of a contribution (kernels allows score / 2^21 for two passages), and 3 · 2^-24 more of a dense
+    # term's contribution, because four of them are added before they are rounded.
     dense_weight = per_query(scaled * np.isin(numbers, dense))
     slack = sizes + 2 * per_query(scaled < 1) + np.ceil(6 * 2.0**-24 * dense_weight) + 3
     return Queries(
@@ -115,10 +117,10 @@ def rarity(total: int, frequency: int) -> float:
 
 
 def lucene_length(lengths: np.ndarray) -> np.ndarray:
-    """Lengths as Lucene keeps them in one byte: exact below 40, above with four significant bits.
+    """Lengths as Lucene stores them in one byte: exact below 40, with four significant bits above.
 
-    Lucene's `SmallFloat.intToByte4`: the first 24 values stand for themselves, the others for 24 plus a
-    number with three bits behind its leading one.
+    Lucene's `SmallFloat.intToByte4`: the first 24 byte values are the lengths themselves; each other value encodes
+    24 plus a number with three bits after its leading 1.
     """
     rest = np.maximum(lengths.astype(np.int64) - 24, 0)
     drop = np.maximum(np.frexp(rest.astype(np.float64))[1].astype(np.int64) - 4, 0)
@@ -126,7 +128,7 @@ def lucene_length(lengths: np.ndarray) -> np.ndarray:
 
 
 def find_terms(terms: Terms, wanted: Terms) -> np.ndarray:
-    """Number in `terms` (sorted by hash) of each of `wanted`; ABSENT where there is none."""
+    """Index in `terms` (sorted by hash) of each of `wanted`; ABSENT for terms that are not in it."""
     first = np.searchsorted(terms.hashes, wanted.hashes)
     return _find(first, terms.hashes, terms.ends, terms.data, wanted.hashes, wanted.ends, wanted.data)
 

@@ -1,10 +1,10 @@
-"""Where words begin and end in UTF-8 bytes, as Elasticsearch's `standard` tokenizer says, compiled.
+"""Split UTF-8 bytes into words like Elasticsearch's `standard` tokenizer, compiled.
 
-Word-break classes of UAX #29, plus what that tokenizer adds: Han and Hiragana characters stand alone,
-South-East Asian text (no spaces) stays in one piece, emoji are words. Words are lower-cased, character by
-character, and cut into pieces of 255. Left out: marks, joiners and skin tones that stand alone, which
-Elasticsearch takes for words or their beginnings, and its two readings of a quotation mark behind a Hebrew letter
-(here always part of the word).
+The rules are those of UAX #29 plus the tokenizer's own: each Han or Hiragana character is a word, South-East Asian
+text (no spaces) stays in one piece, emoji are words. Words are lower-cased, character by character, and cut into
+pieces of 255. Two differences remain: isolated marks, joiners and skin tones are skipped here, while Elasticsearch
+makes words or beginnings of words of them; and a quotation mark after a Hebrew letter is always part of the word
+here, while Elasticsearch has two readings.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _decode(data, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _skip_extend(data, i, end, classes):  # type: ignore[no-untyped-def]
-    """First byte at or after i that is no combining mark or format character (WB4)."""
+    """First byte at or after i that is not part of a combining mark or format character (WB4)."""
     while i < end:
         point, size = _decode(data, i)
         if classes[point] != uni.EXTEND:
@@ -72,7 +72,7 @@ def _emoji_end(data, i, end, classes):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _word_end(data, i, end, classes, first):  # type: ignore[no-untyped-def]
-    """End of the word that begins at i with class `first`; the negative end if it is joiners alone."""
+    """End of the word that begins at i with class `first`; the negative end if it consists of joiners only."""
     last, worded = first, first != uni.JOINER
     _, size = _decode(data, i)
     i = _skip_extend(data, i + size, end, classes)
@@ -113,7 +113,7 @@ def _word_end(data, i, end, classes, first):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _token_end(data, i, end, classes):  # type: ignore[no-untyped-def]
-    """End of the token that begins at i, or, negative, where to look for the next one."""
+    """End of the token that begins at i; if none begins there, the negated position to continue from."""
     point, size = _decode(data, i)
     here = classes[point]
     after = i + size
@@ -133,7 +133,7 @@ def _token_end(data, i, end, classes):  # type: ignore[no-untyped-def]
         second = _skip_extend(data, after, end, classes)
         if _class_at(data, second, end, classes) == uni.REGIONAL:
             return _skip_extend(data, second + 4, end, classes)
-    if here == uni.KEYCAP:  # '#' or '*' and, among what combines with it, U+20E3
+    if here == uni.KEYCAP:  # '#' or '*' with U+20E3 among its combining marks
         stop = _skip_extend(data, after, end, classes)
         for at in range(after, stop - 2):
             if data[at] == 0xE2 and data[at + 1] == 0x83 and data[at + 2] == 0xA3:
@@ -145,7 +145,7 @@ def _token_end(data, i, end, classes):  # type: ignore[no-untyped-def]
 def _lower_into(data, begin, end, lower, scratch):  # type: ignore[no-untyped-def]
     """Lower-case at most MAX_TOKEN UTF-16 units from `begin` into `scratch`.
 
-    Returns the bytes written and where it stopped reading.
+    Returns the number of bytes written and the position after the last byte read.
     """
     size, units, i = 0, 0, begin
     while i < end:
@@ -186,7 +186,7 @@ def mix(value):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _hash(data, begin, end):  # type: ignore[no-untyped-def]
-    """Hash of a word: its bytes, eight at a time, scrambled. `_split_until_full` does the same as it reads."""
+    """Hash of a word: its bytes, mixed eight at a time. `_split_until_full` computes the same while it reads."""
     hashed = word = np.uint64(0)
     shift = np.uint64(0)
     for i in range(begin, end):
@@ -207,7 +207,7 @@ def split_words(data, bounds, classes, lower):  # type: ignore[no-untyped-def]
     """
     texts = len(bounds) - 1
     volume = bounds[texts] - bounds[0]
-    # A word takes two bytes with its separator. Memory that is never written is never resident.
+    # A word takes at least two bytes with its separator. Unused parts of the array take no physical memory.
     stream = np.empty(volume // 2 + texts + 1, np.int32)
     terms = np.empty(volume * 2 + 8, np.uint8)  # lower case may be longer: 2 bytes become 3
     starts = np.zeros(texts + 1, np.int64)
@@ -226,7 +226,7 @@ def split_words(data, bounds, classes, lower):  # type: ignore[no-untyped-def]
                 slot = (slot + 1) & (slots - 1)
             short = ends[number] - (ends[number - 1] if number else 0) <= SHORT
             table[2 * slot], table[2 * slot + 1] = hashes[number], 2 * number + 2 + short
-        # The loop is a function of its own because numba is slow where an array is replaced inside a loop.
+        # A separate function, because numba is slow if an array is replaced inside a loop.
         _split_until_full(data, bounds, classes, lower, stream, starts, table, hashes, ends, terms, state)
         if state[0] == texts:
             break
@@ -245,13 +245,13 @@ def split_words(data, bounds, classes, lower):  # type: ignore[no-untyped-def]
 def _split_until_full(  # type: ignore[no-untyped-def]
     data, bounds, classes, lower, stream, starts, table, hashes, ends, terms, state
 ):
-    """Go on from `state` until all texts are read or the table is half full; then the last text is read again."""
+    """Continue from `state` until all texts are read or the table is half full; the next call rereads the last text."""
     mask, room = len(table) // 2 - 1, len(hashes)
     first, count, used = state
-    kinds = np.full(256, uni.EXTEND, np.uint8)  # of a byte; those above ASCII need the full rules
+    kinds = np.full(256, uni.EXTEND, np.uint8)  # class of each byte; bytes above ASCII need the full rules
     kinds[:128] = classes[:128]
     separates = kinds == uni.OTHER
-    plain_lower = np.zeros(256, np.uint8)  # of an ASCII letter or digit; 0 for all else
+    plain_lower = np.zeros(256, np.uint8)  # lower case of an ASCII letter or digit; 0 for other bytes
     for byte in range(128):
         if kinds[byte] in (uni.LETTER, uni.DIGIT):
             plain_lower[byte] = lower[byte]
@@ -279,7 +279,7 @@ def _split_until_full(  # type: ignore[no-untyped-def]
             hashed = mix(hashed ^ word)
             plain = size > 0 and (i == end or separates[data[i]])
             if size > 0 and not plain and uni.MID_LETTER <= kinds[data[i]] <= uni.DOUBLE_QUOTE:
-                # A full stop, comma or quote that ends a word: nothing can join behind it.
+                # A full stop, comma or quote before a separator always ends the word.
                 plain = i + 1 == end or separates[data[i + 1]]
             stop = i
             if not plain:

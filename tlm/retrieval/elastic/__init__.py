@@ -1,5 +1,5 @@
-"""The backend for corpora that outgrow one machine: an index on an Elasticsearch server, as the paper's own.
+"""The backend for corpora that one machine cannot hold: an index on an Elasticsearch server, as in the paper.
 
-`index` makes an index, which `load` fills; `search` is the engine that `stage.open_engine` hands out; all of them
-talk to the server through `client`.
+`index` creates an index and `load` fills it; `search` is the engine that `stage.open_engine` returns; all of them
+reach the server through `client`.
 """

@@ -1,7 +1,7 @@
-"""The way to a server: connecting to it, waiting out its bad moments, and its errors in one line each.
+"""The connection to a server: connect, retry requests that failed temporarily, and report each error in one line.
 
-Below the loader and the searcher of this package, which send nothing but through `patiently`. Credentials are
-read from the environment here, go into the client and nowhere else: not into a message, a log or a manifest.
+Place in the flow: the loader and the searcher of this package send every request through `patiently`. Credentials are
+read from the environment here and go only into the client: never into a message, a log or a manifest.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from elasticsearch.exceptions import SSLError
 from tlm.config.elasticsearch import ElasticsearchSpec, checked_url
 from tlm.errors import TlmError
 
-TRANSIENT = frozenset({429, 502, 503, 504})  # statuses that another try may mend
-LONGEST_WAIT = 30.0  # seconds between two tries, at most
+TRANSIENT = frozenset({429, 502, 503, 504})  # HTTP statuses worth another try
+LONGEST_WAIT = 30.0  # most seconds between two tries
 OLDEST, NEWEST = 8, 9  # major versions of the server that client 8 talks to
 
 _NEVER = threading.Event()
@@ -42,12 +42,12 @@ T = TypeVar("T")
 
 
 def connect(spec: ElasticsearchSpec) -> Elasticsearch:
-    """A client of the server that `spec` and the environment name, which answers and is a known version.
+    """Connect to the server that `spec` and the environment name, and check that it answers and its version.
 
-    Raises TlmError saying what is wrong and what to set: nobody listens there, it is not Elasticsearch or too
-    old or new, the password or the certificate is not accepted.
+    Raises TlmError with the setting to change if no server listens there, it is not Elasticsearch or of an unsupported
+    version, or the password or the certificate is refused.
     """
-    logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # a failed try is told by `patiently`
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # `patiently` reports failed tries
     url = _address(spec)
     spec = spec.model_copy(update={"url": url})
     options: dict[str, Any] = {"connections_per_node": spec.bulk_threads + spec.requests_in_flight}
@@ -72,7 +72,7 @@ def connect(spec: ElasticsearchSpec) -> Elasticsearch:
 
 
 def server_version(client: Elasticsearch, spec: ElasticsearchSpec) -> str:
-    """The version of the server, of the oldest node where they differ."""
+    """The version of the server; if its nodes differ, the oldest version."""
     found = patiently(
         "asking for the version",
         spec,
@@ -91,10 +91,10 @@ def patiently(
     new: bool = False,
     stop: threading.Event = _NEVER,
 ) -> T:
-    """What `call` returns, tried again with growing pauses where that may help, until `stop` is set.
+    """Return the result of `call`; retry temporary errors with growing pauses, until `stop` is set.
 
-    A refused, lost or late connection and the statuses 429 and 502 to 504 may mend themselves; anything else is
-    raised at once, as a TlmError that says `what` was tried. For a `new` connection nobody listening is final.
+    Temporary errors are a refused, lost or late connection and the statuses 429 and 502 to 504. All others raise a
+    TlmError at once, which names the `action`. For a `new` connection a refused connection raises at once too.
     """
     for attempt in count(1):
         try:
@@ -118,25 +118,25 @@ def patiently(
 def pause(
     action: str, spec: ElasticsearchSpec, attempt: int, trouble: str, stop: threading.Event = _NEVER
 ) -> None:
-    """Wait after failed try number `attempt`, longer from one to the next. Raises TlmError after the last.
+    """Wait after failed try number `attempt`, longer after each try. Raises TlmError after the last try.
 
-    Also when `stop` is set: where one of several threads has failed, or somebody interrupts, the others must not
-    keep trying.
+    Raises TlmError too when `stop` is set: if one of several threads failed or the run is interrupted, the other
+    threads must not keep trying.
     """
     if attempt > spec.retries:
         raise TlmError(
-            f"{action}: gave up after {attempt} tries ({trouble}); when the server is well, run the same command"
-            " again, it goes on where it stopped"
+            f"{action}: gave up after {attempt} tries ({trouble}); when the server answers again, run the same command"
+            " again; it continues where it stopped"
         )
-    if attempt >= 3:  # the first ones are nothing to worry anybody
+    if attempt >= 3:  # the first two failures are normal on a busy server
         print(f"{action}: try {attempt} failed ({trouble}); trying again", file=sys.stderr, flush=True)
-    # Half of it at random, so that threads that were refused together do not come back together.
+    # Half of the pause is random, so that threads refused at the same time do not retry at the same time.
     if stop.wait(min(spec.backoff * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(0.5, 1)):
         raise TlmError(f"{action}: stopped")
 
 
 def reason(error: TransportError | ApiError | Mapping[str, Any]) -> str:
-    """Why it failed, in a few words on one line: the innermost cause that the server names."""
+    """The cause of the error in one short line: the innermost cause that the server names."""
     if isinstance(error, ApiError):
         held = _error(error.body)
         return f"{error.status_code} {reason(held)}" if held else f"{error.status_code}"
@@ -155,9 +155,9 @@ def reason(error: TransportError | ApiError | Mapping[str, Any]) -> str:
 
 
 def is_blocked(error: Mapping[str, Any]) -> bool:
-    """Whether the server refuses writing until its owner steps in, as it does above the disk watermark.
+    """Whether the server refuses to write until somebody intervenes, as it does above the disk watermark.
 
-    The same type of error with SERVICE_UNAVAILABLE in it means that the cluster is still starting.
+    The same error type with SERVICE_UNAVAILABLE in its reason means that the cluster is still starting.
     """
     return error.get("type") == "cluster_block_exception" and "SERVICE_UNAVAILABLE" not in str(
         error.get("reason")
@@ -165,10 +165,10 @@ def is_blocked(error: Mapping[str, Any]) -> bool:
 
 
 def blocked(action: str, error: Mapping[str, Any]) -> str:
-    """The line for `is_blocked`."""
+    """The error message for `is_blocked`."""
     return (
         f"{action}: the server has blocked writing ({reason(error)}); if its disk is full, make room there, then"
-        " run the same command again, it goes on where it stopped"
+        " run the same command again; it continues where it stopped"
     )
 
 
@@ -189,7 +189,7 @@ def _certificates(spec: ElasticsearchSpec) -> dict[str, Any]:
     if not spec.verify_certificate:
         print(
             f"warning: {spec.url}: its certificate is not verified (verify_certificate is false);"
-            " anybody between here and there can read and change what is sent",
+            " anybody on the network path can read and change the data",
             file=sys.stderr,
             flush=True,
         )
@@ -222,7 +222,7 @@ def _certificate_refused(text: str) -> str:
 
 
 def _final(action: str, spec: ElasticsearchSpec, error: ApiError) -> str:
-    """The line for an error that no other try will mend."""
+    """The message for an error that another try cannot fix."""
     held = _error(error.body)
     ours = error.meta.headers.get("x-elastic-product") == "Elasticsearch"
     if is_blocked(held):
@@ -230,13 +230,13 @@ def _final(action: str, spec: ElasticsearchSpec, error: ApiError) -> str:
     if isinstance(error, AuthenticationException):
         key = os.environ.get("ELASTICSEARCH_API_KEY")
         if not key and not os.environ.get("ELASTICSEARCH_PASSWORD"):
-            return f"{spec.url}: asks who you are; set ELASTICSEARCH_API_KEY or ELASTICSEARCH_PASSWORD"
+            return f"{spec.url}: requires credentials; set ELASTICSEARCH_API_KEY or ELASTICSEARCH_PASSWORD"
         refused = "the key in ELASTICSEARCH_API_KEY"
         if not key:
             refused = f"user {spec.user!r} with the password in ELASTICSEARCH_PASSWORD"
         return f"{spec.url}: does not accept {refused}"
     if isinstance(error, AuthorizationException):
-        return f"{action}: not allowed ({reason(error)}); ask for that privilege"
+        return f"{action}: not allowed ({reason(error)}); grant that privilege to the user or key"
     if not ours:
         return f"{spec.url}: answers, but is not Elasticsearch (status {error.status_code}); {_WHERE}"
     if error.status_code == 406 or held.get("type") == "media_type_header_exception":
@@ -249,6 +249,6 @@ def _final(action: str, spec: ElasticsearchSpec, error: ApiError) -> str:
 
 
 def _error(body: Any) -> Mapping[str, Any]:
-    """The `error` object of an answer; empty where there is none."""
+    """The `error` object of a response body; empty if it has none."""
     held = body.get("error") if isinstance(body, Mapping) else None
     return held if isinstance(held, Mapping) else {}

@@ -1,4 +1,4 @@
-"""The flags by which scripts are told of a server: the ones of `index` and `retrieve` alike."""
+"""Command-line options that describe the server, shared by the scripts of `index` and `retrieve`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tlm.retrieval.elastic.state import await_server
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """`--elasticsearch` and `--wait-for`; `server_of` reads them back."""
+    """Add `--elasticsearch` and `--wait-for`, which `server_of` reads."""
     parser.add_argument(
-        "--elasticsearch", help="retrieval.elasticsearch as JSON, where the index is on a server"
+        "--elasticsearch", help="settings retrieval.elasticsearch as JSON, if the index is on a server"
     )
     parser.add_argument(
-        "--wait-for", nargs="*", type=Path, default=[], help="file of the local server started for this"
+        "--wait-for", nargs="*", type=Path, default=[], help="state file of the local server to wait for"
     )
 
 
 def server_of(arguments: Namespace) -> ElasticsearchSpec:
-    """How the server is reached, once the local one that is started for this job answers.
+    """Wait for the local server if there is one, and return the settings of the connection.
 
-    Raises TlmError if the settings are wrong or that server does not start.
+    Raises TlmError if the settings are invalid or the local server does not start.
     """
     for state in arguments.wait_for:
         await_server(state)

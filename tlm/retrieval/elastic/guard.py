@@ -1,7 +1,7 @@
 """Run a command for as long as standard input stays open: `python -m tlm.retrieval.elastic.guard COMMAND …`.
 
-`service` starts a server behind this guard. However the process that holds the other end of the pipe comes to its
-end, by `kill -9` too, the pipe closes, and the server and all processes of its group are ended.
+`service` starts a server through this guard and holds the other end of the pipe. When that process ends, even by
+`kill -9`, the pipe closes, and the guard stops the server and all processes of its group.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ import sys
 import threading
 import time
 
-PATIENCE = 60.0  # seconds between asking a server to stop and making it
+PATIENCE = 60.0  # seconds between SIGTERM and SIGKILL
 
 
 def run_guarded(command: list[str]) -> int:
-    """The exit code of `command`, which is ended when standard input closes."""
+    """Run `command`, stop it when standard input closes, and return its exit code."""
     try:
-        # A group of its own, so that all of it can be signalled, and Ctrl-C in a terminal does not reach it.
+        # A separate process group: one signal reaches all of it, and Ctrl-C in a terminal does not.
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr, flush=True)
         return 127
     threading.Thread(target=_end_with_input, args=[child], daemon=True).start()
     code = child.wait()
-    _end(child)  # what the command left behind
+    _end(child)  # processes that the command left running
     return code
 
 
 def _end_with_input(child: subprocess.Popen[bytes]) -> None:
-    while os.read(0, 1024):  # not sys.stdin, whose lock would stand in the way of this process's own end
+    while os.read(0, 1024):  # not sys.stdin: its lock would block the exit of this process
         pass
     _end(child)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the whole group to end, and make it if it does not."""
+    """Stop the whole group: SIGTERM, and SIGKILL after PATIENCE."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # the group is empty
         os.killpg(child.pid, signal.SIGTERM)
         deadline = time.monotonic() + PATIENCE

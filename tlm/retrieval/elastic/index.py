@@ -1,9 +1,9 @@
 """Load a corpus into an Elasticsearch index (corpus → index, for the backend `elasticsearch`).
 
-The index is named by what it holds and how: the corpus's digest and that of the mapping. A passage's ordinal is
-its `_id` and a doc-value, and passages are only ever created, never overwritten; so that loading again, from a
-killed run or by two loaders at once, completes the index and doubles nothing, and no deleted document is left
-that would count in the statistics of BM25. A finished index says so in its mapping's `_meta`.
+The name of the index contains the digests of the corpus and of the mapping. A passage's ordinal is its `_id` and a
+doc-value. Passages are only created, never overwritten: so loading again after a killed run, or two loaders at once,
+completes the index without duplicates, and leaves no deleted documents that would count in the statistics of BM25. The
+mapping's `_meta` records that an index is finished.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from tlm.retrieval.elastic.client import connect, patiently, server_version
 from tlm.retrieval.elastic.load import RANGE, load_missing
 from tlm.retrieval.index import Parts, corpus_parts
 
-ROUNDS = 3  # of sending what is missing: the second only has work if the server lost what it had confirmed
+ROUNDS = 3  # rounds of sending missing passages; a second is needed only if the server lost confirmed ones
 _WINDOW = 10_000  # Elasticsearch's default of max_result_window
 
 
 @dataclass(frozen=True)
 class Target:
-    """The index that is wanted on the server."""
+    """The index to build on the server."""
 
     name: str
     body: Mapping[str, Any]  # settings and mapping to create it with
-    meta: Mapping[str, Any]  # its mapping's `_meta`, but for `complete`
+    meta: Mapping[str, Any]  # its mapping's `_meta` without `complete`
     passages: int
 
 
 def build_elastic_index(
     corpus_dir: Path, destination: Path, spec: IndexSpec, server: ElasticsearchSpec
 ) -> Manifest:
-    """Bring the corpus artifact at `corpus_dir` into an index, and write the artifact that names it.
+    """Load the corpus artifact at `corpus_dir` into an index, and write the artifact that names it.
 
-    A finished index is taken as it is, a half-loaded one completed. Raises TlmError if Elasticsearch cannot do
-    what `spec` asks, the corpus is empty or its ids are not dense, the server refuses, or an index of the name
-    holds something else.
+    A finished index is reused, a half-loaded one completed. Raises TlmError if Elasticsearch does not support `spec`,
+    the corpus is empty or its ids are not dense, the server refuses a request, or an index of that name has other
+    contents.
     """
     try:
         check_supported(spec)
@@ -93,9 +93,9 @@ def build_elastic_index(
 def _target(corpus: str, passages: int, spec: IndexSpec, server: ElasticsearchSpec) -> Target:
     stop_words: str | list[str] = "_none_"
     if spec.stop_words == "english":
-        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # loaded only where it is wanted
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # slow to import, rarely needed
 
-        stop_words = sorted(ENGLISH_STOP_WORDS)  # ours, so that both engines leave out the same words
+        stop_words = sorted(ENGLISH_STOP_WORDS)  # so that both engines remove the same stop words
     fixed = {
         "number_of_shards": server.shards,
         "similarity": {"tlm": {"type": "BM25", "k1": spec.k1, "b": spec.b}},
@@ -103,9 +103,9 @@ def _target(corpus: str, passages: int, spec: IndexSpec, server: ElasticsearchSp
     }
     mappings = {
         "dynamic": "strict",
-        "_source": {"enabled": False},  # the corpus keeps the texts; a search needs ids and scores
+        "_source": {"enabled": False},  # the corpus has the texts; a search returns ids and scores
         "properties": {
-            # Without positions, which no query of ours reads.
+            # No positions: no query reads them.
             "text": {"type": "text", "analyzer": "tlm", "similarity": "tlm", "index_options": "freqs"},
             "passage": {"type": "long", "index": False},
         },
@@ -122,12 +122,12 @@ def _target(corpus: str, passages: int, spec: IndexSpec, server: ElasticsearchSp
 
 
 def _marked(meta: Mapping[str, Any], complete: bool) -> dict[str, Any]:
-    """`_meta` of an index that is finished, or not."""
+    """`_meta` of an index that is finished (`complete`) or not."""
     return {"tlm": {**meta, "complete": complete}}
 
 
 def held_meta(client: Elasticsearch, name: str, server: ElasticsearchSpec) -> dict[str, Any] | None:
-    """What an index says of itself; None if there is none, empty if it is not one of ours."""
+    """`_meta` of an index; None if the index does not exist, empty if this pipeline did not create it."""
     found = patiently(
         f"looking for index {name}",
         server,
@@ -139,7 +139,7 @@ def held_meta(client: Elasticsearch, name: str, server: ElasticsearchSpec) -> di
 
 
 def _find_or_create(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> bool:
-    """Whether the index is there and finished; one that is not there is created."""
+    """Whether the index is finished. Creates the index if it does not exist."""
     held = held_meta(client, target.name, server)
     if held is None:
         _create(client, target, server)
@@ -148,7 +148,7 @@ def _find_or_create(client: Elasticsearch, target: Target, server: Elasticsearch
 
 
 def _checked(target: Target, held: dict[str, Any] | None) -> bool:
-    """Whether the index says that it is finished. Raises TlmError if it is not the one that is wanted."""
+    """Whether the index is marked as finished. Raises TlmError if its `_meta` differs from that of `target`."""
     if held is None or {**held, "complete": None} != {**target.meta, "complete": None}:
         raise TlmError(
             f"index {target.name} on the server is not that of this corpus and these settings; delete it there"
@@ -164,7 +164,7 @@ def _create(client: Elasticsearch, target: Target, server: ElasticsearchSpec) ->
         except BadRequestError as error:
             if (
                 error.error != "resource_already_exists_exception"
-            ):  # another loader was faster, or this try's last
+            ):  # created by another loader, or by an earlier try
                 raise
 
     patiently(f"creating index {target.name}", server, create)
@@ -177,24 +177,24 @@ def _create(client: Elasticsearch, target: Target, server: ElasticsearchSpec) ->
     )
     if health["timed_out"]:
         raise TlmError(
-            f"index {target.name}: no node takes its {server.shards} shards; is a disk above its watermark?"
-            " GET /_cluster/allocation/explain says why"
+            f"index {target.name}: no node accepts its {server.shards} shards; is a disk above its watermark?"
+            " GET /_cluster/allocation/explain names the cause"
         )
 
 
 def _present(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> int:
-    """Passages that the index holds."""
+    """Number of passages in the index."""
     patiently(f"refreshing {target.name}", server, lambda: client.indices.refresh(index=target.name))
     found = patiently(f"counting {target.name}", server, lambda: client.count(index=target.name))
     return int(found["count"])
 
 
 def _missing(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> tuple[list[bool], int]:
-    """Which ranges of RANGE passages the index does not hold in full, and how many passages the others have."""
+    """For each range of RANGE passages, whether some are missing; and the number of passages in complete ranges."""
     ranges = -(-target.passages // RANGE)
     by_range = {"field": "passage", "interval": RANGE, "min_doc_count": 1}
     found = patiently(
-        f"looking for what {target.name} holds",
+        f"listing the passages of {target.name}",
         server,
         lambda: client.search(
             index=target.name,
@@ -214,7 +214,7 @@ def _missing(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -
 
 
 def _complete(client: Elasticsearch, target: Target, parts: Parts, server: ElasticsearchSpec) -> None:
-    """Send what is missing, check the count, and give the index the settings of its life."""
+    """Send the missing passages, check their number, and apply the settings of a finished index."""
     _set(client, target, {"refresh_interval": "-1", "number_of_replicas": 0}, server)
     for _ in range(ROUNDS):
         present = _present(client, target, server)
@@ -229,7 +229,7 @@ def _complete(client: Elasticsearch, target: Target, parts: Parts, server: Elast
             f"index {target.name} holds {present:,} passages, the corpus {target.passages:,}; delete it"
             f" (DELETE /{target.name}) and build it again"
         )
-    # One that was deleted meanwhile has come back by itself, without our mapping.
+    # If the index was deleted meanwhile, the server has created it again without the mapping.
     _checked(target, held_meta(client, target.name, server))
     if server.merge:
         _merge(client, target, server)
@@ -242,7 +242,7 @@ def _complete(client: Elasticsearch, target: Target, parts: Parts, server: Elast
 
 
 def _settle(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> None:
-    """The settings of a finished index."""
+    """Apply the settings of a finished index."""
     _set(client, target, {"refresh_interval": None, "number_of_replicas": server.replicas}, server)
 
 
@@ -255,7 +255,7 @@ def _set(client: Elasticsearch, target: Target, settings: dict[str, Any], server
 
 
 def _merge(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> None:
-    """One segment a shard: fewer places to look. It may take longer than any time-out: the server is polled."""
+    """Merge each shard into one segment, which searches faster. Polls, since merging may outlast any time-out."""
     action = f"merging {target.name}"
     print(f"{action} into one segment a shard", file=sys.stderr, flush=True)
     task = patiently(
@@ -266,7 +266,7 @@ def _merge(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> 
     pause = 0.1
     while True:
         state = patiently(action, server, lambda: _task(client, task))
-        if state.meta.status == 404 or state["completed"]:  # a server that was restarted knows it no more
+        if state.meta.status == 404 or state["completed"]:  # a restarted server has forgotten the task
             return
         time.sleep(pause)
         pause = min(2 * pause, 5.0)
@@ -274,5 +274,5 @@ def _merge(client: Elasticsearch, target: Target, server: ElasticsearchSpec) -> 
 
 def _task(client: Elasticsearch, task: str) -> ObjectApiResponse[Any]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that this part of the server's interface is a preview
+        warnings.simplefilter("ignore")  # the client warns that this API is a preview
         return client.options(ignore_status=404).tasks.get(task_id=task)

@@ -1,6 +1,6 @@
-"""Send passages to an index: a stream of bounded requests, several under way, each until the server has it all.
+"""Send passages to an index in requests of bounded size, several at once, each retried until the server has it all.
 
-The middle of `index`: which passages are missing is found there.
+Place in the flow: `index` finds the missing passages and calls `load_missing`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tlm.progress import Progress
 from tlm.retrieval.elastic.client import TRANSIENT, blocked, is_blocked, patiently, pause, reason
 from tlm.retrieval.index import Parts, block_texts
 
-RANGE = 16_384  # passages: what is missing of an index is found, and sent again, in ranges of so many
+RANGE = 16_384  # passages per range; missing passages are counted and sent again by range
 
 
 def load_missing(
@@ -34,7 +34,7 @@ def load_missing(
 ) -> None:
     """Send the passages of the missing ranges, in requests of `bulk_bytes`, `bulk_threads` at a time.
 
-    `there` of the `passages` are in ranges that are not missing. Raises TlmError if one is refused for good.
+    `there`: number of the `passages` in complete ranges. Raises TlmError if the server finally refuses a passage.
     """
     progress = Progress(f"load {name}", passages, "passages")
     progress.skip(there)
@@ -57,7 +57,7 @@ def load_missing(
 
 
 def _chunks(parts: Parts, missing: list[bool], size: int) -> Iterator[list[bytes]]:
-    """Requests of at most `size` bytes (one passage may be longer): two lines a passage, what to do and the text."""
+    """Requests of at most `size` bytes (or one longer passage), with two lines per passage: the action and the text."""
     lines: list[bytes] = []
     held = 0
     for number, texts in block_texts(parts, missing, RANGE):
@@ -76,9 +76,9 @@ def _chunks(parts: Parts, missing: list[bool], size: int) -> Iterator[list[bytes
 def _send(
     client: Elasticsearch, name: str, lines: list[bytes], server: ElasticsearchSpec, stop: Event
 ) -> int:
-    """Create the passages of one request, those that the server refuses for load again; how many there were.
+    """Create the passages of one request, retrying those refused by a busy server; returns their number.
 
-    One that is there already (409) was created by an earlier run, or by a request whose answer was lost.
+    A passage that exists already (409) was created by an earlier run, or by a request whose answer was lost.
     """
     action = f"loading {name}"
     left = lines

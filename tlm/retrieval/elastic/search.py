@@ -1,9 +1,9 @@
 """Top-k passages from an Elasticsearch index: the engine behind `stage.open_engine` for that backend.
 
-Queries are analysed here, as for the embedded engine, and sent as one weighted term clause per distinct term, many
-queries a request and several requests under way. What comes back is ids and scores alone, ordered by score and
-then passage id. Every query is answered in full or the search fails naming it: parts of answers are refused,
-what the server could not take is sent again.
+Queries are analysed here, as for the embedded engine, and sent as one weighted term clause per distinct term, with many
+queries per request and several requests at once. The server returns only ids and scores, ordered by score and then
+passage id. Partial answers are refused and temporary failures retried; a query that still fails raises an error that
+names it.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from tlm.retrieval.queries import QueryFailed
 from tlm.retrieval.search import TopK
 from tlm.retrieval.weighting import rarity
 
-CHUNK = 4096  # queries that top_k is given at once, at most: what a killed run loses
-POOL = 1 << 23  # results held at once, over all queries: 100 MB
-PAGE = 1 << 18  # results of one request, at most (of one query where k is more)
-CLAUSES = 1024  # a server takes at least so many clauses, whatever its heap
+CHUNK = 4096  # most queries per call of top_k; a killed run loses at most so many
+POOL = 1 << 23  # most results held at once, over all queries: 100 MB
+PAGE = 1 << 18  # most results of one request (more for a single query with a larger k)
+CLAUSES = 1024  # clauses that every server accepts, whatever its heap
 COUNTS = 512  # terms counted in one request
 
 Search = dict[str, Any]
 
 
 class ElasticIndex:
-    """An index artifact of this backend, and the index on the server that it names."""
+    """An index artifact of this backend, opened for searching the index that it names on the server."""
 
     def __init__(self, directory: Path, server: ElasticsearchSpec | None = None) -> None:
-        """Connect to `server` (by default the one that the environment names; see `server_settings`).
+        """Connect to `server` (default: the server that the environment names; see `server_settings`).
 
-        Raises TlmError if it is not reachable, or its index is absent, unfinished or of another corpus.
+        Raises TlmError if it is not reachable, or the index is missing, unfinished or of another corpus.
         """
         self.manifest = read_manifest(directory, "index")
         parameters = dict(self.manifest.parameters)
@@ -81,11 +81,11 @@ class ElasticIndex:
         return min(max(POOL // k, 1), CHUNK)
 
     def top_k(self, texts: Texts, k: int, threads: int, *, terms: int | None = None) -> TopK:
-        """The best k passages of every text; see `stage.Engine`. `threads` is not asked: the work is the server's.
+        """The best k passages of every text; see `stage.Engine`. `threads` has no effect: the server searches.
 
-        Scores are Elasticsearch's without its constant factor k1 + 1, as those of the embedded engine. Queries
-        with more distinct terms than the server takes clauses keep those of highest qtf · idf (`counts` says
-        how many queries that are). Raises QueryFailed for a query that is not answered.
+        Scores are Elasticsearch's divided by the constant k1 + 1, like those of the embedded engine. A query with more
+        distinct terms than the server accepts clauses keeps the terms of highest qtf · idf (`counts` counts such
+        queries). Raises QueryFailed for a query that the server does not answer.
         """
         queries = self._queries(analyse_with(texts, self.spec), terms)
         page = {
@@ -112,7 +112,7 @@ class ElasticIndex:
         return TopK(starts, np.concatenate(passages), np.concatenate(scores))
 
     def counts(self, texts: Texts, terms: int | None) -> dict[str, int]:
-        """How many of these queries are cut to the server's clause limit, and that limit if any is."""
+        """Number of queries cut to the server's clause limit, and that limit if there are any."""
         sizes = np.diff(distinct_terms(analyse_with(texts, self.spec))[2])
         wanted = sizes if terms is None else np.minimum(sizes, terms)
         limit = self._clauses(int(wanted.max(initial=0)))
@@ -120,7 +120,7 @@ class ElasticIndex:
         return {"queries_cut_to_clause_limit": cut, **({"clause_limit": limit} if cut else {})}
 
     def _queries(self, analysed: Analysed, keep: int | None) -> Iterator[Search]:
-        """Every text as a query: its distinct terms, each as often as it occurs, at most `keep` of them."""
+        """Every text as a query: at most `keep` of its distinct terms, each weighted by its number of occurrences."""
         found, times, starts = distinct_terms(analysed)
         strings = analysed.terms.strings()
         most = int(np.diff(starts).max(initial=0))
@@ -128,7 +128,7 @@ class ElasticIndex:
         weights = self._weights(strings, found, times, starts, limit)
         for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
             entries = list(range(begin, end))
-            if len(entries) > limit:  # stable: the earlier of equal terms is kept, as by the embedded engine
+            if len(entries) > limit:  # stable: the earlier of equal terms is kept, as in the embedded engine
                 entries = sorted(entries, key=lambda i: -weights[found[i]] * times[i])[:limit]
             clauses = [
                 {"term": {"text": {"value": strings[found[i]], "boost": int(times[i])}}} for i in entries
@@ -148,15 +148,15 @@ class ElasticIndex:
         try:
             answers = self._answers(searches, COUNTS, "responses.hits.total.value")
             frequencies = [answer["hits"]["total"]["value"] for answer in answers]
-        except QueryFailed as error:  # what failed was a count of ours, not a query
+        except QueryFailed as error:  # a count of term frequencies failed, not a query
             raise TlmError(str(error)) from None
         weights[needed] = [rarity(self.passages, frequency) for frequency in frequencies]
         return weights
 
     def _clauses(self, most: int) -> int:
-        """How many clauses the server takes, asked with a query of `most`, the largest that is wanted.
+        """The largest number of clauses per query that the server accepts, tested up to `most`.
 
-        The limit depends on the server's heap and is told nowhere but in the error that it causes.
+        The limit depends on the server's heap, and only the error for a larger query states it.
         """
         if most <= CLAUSES:
             return CLAUSES
@@ -179,7 +179,7 @@ class ElasticIndex:
         return patiently("asking for the limit of clauses", self.server, probe)
 
     def _answers(self, searches: Iterator[Search], per: int, wanted: str) -> Iterator[dict[str, Any]]:
-        """The answers to all searches, in order; requests of `per` searches, some under way at once."""
+        """The answers to all searches, in order; requests of `per` searches, several at once."""
         stop = Event()
         with ThreadPoolExecutor(self.server.requests_in_flight) as pool:
             waiting = []
@@ -198,7 +198,7 @@ class ElasticIndex:
     def _request(
         self, first: int, searches: Sequence[Search], wanted: str, stop: Event
     ) -> list[dict[str, Any]]:
-        """One request, and those of its searches that failed for the moment again until all have answers."""
+        """Send one request, and its temporarily failed searches again, until all have answers."""
         lines = [canonical_json(search).encode() for search in searches]
         answers: dict[int, dict[str, Any]] = {}
         left = list(range(len(searches)))
@@ -227,7 +227,7 @@ class ElasticIndex:
 
     @property
     def _header(self) -> bytes:
-        """What goes before every search. Above one shard, statistics are gathered over all of them first."""
+        """The header line of every search. With several shards, the server first sums their term statistics."""
         kind = "dfs_query_then_fetch" if self.shards > 1 else "query_then_fetch"
         return canonical_json({"search_type": kind, "allow_partial_search_results": False}).encode()
 
@@ -237,7 +237,7 @@ class ElasticIndex:
 
 
 def _batches(searches: Iterator[Search], size: int) -> Iterator[tuple[int, list[Search]]]:
-    """Groups of `size`, with the number of each one's first."""
+    """Groups of `size` searches, each with the number of its first search."""
     held: list[Search] = []
     first = 0
     for search in searches:
@@ -250,7 +250,7 @@ def _batches(searches: Iterator[Search], size: int) -> Iterator[tuple[int, list[
 
 
 def _failure(answer: dict[str, Any]) -> str | None:
-    """Why an answer is none: an error, or part of the truth only."""
+    """Why an answer is unusable: an error, or a partial result; None if it is complete."""
     if "error" in answer:
         return f"{answer.get('status')} {reason(answer['error'])}"
     if answer.get("timed_out") or answer.get("_shards", {}).get("failed"):

@@ -1,8 +1,8 @@
-"""A server of one's own for the length of a job: started, watched until it is healthy, and ended.
+"""A local server for the duration of a job: start it, wait until it is healthy, and stop it at the end.
 
-Place in the flow: behind the rule `server`, a Snakemake service that `index` and `retrieve` wait for where
-`retrieval.elasticsearch.start` holds a command. A small JSON file tells them how far the server is; the command
-runs behind a guard (`tlm.retrieval.elastic.guard`), so that it does not outlive this process.
+Place in the flow: the rule `server`, a Snakemake service, runs `serve` if `retrieval.elasticsearch.start` is set;
+`index` and `retrieve` read the server's state from a small JSON file. The command runs through a guard
+(`tlm.retrieval.elastic.guard`), so that it cannot outlive this process.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Guard = subprocess.Popen[bytes]
 
 
 def serve(server: ElasticsearchSpec, state: Path, healthy: float = HEALTHY, silent: float = SILENT) -> None:
-    """Run `server.start` until SIGTERM, or until the parent of this process is gone; tell in `state` how it is.
+    """Run `server.start` until SIGTERM, or until the parent of this process is gone; write its progress to `state`.
 
-    Raises TlmError, and says so in `state`, if the command cannot be run, something else answers at the address,
-    the server is not healthy in time, or ends by itself.
+    Raises TlmError, and writes it to `state`, if the command cannot be run, something else answers at the address,
+    the server is not healthy in time, or it ends by itself.
     """
     parent = os.getppid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -49,7 +49,7 @@ def serve(server: ElasticsearchSpec, state: Path, healthy: float = HEALTHY, sile
 
 
 def _wait_until_silent(address: str, seconds: float) -> None:
-    """The server of the job before may still be stopping: it has some time to be gone."""
+    """Wait until nothing listens at `address`: the previous job's server may still be stopping."""
     parts = urlsplit(address)
     deadline = time.monotonic() + seconds
     while True:
@@ -69,7 +69,7 @@ def _wait_until_silent(address: str, seconds: float) -> None:
 def local_server(
     command: str, server: ElasticsearchSpec, healthy: float = HEALTHY, silent: float = SILENT
 ) -> Iterator[Guard]:
-    """Run `command`, a healthy server at the address of `server`, for the length of the block.
+    """Run `command` and wait until the server at the address of `server` is healthy; stop it after the block.
 
     Raises TlmError if the command is empty or ends early, something else answers at the address for longer than
     `silent` seconds, or the server is not healthy within `healthy` seconds.
@@ -86,7 +86,7 @@ def local_server(
         print(f"{address}: started and healthy", flush=True)
         yield guard
     finally:
-        # A second signal must not leave the server half stopped; the guard would end it all the same.
+        # Ignore further signals while the server stops.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         assert guard.stdin is not None

@@ -1,4 +1,4 @@
-"""How far a local server is: a small file, written by `service` and read by the jobs that wait for the server."""
+"""State of a local server: a small file that `service` writes and the jobs that wait for the server read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from tlm.artifacts import atomic_file, canonical_json
 from tlm.errors import TlmError
 
-HEALTHY = 300.0  # seconds until a server that was started must be healthy
-SILENT = 90.0  # seconds until a predecessor at the same address must be gone; its guard gives it 60
+HEALTHY = 300.0  # seconds that a server has to become healthy
+SILENT = 90.0  # seconds that a previous server has to stop listening; its guard kills it after 60
 
 
 def write_state(state: Path, word: str, reason: str = "") -> None:
@@ -21,7 +21,7 @@ def write_state(state: Path, word: str, reason: str = "") -> None:
 
 
 def await_server(state: Path, seconds: float = HEALTHY + SILENT) -> None:
-    """Return when the server that `state` tells of is healthy. Raises TlmError with its reason if it is not."""
+    """Return when `state` says that the server is ready. Raises TlmError with the reason if it failed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         held = json.loads(state.read_text(encoding="utf-8"))
