@@ -3,17 +3,17 @@
     python bench/elasticsearch.py --corpus 'corpus/*.jsonl.zst' --queries train.jsonl.zst --url http://127.0.0.1:9200
     python bench/elasticsearch.py … --url http://127.0.0.1:9200 --serve './bin/elasticsearch'
 
-The indexes that it makes on the server begin with `tlm-bench` and are deleted at the end. What is timed:
+The names of its indexes on the server begin with `tlm-bench`; they are deleted at the end. Timed:
 
-- single: the authors' way. Their code has the `datasets` library make an index that keeps the texts, with
-  Elasticsearch's settings, and send one `search` a query, a `multi_match` for k hits with all that a hit has, from a
-  pool of four processes that is started afresh for every four queries.
-- kept pool: the same, but the pool stays.
+- single: the authors' way. Their code uses the `datasets` library, which creates an index with Elasticsearch's default
+  settings that stores the texts, and sends one `search` per query: a `multi_match` for k complete hits, from a pool of
+  four processes that is started afresh for every four queries.
+- kept pool: the same with one pool for all queries.
 - msearch: ours, from texts to ids and scores.
 - embedded: the embedded engine with `norms: lucene`, from texts to ids and scores.
 
-Rounds alternate between them and the best of each counts. The overlap is that of ours with the embedded engine,
-the mean share of the top 50 that both find. The last line is JSON, name → number.
+Rounds alternate between them, and the best round of each counts. The overlap is the mean share of the top 50 that both
+msearch and embedded find. The last line is JSON, name → number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-# This file bears the client's name: its folder must not be the first where `import elasticsearch` looks.
+# This file has the client's name, so its folder must come last in the search path of `import elasticsearch`.
 sys.path.append(sys.path.pop(0))
 
 import numpy as np
@@ -49,7 +49,7 @@ from tlm.retrieval.search import EmbeddedIndex, TopK
 
 PREFIX = "tlm-bench"
 SPEC = IndexSpec(norms="lucene")
-PROCESSES = 4  # as in the authors' code, and as many queries a pool
+PROCESSES = 4  # per pool, and queries per pool, as in the authors' code
 
 
 class Single:
@@ -60,7 +60,7 @@ class Single:
 
     @classmethod
     def start(cls, url: str, index: str) -> None:
-        """In a process of the pool."""
+        """Initialise a process of the pool."""
         cls.client, cls.index = Elasticsearch(url, request_timeout=300), index
 
     @classmethod
@@ -73,7 +73,7 @@ class Single:
 
 
 def search_with_fresh_pools(url: str, index: str, queries: list[tuple[str, int]]) -> int:
-    """The authors' loop; how many queries were answered."""
+    """The authors' loop; returns the number of answered queries."""
     context = multiprocessing.get_context("fork")
     answered = 0
     for first in range(0, len(queries), PROCESSES):
@@ -83,7 +83,7 @@ def search_with_fresh_pools(url: str, index: str, queries: list[tuple[str, int]]
 
 
 def load_as_authors(client: Elasticsearch, texts: list[str], index: str) -> None:
-    """An index as `datasets` makes it: mapping, bulk requests one after the other, all else as the server has it."""
+    """Create an index like `datasets`: its mapping, one bulk request after the other, the server's default settings."""
     mapping = {"properties": {"text": {"type": "text", "analyzer": "standard", "similarity": "BM25"}}}
     client.indices.create(index=index, settings={"number_of_shards": 1}, mappings=mapping)
     actions = ({"_id": str(number), "text": text} for number, text in enumerate(texts))
@@ -100,7 +100,7 @@ def size_mb(client: Elasticsearch, index: str) -> float:
 
 
 def overlap(first: TopK, second: TopK) -> float:
-    """Mean share of the larger answer that both hold, over queries."""
+    """Mean over queries of the shared passages, as a share of the longer result."""
     shares = []
     for i in range(len(first.starts) - 1):
         a = first.passages[first.starts[i] : first.starts[i + 1]]
@@ -113,7 +113,7 @@ def overlap(first: TopK, second: TopK) -> float:
 def measure(
     ways: dict[str, Callable[[list[str], int], Any]], queries: list[str], k: int, rounds: int
 ) -> dict[str, float]:
-    """Queries a second of each, the best of alternating rounds after one that warms the server up."""
+    """Queries per second of each way: the best of alternating rounds, after one round to warm up."""
     best = dict.fromkeys(ways, 0.0)
     for round_ in range(rounds + 1):
         for name, search in ways.items():
@@ -151,7 +151,7 @@ def run(args: argparse.Namespace, spec: ElasticsearchSpec, scratch: Path) -> dic
         seconds, _ = timed(lambda: build_index(corpus, scratch / "embedded", SPEC, args.threads))
         numbers["embedded_build_passages_s"] = round(len(texts) / seconds)
         elastic, embedded = ElasticIndex(scratch / "index", spec), EmbeddedIndex(scratch / "embedded")
-        # Fresh pools are forked by a process of their own, which holds nothing: forking this one would cost more.
+        # An empty process forks the fresh pools: forking this large process would cost more.
         lean = last.enter_context(ProcessPoolExecutor(1, multiprocessing.get_context("spawn")))
         kept = last.enter_context(
             multiprocessing.get_context("spawn").Pool(PROCESSES, Single.start, (spec.url, theirs))
@@ -175,7 +175,7 @@ def run(args: argparse.Namespace, spec: ElasticsearchSpec, scratch: Path) -> dic
             numbers[f"embedded_vs_msearch_k{k}"] = round(rates["embedded"] / rates["msearch"], 2)
         with quiet():
             both = [elastic.top_k(queries, 50, 1), embedded.top_k(queries, 50, args.threads)]
-        # The authors' own script asks for 50 passages a query.
+        # The authors' script retrieves 50 passages per query.
         numbers["msearch_vs_single"] = numbers[f"msearch_vs_single_k{args.k[0]}"]
         numbers["overlap50"] = round(overlap(*both), 4)
     return numbers
@@ -192,14 +192,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--corpus", required=True, help="files with a field `text` (glob)")
-    parser.add_argument("--queries", required=True, help="the same, of the queries")
+    parser.add_argument("--queries", required=True, help="files with the queries, likewise")
     parser.add_argument(
-        "--url", default="http://127.0.0.1:9200", help="of the server, which asks for no password"
+        "--url", default="http://127.0.0.1:9200", help="address of the server, which must need no password"
     )
-    parser.add_argument(
-        "--serve", help="command that starts a server at that address, for the time of this run"
-    )
-    parser.add_argument("--passages", type=int, help="only so many passages")
+    parser.add_argument("--serve", help="command that starts a server at that address for this run")
+    parser.add_argument("--passages", type=int, help="most passages to read")
     parser.add_argument("--sample", type=int, default=300, help="queries; fewer above k = 500")
     parser.add_argument("--k", type=int, nargs="+", default=[50, 500, 5000], help="passages a query")
     parser.add_argument("--rounds", type=int, default=3)

@@ -2,17 +2,17 @@
 
     python bench/retrieval.py --corpus 'corpus/*.jsonl.zst' --queries train.jsonl.zst [--threads 1] [--grow]
 
-Needs the `bench` extra (bm25s, tantivy). Rounds alternate between the engines and the best of each counts, so
-that other work on the machine disturbs all of them alike. What is timed:
+Needs the `bench` extra (bm25s, tantivy). Rounds alternate between the engines, so that other
+work on the machine affects all of them alike; the best round of each engine counts. Timed:
 
 - build: text in memory to a finished index. Ours reads the text from Parquet and writes its index to disk, with
   checksums; tantivy keeps no text and no positions; bm25s splits words, indexes, and stays in memory.
 - search: queries in memory to ids and scores. tantivy gets finished query objects, bm25s tokenized queries; ours
-  gets texts. Ours is given all queries, since it is built for batches; the others the first `--sample` of them,
-  since their rate does not depend on it.
+  gets texts. Ours gets all queries, since it is built for batches; the others get the first `--sample` queries,
+  since their rate does not depend on the number.
 
-Memory is the peak of a process of its own that builds and searches at k = 50. With `--grow` the corpus is also
-taken four times over, to show that memory does not grow with it. The last line is JSON, name → number.
+Memory is the peak of a separate process that builds and searches at k = 50. `--grow` also measures a corpus four times
+as large, to show that memory does not grow with it. The last line is JSON, name → number.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_texts(pattern: str) -> Iterator[str]:
 
 
 def write_corpus(texts: list[str], directory: Path, times: int = 1) -> Path:
-    """A corpus artifact of the texts, `times` over."""
+    """Write a corpus artifact with the texts repeated `times` times."""
     directory.mkdir()
     rows = 50_000
     first = part = 0
@@ -83,13 +83,13 @@ def write_corpus(texts: list[str], directory: Path, times: int = 1) -> Path:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the progress lines of the engines."""
+    """Suppress the progress lines of the engines."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what `work` returned."""
+    """Seconds, and the result of `work`."""
     start = time.perf_counter()
     with quiet():
         result = work()
@@ -114,12 +114,12 @@ class Ours:
         return EmbeddedIndex(self.index).top_k(queries, k, self.threads)
 
     def prepare(self, queries: list[str]) -> list[str]:
-        """What `search` takes."""
+        """The queries in the form that `search` takes."""
         return queries
 
 
 class Bm25s:
-    """bm25s with its numba backend, scores as Lucene's."""
+    """bm25s with its numba backend and Lucene's scores."""
 
     def __init__(self, texts: list[str], threads: int) -> None:
         self.texts, self.threads = texts, threads
@@ -137,7 +137,7 @@ class Bm25s:
         self.engine.index(self._tokens(self.texts), show_progress=False)
 
     def prepare(self, queries: list[str]) -> Any:
-        """What `search` takes."""
+        """The queries in the form that `search` takes."""
         return self._tokens(queries)
 
     def search(self, queries: Any, k: int) -> Any:
@@ -146,7 +146,7 @@ class Bm25s:
 
 
 class Tantivy:
-    """tantivy, one segment for each thread of its writer at least."""
+    """tantivy, with at least one segment per writer thread."""
 
     def __init__(self, texts: list[str], threads: int) -> None:
         self.texts, self.threads = texts, threads
@@ -169,7 +169,7 @@ class Tantivy:
         self.searcher = self.index.searcher()
 
     def prepare(self, queries: list[str]) -> list[Any]:
-        """What `search` takes."""
+        """The queries in the form that `search` takes."""
         import tantivy
 
         made = []
@@ -189,7 +189,7 @@ class Tantivy:
 
 
 def _peak(corpus: Path, queries: list[str], threads: int, out: Any) -> None:
-    """In a process of its own: build, search, and report the peak of memory in MB."""
+    """Runs in a separate process: build, search, and report the peak memory in MB."""
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     with tempfile.TemporaryDirectory() as scratch:
         engine = Ours(corpus, Path(scratch), threads)
@@ -213,8 +213,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--corpus", required=True, help="files with a field `text` (glob)")
-    parser.add_argument("--queries", required=True, help="the same, of the queries")
-    parser.add_argument("--passages", type=int, help="only so many passages")
+    parser.add_argument("--queries", required=True, help="files with the queries, likewise")
+    parser.add_argument("--passages", type=int, help="most passages to read")
     parser.add_argument("--sample", type=int, default=300, help="queries for the other engines")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)

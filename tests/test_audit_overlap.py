@@ -84,12 +84,12 @@ def covered(text, others):
 
 
 @given(st.lists(TEXT, max_size=5), st.lists(TEXT, max_size=5))
-def test_pairs_and_coverage_are_those_of_the_oracle(texts, others):
+def test_pairs_and_coverage_match_a_naive_search(texts, others):
     check(texts, others)
 
 
 @given(st.lists(TEXT, min_size=1, max_size=4), st.integers(0, 3), st.integers(0, 30), st.integers(0, 60))
-def test_what_is_cut_out_of_a_text_is_found(texts, which, begin, size):
+def test_an_excerpt_of_a_text_is_found(texts, which, begin, size):
     listed = " ".join(texts).split()
     cut = " ".join(listed[begin : begin + size])
     check([cut, texts[which % len(texts)]], [" ".join(listed), "x " + cut, cut + " y", cut])
@@ -127,7 +127,7 @@ def test_tiny_texts_count_only_when_they_are_the_whole_other_text():
     }
 
 
-def test_equal_texts_are_found_each():
+def test_all_equal_texts_are_found():
     text = "one and the same text of more than thirteen words, which stands here more than once"
     audited = Audited(pa.array([text, "another", text, text]))
     assert set(found(audited, ["", text, text])) == {(i, j) for i in (1, 2) for j in (0, 2, 3)}
@@ -157,7 +157,7 @@ def test_scripts_without_spaces_are_read_character_by_character():
     assert found(Audited(pa.array([thai[4:]])), [thai])
 
 
-def test_a_collision_of_hashes_never_counts():
+def test_hash_collisions_are_no_matches():
     """Two different runs under one hash, in one chain of the table: each finds itself, a third finds nothing."""
     known = np.arange(2 * RUN, dtype=np.int32)
     hashed = np.uint64(12345)
@@ -172,7 +172,7 @@ def test_a_collision_of_hashes_never_counts():
     assert kernels._find(table, hashed, known, third, 0, RUN)[0] == kernels.ABSENT
 
 
-def test_more_pairs_than_are_handed_out_at_a_time(monkeypatch):
+def test_more_pairs_than_fit_one_batch(monkeypatch):
     monkeypatch.setattr("tlm.audit.overlap._ROOM", 5)
     texts = ["the same five words here"] * 7 + ["other words that are not here"]
     others = texts * 4
@@ -181,7 +181,7 @@ def test_more_pairs_than_are_handed_out_at_a_time(monkeypatch):
     assert found(audited, others) == expected(texts, others)
 
 
-def test_too_many_words_are_refused(monkeypatch):
+def test_too_many_words_raise(monkeypatch):
     from tlm.errors import TlmError
 
     class Long:

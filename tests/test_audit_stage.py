@@ -74,7 +74,7 @@ def test_rows_are_found_by_their_strongest_kind(tmp_path):
     assert rows[0] == {"split": "dev", "row_id": 1, "words": 30, **found, "short": False}
 
 
-def test_a_text_that_lies_over_two_passages_is_found_by_its_runs(tmp_path):
+def test_a_text_split_over_two_passages_is_found_by_its_runs(tmp_path):
     listed = LONG.split()
     task = write_task(tmp_path / "task", train=["x"], dev=[LONG], test=[" ".join(listed[:24])])
     corpus = write_corpus(tmp_path / "corpus", ["a " + " ".join(listed[:14]), " ".join(listed[14:]) + " b"])
@@ -86,7 +86,7 @@ def test_a_text_that_lies_over_two_passages_is_found_by_its_runs(tmp_path):
     ]
 
 
-def test_the_training_split_is_read_of_a_task(tmp_path):
+def test_an_audit_against_a_task_reads_its_training_split(tmp_path):
     task = write_task(tmp_path / "task", train=[LONG, TINY, "z " + LONG], dev=[TINY], test=["other", LONG])
     manifest = audit_task(task, task, tmp_path / "audit")
     assert pq.read_schema(tmp_path / "audit/matches.parquet").names[3] == "train_row_id"
@@ -99,7 +99,7 @@ def test_the_training_split_is_read_of_a_task(tmp_path):
     assert manifest.counts["test"]["equal"] == 1 and manifest.counts["others"] == 3
 
 
-def test_pairs_are_one_text_in_training_rows_and_two_in_passages(tmp_path):
+def test_pairs_are_joined_in_training_rows_and_separate_in_passages(tmp_path):
     premise = LONG.replace("w", "v")
     dev = [(LONG, SHORT), (LONG, premise), ("unheard of", SHORT), (TINY, TINY)]
     task = write_task(tmp_path / "task", train=[(premise, SHORT), (LONG, SHORT)], dev=dev)
@@ -136,7 +136,7 @@ def test_an_audit_depends_on_neither_shards_nor_batches(tmp_path, monkeypatch):
         assert pq.read_table(tmp_path / f"a/{name}.parquet") == pq.read_table(tmp_path / f"b/{name}.parquet")
 
 
-def test_an_audit_of_a_selection_finds_what_the_corpus_has_of_it(tmp_path):
+def test_an_audit_of_a_selection_finds_the_matches_of_its_passages(tmp_path):
     passages = [LONG if i % 3 else f"something else {i}" for i in range(30)]
     task = write_task(tmp_path / "task", train=["x"], dev=[LONG])
     corpus = write_corpus(tmp_path / "corpus", passages)
@@ -151,7 +151,7 @@ def test_an_audit_of_a_selection_finds_what_the_corpus_has_of_it(tmp_path):
     assert 0 < len(matches(tmp_path / "b")) < 20
 
 
-def test_mistakes_are_named(tmp_path):
+def test_unusable_inputs_raise(tmp_path):
     task = write_task(tmp_path / "task", train=["x"], dev=["y"])
     index = tmp_path / "index"
     index.mkdir()

@@ -47,7 +47,7 @@ JSONL = {"format": "delimited", "files": "*.jsonl"}
 TEXT = {"format": "text", "files": "*.txt"}
 
 
-def test_the_toy_corpus(tmp_path):
+def test_passages_and_counts_of_the_toy_corpus(tmp_path):
     toy.write_corpus(tmp_path / "s0" / "a.jsonl", 200)
     toy.write_corpus(tmp_path / "s1" / "a.txt", 200, seed=2)
     manifest = build(tmp_path, corpus(JSONL, TEXT))
@@ -71,7 +71,7 @@ def test_any_number_of_workers_gives_the_same_bytes(tmp_path, monkeypatch):
     assert build(tmp_path, spec, workers=1) == build(tmp_path, spec, workers=2)
 
 
-def test_shards_are_filled_and_ids_run_on(tmp_path, monkeypatch):
+def test_shards_are_full_and_ids_continue(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHARD_PASSAGES", 20)
     monkeypatch.setattr(module, "_BATCH", 10)
     toy.write_corpus(tmp_path / "s0" / "a.jsonl", 40)
@@ -81,7 +81,7 @@ def test_shards_are_filled_and_ids_run_on(tmp_path, monkeypatch):
     assert list(passages(tmp_path).passage_id) == list(range(sum(sizes)))
 
 
-def test_exact_duplicates_go_the_first_stays_and_they_are_counted(tmp_path):
+def test_exact_duplicates_are_removed_and_counted(tmp_path):
     (tmp_path / "s0").mkdir()
     (tmp_path / "s0" / "a.txt").write_text("one two\n\nthree\n\none  two\n")
     (tmp_path / "s0" / "b.txt").write_text("three\n\nfour")
@@ -115,7 +115,7 @@ def test_units_of_plain_text(tmp_path, unit, expected):
     assert list(passages(tmp_path).text) == expected
 
 
-def test_an_empty_corpus_is_an_error_and_leaves_nothing(tmp_path):
+def test_an_empty_corpus_raises_and_leaves_no_files(tmp_path):
     (tmp_path / "s0").mkdir()
     (tmp_path / "s0" / "a.txt").write_text(" \n\n \x00\n")
     with pytest.raises(TlmError, match="corpus c: empty; its sources s0 hold no text"):
@@ -124,7 +124,7 @@ def test_an_empty_corpus_is_an_error_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_fault_in_one_file_stops_the_build(tmp_path, workers):
+def test_an_unreadable_file_stops_the_build(tmp_path, workers):
     toy.write_corpus(tmp_path / "s0" / "a.jsonl", 30)
     (tmp_path / "s0" / "b.jsonl").write_text('{"text": "x"}\n{"text": \n')
     with pytest.raises(TlmError, match=r"b\.jsonl: row 2: not JSON"):
@@ -196,7 +196,7 @@ def test_script(tmp_path):
     assert verify(tmp_path / "c", "corpus").counts["documents"] == 60
 
 
-def test_a_book_of_one_sentence_a_line_is_cut_between_sentences(tmp_path):
+def test_a_book_with_one_sentence_per_line_is_cut_between_sentences(tmp_path):
     (tmp_path / "s0").mkdir()
     lines = [f"this is the sentence of number {number} and it is in lower case ." for number in range(30)]
     (tmp_path / "s0" / "book.txt").write_text("\n".join(lines))
@@ -228,7 +228,7 @@ def test_a_sample_is_a_corpus_of_about_its_share_and_samples_are_nested(tmp_path
     assert sample(tmp_path, 0.1, "tenth") == tenth
 
 
-def test_a_sample_of_nothing_is_refused(tmp_path):
+def test_an_empty_sample_raises(tmp_path):
     (tmp_path / "s0").mkdir()
     (tmp_path / "s0" / "a.txt").write_text("one two")
     build(tmp_path, corpus(TEXT))

@@ -7,7 +7,7 @@ from tlm.corpus.seen import Seen
 
 
 @given(st.lists(st.lists(st.integers(0, 40), max_size=30), max_size=40))
-def test_the_same_answers_as_a_set(batches):
+def test_duplicates_match_those_of_a_set(batches):
     seen, known = Seen(), set()
     for batch in batches:
         texts = [str(number).encode() for number in batch]
@@ -18,7 +18,7 @@ def test_the_same_answers_as_a_set(batches):
         assert seen.first(texts) == expected
 
 
-def test_eight_bytes_a_text():
+def test_memory_is_eight_bytes_per_text():
     seen = Seen()
     for start in range(0, 20_000, 1000):
         assert all(seen.first([b"%d" % number for number in range(start, start + 1000)]))

@@ -74,11 +74,11 @@ def refused(url, **more):
     return str(caught.value)
 
 
-def test_the_real_server(elastic):
+def test_connecting_to_a_real_server(elastic):
     assert server_version(connect(elastic), elastic).startswith("8.")
 
 
-def test_versions_8_and_9_are_taken_others_named(answering):
+def test_versions_other_than_8_and_9_raise(answering):
     spec = ElasticsearchSpec(url=answering(as_version("8.10.0")))
     assert server_version(connect(spec), spec) == "8.10.0"  # the older of two nodes
     assert "Elasticsearch 7.17.3; versions 8 and 9" in refused(answering(as_version("7.17.3")))
@@ -89,17 +89,17 @@ def test_versions_8_and_9_are_taken_others_named(answering):
     assert "not version 8 or 9" in refused(answering(lambda path: (400, PRODUCT, held)))
 
 
-def test_nobody_listens():
+def test_a_refused_connection_raises():
     message = refused(f"http://127.0.0.1:{free_port()}")
     assert "cannot be reached" in message and "ELASTICSEARCH_URL" in message
 
 
 @pytest.mark.parametrize("status", [200, 404, 406, 500])
-def test_another_program_listens(answering, status):
+def test_a_server_that_is_not_elasticsearch_raises(answering, status):
     assert "is not Elasticsearch" in refused(answering(lambda path: (status, {}, {"hello": "world"})))
 
 
-def test_a_server_that_is_busy_at_first_is_waited_for(answering):
+def test_a_busy_server_is_retried(answering):
     answers = [503, 429]
 
     def answer(path):
@@ -113,7 +113,7 @@ def test_a_server_that_is_busy_at_first_is_waited_for(answering):
     assert "gave up after 3 tries (503 busy: all day)" in message
 
 
-def test_http_and_https_mistaken_for_each_other(elasticsearch_server):
+def test_http_instead_of_https_raises(elasticsearch_server):
     message = refused(elasticsearch_server.url.replace("http:", "https:"))
     assert "does it speak http instead" in message
 
@@ -137,7 +137,7 @@ def test_credentials_come_from_the_environment_and_reach_no_message(answering, m
     assert "geheim" not in said and "Z2VoZWlt" not in said
 
 
-def test_the_address_of_the_environment_goes_first(answering, monkeypatch):
+def test_the_address_in_the_environment_overrides_the_configuration(answering, monkeypatch):
     monkeypatch.setenv("ELASTICSEARCH_URL", answering(as_version("8.19.0")))
     connect(ElasticsearchSpec(url="http://127.0.0.1:1"))
     monkeypatch.setenv("ELASTICSEARCH_URL", "http://elastic:geheim@127.0.0.1:1")
@@ -154,7 +154,7 @@ def test_certificates(tmp_path, capsys):
     assert "its certificate is not verified" in capsys.readouterr().err
 
 
-def test_mistakes_of_our_own_are_no_bad_moments(elastic):
+def test_invalid_requests_are_not_retried(elastic):
     client = connect(elastic)
     calls = []
 

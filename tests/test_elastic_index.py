@@ -42,7 +42,7 @@ def counted(ask, name):
     return docs["count"], docs["deleted"]
 
 
-def test_what_is_built(corpus, tmp_path, elastic, ask):
+def test_settings_and_contents_of_the_index(corpus, tmp_path, elastic, ask):
     manifest = build_elastic_index(corpus, tmp_path / "index", LUCENE, small(elastic))
     name = manifest.parameters["index"]
     assert manifest.counts == {"passages": 1000}
@@ -66,7 +66,7 @@ def test_what_is_built(corpus, tmp_path, elastic, ask):
     assert segments["count"] == 1
 
 
-def test_the_name_is_that_of_corpus_and_mapping(corpus, tmp_path, elastic):
+def test_the_name_depends_on_corpus_and_mapping(corpus, tmp_path, elastic):
     def name(folder=corpus, spec=LUCENE, **more):
         destination = tmp_path / "index"
         shutil.rmtree(destination, ignore_errors=True)
@@ -84,7 +84,7 @@ def test_the_name_is_that_of_corpus_and_mapping(corpus, tmp_path, elastic):
     assert len({first, *others}) == 6 and all(each.startswith(elastic.prefix) for each in others)
 
 
-def test_a_finished_index_is_taken_as_it_is(corpus, tmp_path, elastic, ask, monkeypatch):
+def test_a_finished_index_is_reused(corpus, tmp_path, elastic, ask, monkeypatch):
     first = build_elastic_index(corpus, tmp_path / "index", LUCENE, small(elastic))
     before = (tmp_path / "index/manifest.json").read_bytes()
     monkeypatch.setattr(load, "_send", None)  # nothing is sent
@@ -138,7 +138,7 @@ def test_two_loaders_at_once(corpus, tmp_path, elastic, ask):
     assert counted(ask, found[0].parameters["index"]) == (1000, 0)
 
 
-def test_an_index_of_the_name_that_holds_something_else_is_refused(corpus, tmp_path, elastic, ask):
+def test_an_index_with_other_contents_raises(corpus, tmp_path, elastic, ask):
     name = build_elastic_index(corpus, tmp_path / "index", LUCENE, elastic).parameters["index"]
     meta = ask("GET", f"/{name}")[name]["mappings"]["_meta"]
     stale = {"_meta": {"tlm": {**meta["tlm"], "corpus": "0" * 64}}}
@@ -152,9 +152,7 @@ def test_an_index_of_the_name_that_holds_something_else_is_refused(corpus, tmp_p
         build_elastic_index(corpus, tmp_path / "again", LUCENE, elastic)
 
 
-def test_an_index_that_came_back_without_its_mapping_is_not_believed(
-    corpus, tmp_path, elastic, ask, monkeypatch
-):
+def test_an_index_recreated_without_its_mapping_raises(corpus, tmp_path, elastic, ask, monkeypatch):
     send = load._send
     deleted = []
 
@@ -168,7 +166,7 @@ def test_an_index_that_came_back_without_its_mapping_is_not_believed(
         build_elastic_index(corpus, tmp_path / "index", LUCENE, small(elastic, bulk_threads=1))
 
 
-def test_what_cannot_be_done_is_said(corpus, tmp_path, elastic):
+def test_unsupported_settings_and_an_empty_corpus_raise(corpus, tmp_path, elastic):
     with pytest.raises(TlmError, match=r"set index\.norms to lucene"):
         build_elastic_index(corpus, tmp_path / "index", IndexSpec(), elastic)
     with pytest.raises(TlmError, match=r"there is nothing to index"):

@@ -85,7 +85,7 @@ def test_both_engines_agree(built, spec, more):
             np.testing.assert_allclose([held[passage] for passage in found], wanted, rtol=2e-5)
 
 
-def test_term_clauses_are_what_the_servers_own_match_makes_of_a_text(built):
+def test_term_clauses_match_the_servers_own_match_query(built):
     server, _ = built()
     found = server.top_k(QUERIES, 30, 1)
     for number, text in enumerate(QUERIES):
@@ -125,7 +125,7 @@ def test_stop_words_are_the_same(built):
 
 
 @pytest.mark.parametrize("terms", [1, 4])
-def test_the_heaviest_terms_alone(built, terms):
+def test_only_the_heaviest_terms_count(built, terms):
     server, embedded = built()
     there, here = (engine.top_k(QUERIES, 50, 1, terms=terms) for engine in (server, embedded))
     assert sum(a == b for a, b in zip(lists(there), lists(here), strict=True)) >= 0.95 * len(QUERIES)
@@ -150,7 +150,7 @@ def test_queries_above_the_clause_limit_keep_their_heaviest_terms_and_are_counte
     assert lists(there) == lists(wanted)
 
 
-def test_k_above_the_servers_window(built):
+def test_k_above_the_default_result_window(built):
     texts = [f"common w{i % 9} w{i % 100}" for i in range(12_500)]
     server, embedded = built(texts=texts)
     there, here = server.top_k(["common w3 w55"], 12_000, 1), embedded.top_k(["common w3 w55"], 12_000, 1)
@@ -172,7 +172,7 @@ def answered(monkeypatch, engine, change):
     return requests
 
 
-def test_single_failures_are_asked_again_and_nothing_is_dropped(built, monkeypatch):
+def test_failed_searches_are_retried_and_none_is_lost(built, monkeypatch):
     server, _ = built(requests_in_flight=1)
     wanted = lists(server.top_k(QUERIES, 20, 1))
     busy = {"error": {"type": "es_rejected_execution_exception", "reason": "full"}, "status": 429}
@@ -217,7 +217,7 @@ def test_a_query_that_fails_for_good_is_named(built, monkeypatch, tmp_path, erro
     assert not (tmp_path / "out").exists()
 
 
-def test_the_index_on_the_server_must_be_the_one_that_is_named(built, tmp_path, elasticsearch_server):
+def test_a_missing_or_different_index_on_the_server_raises(built, tmp_path, elasticsearch_server):
     server, _ = built()
     folder = next(tmp_path.glob("*-server"))
 

@@ -119,7 +119,7 @@ def test_a_server_is_healthy_when_its_user_starts_and_gone_after_sigterm(tmp_pat
     assert gone(stand_in.pid)
 
 
-def test_it_goes_too_when_the_script_is_killed_or_its_parent_is(tmp_path, stand_in):
+def test_the_server_stops_when_the_script_or_its_parent_is_killed(tmp_path, stand_in):
     state = tmp_path / "x.json"
     process = serve(state, stand_in.command, stand_in.url)
     until(state.exists)
@@ -135,7 +135,7 @@ def test_it_goes_too_when_the_script_is_killed_or_its_parent_is(tmp_path, stand_
     until(lambda: gone(pid))
 
 
-def test_a_command_that_is_none_or_ends_or_never_answers_is_told_in_one_line(tmp_path, stand_in):
+def test_a_start_command_that_fails_raises_one_line(tmp_path, stand_in):
     state = tmp_path / "x.json"
     for start, said in (
         ("/no/such/program", "ended with code 127"),
@@ -151,7 +151,7 @@ def test_a_command_that_is_none_or_ends_or_never_answers_is_told_in_one_line(tmp
         await_server(state, 5)
 
 
-def test_a_server_that_ends_by_itself_is_told(tmp_path, stand_in):
+def test_a_server_that_ends_by_itself_raises(tmp_path, stand_in):
     state = tmp_path / "x.json"
     process = serve(state, stand_in.command, stand_in.url)
     until(state.exists)
@@ -160,7 +160,7 @@ def test_a_server_that_ends_by_itself_is_told(tmp_path, stand_in):
     assert "ended by itself" in reason(process)
 
 
-def test_somebody_else_at_the_address_is_not_taken_for_the_server(tmp_path, stand_in):
+def test_another_server_at_the_address_raises(tmp_path, stand_in):
     with subprocess.Popen(stand_in.command.split()) as other:
         try:
             until(stand_in.note.exists)

@@ -42,7 +42,7 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("text", "expected"), GOLDEN)
-def test_elasticsearchs_tokens(text, expected):
+def test_tokens_match_elasticsearch(text, expected):
     assert tokens([text]) == [expected.split(" ")]
 
 
@@ -85,7 +85,7 @@ def test_numbering_survives_growth_of_the_table():
 
 
 @given(st.lists(st.text(min_size=1, max_size=20), unique=True, min_size=1))
-def test_hashes_are_those_of_the_reader(words):
+def test_hash_terms_matches_the_hashes_of_split_words(words):
     found = analyse(words)
     raw = found.terms.data
     bounds = [0, *found.terms.ends.tolist()]
@@ -104,6 +104,6 @@ def test_stop_words_and_stems():
     assert tokens(["the runs"], IndexSpec(stemmer="english")) == [["the", "run"]]
 
 
-def test_nothing():
+def test_no_texts_and_empty_texts():
     assert tokens([]) == []
     assert tokens(["", "  ", "...", "a"]) == [[], [], [], ["a"]]

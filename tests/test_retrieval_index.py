@@ -67,7 +67,7 @@ def test_threads_make_no_difference(tmp_path, corpus):
     verify(tmp_path / "index1")
 
 
-def test_an_interrupted_build_goes_on(tmp_path, corpus, monkeypatch):
+def test_an_interrupted_build_continues(tmp_path, corpus, monkeypatch):
     whole = build_index(corpus, tmp_path / "whole", SPEC, 1)
     names = []
 
@@ -125,7 +125,7 @@ def test_shares_make_the_same_index(tmp_path, corpus, monkeypatch):
     assert names == []
 
 
-def test_another_analysis_keeps_nothing(tmp_path, corpus, monkeypatch):
+def test_other_analyser_settings_rebuild_all_blocks(tmp_path, corpus, monkeypatch):
     build_index(corpus, tmp_path / "index", SPEC, 1)
     names = built(monkeypatch)
     build_index(corpus, tmp_path / "index", IndexSpec(k1=2.0), 1)
@@ -134,7 +134,7 @@ def test_another_analysis_keeps_nothing(tmp_path, corpus, monkeypatch):
     assert len(names) == 6
 
 
-def test_faults_are_named(tmp_path, corpus):
+def test_unusable_inputs_raise(tmp_path, corpus):
     with pytest.raises(TlmError, match=r"holds no passages"):
         build_index(write_corpus(tmp_path / "empty", []), tmp_path / "index", SPEC, 1)
     for text in ("3/3", "x", "1", "-1/2"):

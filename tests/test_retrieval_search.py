@@ -110,11 +110,11 @@ def test_more_ties_than_are_held(tmp_path, monkeypatch):
         (["a b", "b a", "a b"], ["a b", "b a"]),
     ],
 )
-def test_edges(tmp_path, texts, queries):
+def test_tiny_and_empty_texts(tmp_path, texts, queries):
     agree(index(tmp_path, texts), texts, queries, 10)
 
 
-def test_only_the_heaviest_terms(tmp_path):
+def test_only_the_heaviest_terms_count(tmp_path):
     texts = ["a b", "a c", "a", "a d d"]
     engine = index(tmp_path, texts)
     # idf of b, c, d is alike: twice d weighs most, then the first in the text
@@ -123,7 +123,7 @@ def test_only_the_heaviest_terms(tmp_path):
     assert found.passages.tolist() == [passage for _, passage in expected]
 
 
-def test_lucenes_byte():
+def test_lengths_match_lucenes_one_byte_encoding():
     lengths = np.arange(0, 100_000)
     assert lucene_length(lengths).tolist() == [lucene_byte(int(length)) for length in lengths]
 

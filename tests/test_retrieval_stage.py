@@ -32,7 +32,7 @@ def run(folder, spec, name="out", **more):
     return retrieve(folder / "index", folder / "task", folder / name, spec, 1, **more)
 
 
-def test_what_is_written(folders):
+def test_columns_and_counts_of_a_retrieval(folders):
     manifest = run(folders, RetrievalSpec(k=12))
     table = pq.read_table(folders / "out" / "topk.parquet")
     assert table.schema.types == [pa.int64(), pa.int32(), pa.int64(), pa.float32()]
@@ -55,7 +55,7 @@ def test_what_is_written(folders):
     assert [path.name for path in sorted((folders / "out").iterdir())] == ["manifest.json", "topk.parquet"]
 
 
-def test_dev_and_test_are_no_queries(folders):
+def test_dev_and_test_rows_are_not_queries(folders):
     run(folders, RetrievalSpec(k=5))
     assert pq.read_table(folders / "out" / "topk.parquet")["query_id"].to_numpy().max() < len(QUERIES)
     table = pq.read_table(folders / "task" / "dev.parquet")
@@ -73,7 +73,7 @@ def test_pairs_are_joined(folders):
     assert tables[0].equals(tables[1])
 
 
-def test_mistakes_are_named(folders):
+def test_unusable_settings_raise(folders):
     with pytest.raises(TlmError, match=r"k is 701.* only 700"):
         run(folders, RetrievalSpec(k=701))
     with pytest.raises(TlmError, match=r"built with k1 = 1.2, 2.0 is configured"):
@@ -81,7 +81,7 @@ def test_mistakes_are_named(folders):
     assert not (folders / "out").exists()
 
 
-def test_a_killed_run_goes_on_from_its_last_chunk(folders, monkeypatch):
+def test_a_killed_run_continues_after_its_last_chunk(folders, monkeypatch):
     monkeypatch.setattr(search, "CHUNK", 10)
     spec = RetrievalSpec(k=7)
     whole = run(folders, spec, "whole")

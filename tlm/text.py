@@ -1,6 +1,6 @@
 """Text: cleaning, sentences, passages. Deterministic, without models or downloads.
 
-Place in the flow: used by the readers of tasks and corpora. A *word* here is what stands between white space.
+Place in the flow: used by the readers of tasks and corpora. A *word* here is a maximal run without white space.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _UNWANTED = re.compile(
 
 
 def clean(text: str) -> str:
-    """NFC, no control characters, every run of white space folded to one space, none at the ends."""
+    """Normalise to NFC, remove control characters, fold runs of white space to one space, and strip the ends."""
     text = _UNWANTED.sub("", text)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
@@ -26,12 +26,12 @@ def clean(text: str) -> str:
 
 
 def paragraphs(text: str) -> list[str]:
-    """What stands between blank lines, cleaned, without the empty ones."""
+    """The paragraphs of a text (separated by blank lines), cleaned, without empty ones."""
     cleaned = (clean(part) for part in re.split(r"\n[^\S\n]*\n", text.replace("\r\n", "\n")))
     return [part for part in cleaned if part]
 
 
-# After one of these a full stop does not end a sentence. Lower case, without the stop.
+# A full stop after one of these does not end a sentence. Lower case, without the stop.
 _ABBREVIATIONS = frozenset(
     """
     adj al approx art assn ave bros ca capt cf ch co col corp dept dr ed eds e.g eg eq eqs esp est etc ex fig
@@ -39,8 +39,8 @@ _ABBREVIATIONS = frozenset(
     resp sec sen sp spp sr ser st subsp suppl tab u.k u.s v viz vol vols vs
     """.split()  # noqa: SIM905
 )
-# The end of a sentence: stops and what closes after them, white space, and then (looked at, not taken) what
-# may open a sentence: no lower-case letter.
+# The end of a sentence: stops and closing quotes or brackets, white space, and (as a look-ahead) the beginning of
+# the next sentence, which is not a lower-case letter.
 _END = re.compile(r"""[.!?…]+["'”’)\]]*(\s+)(?=["'“‘(\[]*[^\W_a-zà-öø-ÿ])""")
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘]*$")
 
@@ -66,9 +66,9 @@ def sentences(text: str) -> list[str]:
 def passages(units: Sequence[str], minimum: int, maximum: int) -> list[str]:
     """Join consecutive sentences of one document to passages of `minimum` to `maximum` words.
 
-    No word is lost and none is moved. A passage never exceeds `maximum`: a longer sentence is cut into equal
-    parts. It falls short of `minimum` only if the whole document does, or beside a sentence of more than
-    `maximum - minimum` words. Needs maximum >= 2 * minimum.
+    All words stay, in order. No passage exceeds `maximum`: a longer sentence is cut into equal parts. A passage is
+    shorter than `minimum` only if the whole document is, or next to a sentence of more than `maximum - minimum`
+    words. Needs maximum >= 2 * minimum.
     """
     pieces: list[str] = []
     for unit in units:
@@ -77,12 +77,12 @@ def passages(units: Sequence[str], minimum: int, maximum: int) -> list[str]:
     return [" ".join(pieces[index] for index in group) for group in groups]
 
 
-# Where writing without spaces may be cut: after a stop and what closes behind it, and at the spaces that it has.
+# Cuts in writing without spaces: after a stop and its closing quotes or brackets, and at white space.
 _UNSPACED_END = re.compile(r"(?<=[。！？!?…])[」』”’）)]*|\s+")
 
 
 def unspaced_passages(paragraphs: Sequence[str], minimum: int, maximum: int) -> list[str]:
-    """The same for writing without spaces between words, where a character counts as a word."""
+    """The same as `passages` for writing without spaces between words; sizes are in characters."""
     pieces: list[str] = []
     for paragraph in paragraphs:
         ends = [match.end() for match in _UNSPACED_END.finditer(paragraph) if match.end()]
@@ -97,7 +97,7 @@ def unspaced_passages(paragraphs: Sequence[str], minimum: int, maximum: int) -> 
 
 
 def _grouped(sizes: Sequence[int], minimum: int, maximum: int) -> list[list[int]]:
-    """Consecutive pieces in groups of at most `maximum`, by their indices; a short last group is filled up."""
+    """Consecutive pieces in groups of at most `maximum`, as indices; a short last group takes from the one before."""
     groups: list[list[int]] = []
     words = 0
     for index, size in enumerate(sizes):
@@ -121,7 +121,7 @@ def _cut(unit: str, maximum: int) -> list[str]:
 
 
 def _rebalanced(indices: list[int], sizes: Sequence[int]) -> list[list[int]]:
-    """Split `indices` in two groups, as equal as can be: a short last passage takes from the one before."""
+    """Split `indices` into two groups of sizes as equal as possible."""
     total = sum(sizes[index] for index in indices)
     left = list(accumulate(sizes[index] for index in indices))
     at = min(range(1, len(indices)), key=lambda count: abs(2 * left[count - 1] - total))

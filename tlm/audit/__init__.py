@@ -1,1 +1,1 @@
-"""The contamination audit: which dev and test texts stand in what a model learns from."""
+"""The contamination audit: which dev and test texts occur in the texts that a model trains on."""

@@ -1,8 +1,8 @@
-"""The inner loops of the audit, compiled: one pass over other texts, finding what they share with the audited ones.
+"""The inner loops of the audit, compiled: one pass over other texts finds the runs they share with audited texts.
 
-Words are numbers of the audited texts' own vocabulary (ABSENT for any other word), so a hit of a hash is verified by
-comparing integers, and a word that no audited text has ends every run. Two hash tables hold the audited texts: `runs`,
-each of their runs of RUN words, and `shorts`, the beginnings of the texts that have fewer.
+Words are numbers in the vocabulary of the audited texts (ABSENT for any other word). So comparing integers verifies a
+hash match, and a word outside the vocabulary ends every run. Two hash tables index the audited texts: `runs` has each
+of their runs of RUN words, `shorts` the beginnings of the texts with fewer words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from tlm.retrieval.word_splitter import mix
 
 RUN = 13  # words; GPT-3's choice (Brown et al. 2020, Appendix C)
-LEAST = 5  # words; a shorter text says nothing by standing somewhere inside another
+LEAST = 5  # words; a shorter text occurs inside others by chance
 ABSENT = -1
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no power of it vanishes
 _ONE = np.uint64(1)
@@ -28,7 +28,7 @@ def _value(word):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _hash(words, begin, size):  # type: ignore[no-untyped-def]
-    """Hash of words[begin:begin + size], as `scan` keeps it while it moves on."""
+    """Hash of words[begin:begin + size]; `scan` computes the same as a rolling hash."""
     hashed = np.uint64(0)
     for i in range(begin, begin + size):
         hashed = hashed * _BASE + _value(words[i])
@@ -37,7 +37,7 @@ def _hash(words, begin, size):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _find(table, hashed, words, others, begin, size):  # type: ignore[no-untyped-def]
-    """Where in `words` the run others[begin:begin + size] first occurs by `table`, or ABSENT; and its slot."""
+    """First position in `words` of the run others[begin:begin + size], or ABSENT; and its slot in `table`."""
     mixed = mix(hashed)
     mask = len(table) - 1
     slot = np.int64(mixed & _PLACE) & mask
@@ -55,7 +55,7 @@ def _find(table, hashed, words, others, begin, size):  # type: ignore[no-untyped
 
 @numba.njit(nogil=True, cache=True)
 def _insert(table, more, words, begin, size):  # type: ignore[no-untyped-def]
-    """Enter words[begin:begin + size] into `table`; equal runs are linked through `more`, the first stays first."""
+    """Enter words[begin:begin + size] into `table`; `more` links equal runs to the first one."""
     hashed = _hash(words, begin, size)
     place, slot = _find(table, hashed, words, words, begin, size)
     if place == ABSENT:
@@ -67,7 +67,7 @@ def _insert(table, more, words, begin, size):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def enter(words, begins, runs, shorts, more):  # type: ignore[no-untyped-def]
-    """Enter all texts words[begins[i]:begins[i + 1]] into the tables; `more` comes filled with ABSENT.
+    """Enter all texts words[begins[i]:begins[i + 1]] into the tables; the caller fills `more` with ABSENT.
 
     A short text is found by its first LEAST words, or by all of its words if it has no more.
     """
@@ -82,7 +82,7 @@ def enter(words, begins, runs, shorts, more):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def enter_vocabulary(hashes, table):  # type: ignore[no-untyped-def]
-    """Enter the distinct terms with these hashes into `table`, as numbers + 1; at most half of it gets full."""
+    """Enter the distinct terms with these hashes into `table`, as numbers + 1. The table must be at most half full."""
     mask = len(table) - 1
     for number in range(len(hashes)):
         slot = np.int64(hashes[number] & _PLACE) & mask
@@ -93,7 +93,7 @@ def enter_vocabulary(hashes, table):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def translate(table, hashes, ends, data, other_hashes, other_ends, other_data):  # type: ignore[no-untyped-def]
-    """The number in the vocabulary (`table`, `hashes`, `ends`, `data`) of each other term, or ABSENT; by its bytes."""
+    """The number in the vocabulary (`table`, `hashes`, `ends`, `data`) of each other term, or ABSENT."""
     mask = len(table) - 1
     numbers = np.full(len(other_hashes), ABSENT, np.int32)
     for other in range(len(other_hashes)):
@@ -133,15 +133,15 @@ def _note(other, text, place, length, size, covered, seen, out, filled):  # type
 def scan(  # type: ignore[no-untyped-def]
     others, starts, first, words, begins, text_of, runs, shorts, more, covered, seen, out
 ):
-    """Find what the texts others[starts[i]:starts[i + 1]], from number `first` on, share with the audited ones.
+    """Find the runs that texts others[starts[i]:starts[i + 1]], from number `first` on, share with audited texts.
 
     Fills `out` [rows, 4] with (other text, audited text, longest shared run in words, 1 if the other text holds no
-    more words than these), a row for each pair that shares a run of RUN words or holds the audited text whole.
-    `covered` [words] is set where an audited word lies in a shared run. `seen` [audited texts] comes filled with
-    ABSENT and leaves so. Returns how many rows were filled and the number of the text to go on from: `out` must have
-    room for one row per audited text, and is handed back when the next text might not fit.
+    more words than these), a row for each pair that shares a run of RUN words or whose other text contains the whole
+    audited text. Sets `covered` [words] for audited words in shared runs. `seen` [audited texts] must be filled with
+    ABSENT, and is so again afterwards. Returns the number of filled rows and of the text to continue from: `out` needs
+    room for one row per audited text, and `scan` returns when the rows of the next text might not fit.
     """
-    leaving = _ONE  # what a word that falls out of the window has been multiplied by
+    leaving = _ONE  # factor of a word that leaves the window
     for _ in range(RUN):
         leaving *= _BASE
     leaving_short = _ONE
@@ -174,7 +174,7 @@ def scan(  # type: ignore[no-untyped-def]
                 place, _ = _find(runs, hashed, words, others, at, RUN)
                 while place != ABSENT:
                     text = text_of[place]
-                    # Only where a run begins: the rest of it has been seen from there.
+                    # Only at the beginning of a run, which covers its rest.
                     if at == begin or place == begins[text] or others[at - 1] != words[place - 1]:
                         length = RUN
                         while (

@@ -1,9 +1,9 @@
-"""What a word is to the audit: a run of letters and digits, lower-cased; everything else only separates.
+"""Words of the audit: lower-cased runs of letters and digits; all other characters separate words.
 
-Punctuation is dropped because it is where copies of a text differ: quotation marks, hyphens, the spaces of tokenised
-data ("it 's"), the marks around entities ("<< aspirin >>"). Compatibility forms are one with what they stand for
-(NFKC: the ligature of "define" in text from a PDF). A character of Han, of Hiragana or of a South-East Asian script is
-a word of its own: those are written without spaces.
+Punctuation is ignored because copies of a text often differ in it: quotation marks, hyphens, the spaces of tokenised
+data ("it 's"), the marks around entities ("<< aspirin >>"). NFKC replaces compatibility characters (the ligature of
+"define" in text from a PDF). Each Han, Hiragana or South-East Asian character is a word, because these scripts are
+written without spaces.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The audit of a task against one body of text: its training split, a corpus, or a selection.
 
-Place in the flow: task and body → here → `results/contamination.csv`; what an audit of a corpus finds is what
-`exclude: contaminated` leaves out of a selection. Beyond the paper, which audits nothing.
+Place in the flow: task and body → here → `results/contamination.csv`. `exclude: contaminated` removes the passages that
+an audit of the corpus finds from a selection. The paper has no audit.
 
-An audit holds `matches.parquet`, a line for each pair of a dev or test text and a passage (or a training row) that
-share a run of 13 words or of which the first stands whole in the second: split, row_id, field, passage_id (or
-train_row_id), kind, words (of the longest run) and of_words (of the dev or test text); and `rows.parquet`, a line for
-each dev and test row: split, row_id, words, kind (null if nothing was found), longest, covered (its words that lie in
-shared runs), matches and short (under 5 words).
+An audit has two files. `matches.parquet` has a row for each pair of a dev or test text and a passage (or training row)
+that share a run of 13 words, or whose second text contains the whole first text: split, row_id, field, passage_id (or
+train_row_id), kind, words (of the longest run) and of_words (of the dev or test text). `rows.parquet` has a row for
+each dev and test row: split, row_id, words, kind (null if not found), longest, covered (number of its words in shared
+runs), matches and short (under 5 words).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tlm.errors import TlmError
 from tlm.progress import Progress
 
 EQUAL, VERBATIM, BY_RUN, PART = KINDS = ("equal", "verbatim", "run", "part")
-"""All of the other text; whole within it; a run of 13 words; one text of a pair, whole but too short for a run."""
+"""The same words; whole inside the other text; a shared run of 13 words; only one text of a pair, under 13 words."""
 _LABELS = pa.array([*KINDS, None])
 
 
 def audit_task(task_dir: Path, body_dir: Path, destination: Path) -> Manifest:
     """Audit the dev and test texts of the task in `task_dir` against the artifact in `body_dir`.
 
-    The body is a corpus, a selection, or a task, of which the training split is read. In passages the texts of a pair
-    are looked for one by one, in training rows joined. Raises TlmError for a body of another kind, and for a task with
-    neither dev nor test rows.
+    The body is a corpus, a selection, or a task (its training split). The two texts of a pair are searched one by one
+    in passages, and joined in training rows. Raises TlmError for a body of another kind, and for a task with neither
+    dev nor test rows.
     """
     task, body = read_manifest(task_dir, "task"), read_manifest(body_dir)
     if body.kind not in IDS:
@@ -54,7 +54,7 @@ def audit_task(task_dir: Path, body_dir: Path, destination: Path) -> Manifest:
                     tally.add(shared)
                     writer.write_table(_matches(rows, audited, ids, shared, schema))
                 progress.add(len(texts))
-        progress.finish(f"{tally.others:,} share something with dev or test")
+        progress.finish(f"{tally.others:,} share text with dev or test")
         found = row_table(rows, audited, tally)
         pq.write_table(found, working / "rows.parquet", compression="zstd")
         return write_manifest(
@@ -71,7 +71,7 @@ def audit_task(task_dir: Path, body_dir: Path, destination: Path) -> Manifest:
 
 
 class Tally:
-    """What was found so far of each audited text, and in how many others."""
+    """The matches found so far for each audited text, and the number of other texts with a match."""
 
     def __init__(self, texts: int) -> None:
         self.longest = np.zeros(texts, np.int32)
@@ -81,7 +81,7 @@ class Tally:
         self.others = 0
 
     def add(self, shared: Shared) -> None:
-        """Count the pairs of some others, each of which is complete."""
+        """Count the pairs of a batch, which holds all pairs of each of its other texts."""
         np.maximum.at(self.longest, shared.text, shared.words.astype(np.int32))
         self.whole[shared.text[shared.whole]] = True
         self.equal[shared.text[shared.equal]] = True
@@ -90,7 +90,7 @@ class Tally:
 
 
 def row_table(rows: Rows, audited: Audited, tally: Tally) -> pa.Table:
-    """A line for each dev and test row. A pair is equal or verbatim if both its texts are, found if one is."""
+    """A row for each dev and test row. A pair is equal or verbatim if both its texts are, found if one of them is."""
     count = len(rows.row_id)
 
     def total(values: np.ndarray) -> np.ndarray:
@@ -119,11 +119,10 @@ def row_table(rows: Rows, audited: Audited, tally: Tally) -> pa.Table:
 
 
 def _counts(found: pa.Table, split: str) -> dict[str, int]:
-    """How many rows of a split were found, and how.
+    """Numbers of rows of a split by the way in which they were found.
 
-    `verbatim` includes `equal`; `run` are the rows with a shared run of 13 words, verbatim or not; `half` those of
-    which shared runs cover half of the words; `contaminated` all that were found; `short` those under 5 words, which
-    only count when they are equal.
+    `verbatim` includes `equal`; `run`: rows with a shared run of 13 words, verbatim or not; `half`: shared runs cover
+    at least half of the words; `contaminated`: all rows found; `short`: rows under 5 words, which only count if equal.
     """
     columns = found.filter(pc.equal(found["split"], split)).to_pydict()
     kinds = columns["kind"]

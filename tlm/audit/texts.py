@@ -1,7 +1,7 @@
-"""The two sides of an audit: a task's dev and test rows, and the texts of a body that streams past them.
+"""The inputs of an audit: a task's dev and test rows, and the texts of a body in batches.
 
-Place in the flow: task, corpus and selection artifacts → here → `tlm.audit.stage`. Beside evaluation this is the only
-place that opens a test split; it reads texts, never labels.
+Place in the flow: task, corpus and selection artifacts → here → `tlm.audit.stage`. Apart from evaluation, only this
+module opens a test split; it reads texts, never labels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPLITS = ("dev", "test")
 FIELDS = ("text", "text_pair")
 BOTH = "both"  # the two texts of a pair, joined
 IDS = {"corpus": "passage_id", "selection": "passage_id", "task": "train_row_id"}
-"""Kind of a body → what its texts are called by."""
+"""Kind of a body → column with the ids of its texts."""
 _BATCH = 8192
 
 
@@ -50,7 +50,7 @@ def read_rows(task_dir: Path, *, joined: bool) -> Rows:
         ids.append(table["row_id"].to_numpy())
         texts.append(_texts(table, joined=joined))
     if not sum(map(len, ids)):
-        raise TlmError(f"{task_dir}: neither dev nor test rows; there is nothing to audit")
+        raise TlmError(f"{task_dir}: neither dev nor test rows to audit")
     fields = list(texts[0])
     total = sum(map(len, ids))
     return Rows(
@@ -88,5 +88,5 @@ def body_texts(body_dir: Path, body: Manifest) -> Iterator[tuple[np.ndarray, pa.
 
 
 def body_size(body: Manifest) -> int:
-    """How many texts `body_texts` gives."""
+    """Number of texts that `body_texts` yields."""
     return int(body.counts["rows"]["train"] if body.kind == "task" else body.counts["passages"])

@@ -1,1 +1,1 @@
-"""The general corpus: sources in, clean passages out."""
+"""The general corpus: turn sources into clean passages."""

@@ -1,12 +1,11 @@
 """The corpus stage: sources → clean passages of about 40 to 120 words → Parquet shards with dense ids.
 
-Place in the flow: after sources; the tokenizer is trained on it, the index is built on it, and passages of it
-are what training calls external data (Section 3.1: the general corpus D).
+Place in the flow: sources → here → tokenizer, index and selections. The external data is a selection of its passages
+(Section 3.1: the general corpus D).
 
-Files are read in parallel, each unit into a temporary Arrow file, and merged in their order: the result does
-not depend on the number of workers. Memory is bounded by one document a worker, one shard, and 8 to 16 bytes a
-passage for the removal of exact duplicates (`tlm.corpus.seen`); disk by the compressed temporary files beside the
-result.
+Files are read in parallel, each unit into a temporary Arrow file, and merged in their order: the result does not
+depend on the number of workers. Memory: one document per worker, one shard, and 8 to 16 bytes per passage for the
+removal of exact duplicates (`tlm.corpus.seen`). Disk: compressed temporary files beside the result.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _SCHEMA = pa.schema([("passage_id", pa.int64()), ("text", pa.string()), ("source
 
 @dataclass(frozen=True)
 class _Unit:
-    """Work for one process: some files of a part, cut into passages, to be written to `output`."""
+    """Work for one process: cut some files of a part into passages and write them to `output`."""
 
     part: CorpusPart
     files: Sequence[Input]
@@ -57,7 +56,7 @@ class _Unit:
 
 @dataclass
 class _Tally:
-    """Counts of one source's share."""
+    """Counts of one source."""
 
     documents: int = 0
     passages: int = 0
@@ -75,9 +74,9 @@ def build_corpus(
 ) -> Manifest:
     """Write the corpus `name` to `destination`: `part-00000.parquet`… of `passage_id`, `text`, `source`.
 
-    `source_dirs` names the directory of each source of the spec. `workers` processes read (0: as many as the
-    machine has cores). Exact duplicates of a passage are removed, the first is kept, their number is in the
-    manifest. Raises TlmError for an unreadable file, and if there is not a single passage.
+    `source_dirs`: source → its directory. `workers`: number of reading processes (0: one per core). Of identical
+    passages the first is kept; the manifest has the number of removed ones. Raises TlmError for an unreadable file,
+    and if there is no passage.
     """
     missing = [source for source in spec.sources if source not in source_dirs]
     if missing:
@@ -126,7 +125,7 @@ def _plan(spec: CorpusSpec, source_dirs: Mapping[str, Path], staging: Path) -> l
 
 
 def _run(work: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, tuple[int, Counter[str]]]]:
-    """Each unit with what `_cut` says of it, in order."""
+    """Each unit with the result of `_cut`, in order."""
     processes = min(workers or os.cpu_count() or 1, len(work))
     if processes == 1:
         yield from ((unit, _cut(unit)) for unit in work)
@@ -141,7 +140,7 @@ def _run(work: Sequence[_Unit], workers: int) -> Iterator[tuple[_Unit, tuple[int
                 yield unit, submitted.pop(number).result()
         except BrokenProcessPool:
             raise TlmError(
-                "corpus: a reading process was killed, most likely for want of memory; run with --threads 1"
+                "corpus: a reading process was killed, most likely because memory ran out; run with --threads 1"
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -157,7 +156,7 @@ def _let_interrupts_kill() -> None:
 
 
 def _cut(unit: _Unit) -> tuple[int, Counter[str]]:
-    """Write the passages of `unit`; return how many documents it has, and what its parser left out."""
+    """Write the passages of `unit`; return its number of documents, and counts of rows that its parser left out."""
     left_out: Counter[str] = Counter()
     count = 0
     progress = Progress(f"corpus: {unit.source}", None, "documents")
@@ -203,7 +202,7 @@ class Shards:
         self._progress = Progress(f"corpus {name}", None, "passages")
 
     def add(self, text: str, source: str) -> None:
-        """The next passage."""
+        """Append a passage."""
         self._texts.append(text)
         self._sources.append(source)
         self._progress.add()
@@ -211,14 +210,14 @@ class Shards:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining passages and close the last shard."""
         self._flush()
         if self._shard is not None:
             self._shard.close()
         self._progress.finish()
 
     def _flush(self) -> None:
-        """Write one row group. A shard is a whole number of them."""
+        """Write one row group. A shard has a whole number of row groups."""
         if not self._texts:
             return
         if self._shard is not None and self.passages % SHARD_PASSAGES == 0:

@@ -31,8 +31,7 @@ Document = list[str]  # its paragraphs
 def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
     """The files of a part, in groups that can be read independently of each other.
 
-    MEDLINE and botocore repeat themselves over files (versions of an article, of a service), so that theirs
-    stay together.
+    All MEDLINE or botocore files form one group, because they repeat content (versions of an article, of a service).
     """
     parser = part.parser
     if isinstance(parser, Delimited) and parser.splits is not None:
@@ -47,9 +46,9 @@ def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
 def documents(
     part: CorpusPart, files: Sequence[Input], left_out: Counter[str], flags: Mapping[str, str] | None = None
 ) -> Iterator[Document]:
-    """The documents of one unit, in order, without empty ones, which are counted in `left_out`.
+    """The documents of one unit, in order. Empty ones are skipped and counted in `left_out`.
 
-    `flags`: column → option of the command line, for error messages.
+    `flags`: column → command-line option, for error messages.
     """
     parser = part.parser
     if isinstance(parser, Mixed):
@@ -116,12 +115,12 @@ def _medline_abstracts(files: Sequence[Input], left_out: Counter[str]) -> Iterat
             yield [text for _, text in article.sections]
 
 
-# Tags at which a line ends; what is inside a line (code, a, i, b) is left to lxml.
+# Tags that end a line; lxml handles tags inside a line (code, a, i, b).
 _BLOCK = re.compile(r"</?(?:p|li|ul|ol|dl|dt|dd|div|note|important|h\d|br|table|tr|td|th|pre)\b[^>]*>", re.I)
 
 
 def strip_html(text: str) -> str:
-    """The text of an HTML fragment, blank lines between its blocks."""
+    """The text of an HTML fragment, with blank lines between its blocks."""
     if "<" not in text and "&" not in text:
         return text
     broken = _BLOCK.sub("\n\n", text)
@@ -131,7 +130,7 @@ def strip_html(text: str) -> str:
 
 
 def _botocore(files: Sequence[Input], left_out: Counter[str]) -> Iterator[Document]:
-    """A document per service model: its paragraphs that no earlier one has."""
+    """A document per service model, without the paragraphs that occurred before."""
     seen: set[bytes] = set()
     for file in files:
         with open_bytes(file) as stream:

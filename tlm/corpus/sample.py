@@ -1,8 +1,7 @@
-"""A corpus that is a part of another: the smaller of two corpora to retrieve from (Section 4.3.1, Table 3).
+"""Sample a corpus: the smaller of two corpora to retrieve from (Section 4.3.1, Table 3).
 
-Place in the flow: a finished corpus in, a corpus out, so that everything behind it is the same for both. Whether a
-passage belongs to the sample depends on its text alone: no order and no random generator is involved, and the
-samples of one corpus are nested.
+Place in the flow: corpus → here → corpus, so all later stages treat both alike. Only the text of a passage decides
+whether it is in the sample, not its position or a random generator; so the samples of one corpus are nested.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from tlm.errors import TlmError
 
 
 def build_sample(name: str, spec: CorpusSpec, corpus_dir: Path, destination: Path) -> Manifest:
-    """Write the passages of the corpus in `corpus_dir` that `spec.sample` keeps, in their order, with new dense ids.
+    """Write the passages of the corpus in `corpus_dir` that `spec.sample` keeps, in order, with new dense ids.
 
-    Raises TlmError if none is kept.
+    Raises TlmError if it keeps none.
     """
     assert spec.sample is not None
     corpus = read_manifest(corpus_dir, "corpus")
@@ -58,6 +57,6 @@ def build_sample(name: str, spec: CorpusSpec, corpus_dir: Path, destination: Pat
 
 
 def place(text: str) -> float:
-    """A number in [0, 1) that depends on the passage alone, evenly spread. Passages below a share are in it."""
+    """A uniform number in [0, 1) computed from the passage. Passages below the share are in the sample."""
     digest = blake2b(text.encode(), digest_size=8, person=b"tlm-sample").digest()
     return int.from_bytes(digest, "big") / 2**64

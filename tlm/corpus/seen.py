@@ -1,7 +1,7 @@
-"""Which passages a corpus has already: 8 bytes each, so that duplicates are found in corpora of hundreds of gigabytes.
+"""Find duplicate passages with 8 bytes of memory per passage, for corpora of hundreds of gigabytes.
 
-Place in the flow: below `tlm.corpus.build`. A Python set takes ten times as much; what is kept here are sorted arrays
-of 64-bit digests whose sizes double, merged as they grow.
+Place in the flow: used by `tlm.corpus.build`. Stores 64-bit digests in sorted arrays of doubling sizes, which are
+merged as they grow; a Python set takes ten times as much memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Seen:
         self._sorted: list[np.ndarray] = []  # from large to small
 
     def first(self, texts: Sequence[bytes]) -> list[bool]:
-        """Of each text whether neither an earlier call nor an earlier text of this one had it."""
+        """For each text, whether it is new: in no earlier call and not earlier in `texts`."""
         digests = np.array(
             [int.from_bytes(blake2b(text, digest_size=8).digest(), "little") for text in texts], np.uint64
         )
