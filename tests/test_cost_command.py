@@ -9,7 +9,7 @@ import pytest
 from workflow_runner import copy_project, environment, snakemake
 
 from tlm.cli import main
-from tlm.cost.jobs import _reason
+from tlm.snakemake_adapter import error_line
 
 
 @pytest.fixture(scope="module")
@@ -103,4 +103,4 @@ def test_an_invalid_option_prints_one_line(monkeypatch, capsys, arguments, messa
     ],
 )
 def test_the_error_is_found_in_snakemakes_report(report, line):
-    assert _reason(report) == line
+    assert error_line(report) == line

@@ -17,12 +17,11 @@ from tlm.dag import RULES
 from tlm.errors import TlmError
 from tlm.plan.project import load_project
 from tlm.rules import Workflow, as_json
-from tlm.store import dry_run
+from tlm.snakemake_adapter import RECORDS, PlannedJob, dry_run, parse_dry_run, record
 from tlm.store.document import build, check, read_project
-from tlm.store.dry_run import PlannedJob
 from tlm.store.families import entries_of
 from tlm.store.parameters import _READ, keys
-from tlm.store.records import KEPT, record, require, unknown
+from tlm.store.records import require, unknown
 from tlm.store.stages import KINDS, _check_disjoint, group, out_of, place
 
 pytestmark = [
@@ -39,7 +38,7 @@ def committed():
 @pytest.fixture(scope="module")
 def jobs(committed):
     said = committed["vars"][1]["tlm"]
-    return dry_run.jobs(said["versioned"], said["scale"], ROOT)
+    return dry_run(said["versioned"], said["scale"], ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +171,9 @@ def test_a_key_that_changes_a_specification_is_listed_by_its_stage(tmp_path):
     """Each number of config/ is changed in turn: what changes a job's specification must stand under `params:`."""
     project = read_project("smoke", ROOT / "config")
     targets = [*TARGETS, *FURTHER_TARGETS]
-    stages = group(dry_run.jobs(targets, "smoke", ROOT))
+    stages = group(dry_run(targets, "smoke", ROOT))
     planned = {(stage.kind.name, stage.item): [] for stage in stages}
-    for job in dry_run.jobs(targets, "smoke", ROOT):
+    for job in dry_run(targets, "smoke", ROOT):
         planned[place(job)].append(job)
     named = {(stage.kind.name, stage.item): keys(project, stage) for stage in stages}
     before = specifications(project, planned)
@@ -228,7 +227,7 @@ def test_a_dry_run_is_read_as_jobs():
         "localrule fetch:\n    input: a.csv, scripts/fetch.py\n    output: data/sources/toy/manifest.json\n"
         "    log: x\n\nrule table:\n    output: results/table2.csv, results/table2.md\n    jobid: 0\n"
     )
-    assert dry_run.parse(report) == [
+    assert parse_dry_run(report) == [
         PlannedJob("fetch", ("a.csv", "scripts/fetch.py"), ("data/sources/toy/manifest.json",)),
         PlannedJob("table", (), ("results/table2.csv", "results/table2.md")),
     ]
@@ -236,7 +235,7 @@ def test_a_dry_run_is_read_as_jobs():
 
 def test_a_target_that_cannot_be_planned_raises_one_line():
     with pytest.raises(TlmError, match=r"cannot plan results/nonsense\.xyz"):
-        dry_run.jobs(["results/nonsense.xyz"], "smoke", ROOT)
+        dry_run(["results/nonsense.xyz"], "smoke", ROOT)
 
 
 def test_an_undeclared_rule_raises():
@@ -273,7 +272,7 @@ def test_audits_of_selections_have_a_stage_after_the_selections():
 
 
 def test_stages_of_audits_models_and_reports_have_no_cycle():
-    stages = group(dry_run.jobs([*TARGETS, *FURTHER_TARGETS], "smoke", ROOT))
+    stages = group(dry_run([*TARGETS, *FURTHER_TARGETS], "smoke", ROOT))
     names = [f"{stage.kind.name}-{stage.item}" for stage in stages]
     reads = {
         name: {
@@ -367,11 +366,11 @@ def test_records_are_where_snakemake_keeps_them(tmp_path, monkeypatch):
     from snakemake.persistence.file import FilePersistence
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / KEPT[0]).mkdir(parents=True)
+    (tmp_path / RECORDS).mkdir(parents=True)
     kept = FilePersistence.__new__(FilePersistence)
     kept._max_len = None
     for name in ("runs/a/manifest.json", f"data/{'long/' * 60}manifest.json"):
-        assert Path(kept._record_path(KEPT[0], name)) == record(name)
+        assert Path(kept._record_path(RECORDS, name)) == record(name)
 
 
 def test_artifacts_without_a_record_print_a_warning_or_raise_in_a_stage_of_dvc(tmp_path, monkeypatch, capsys):

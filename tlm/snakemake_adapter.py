@@ -1,15 +1,153 @@
-"""Everything that depends on Snakemake's internals, which another version may change.
+"""Everything that depends on how Snakemake works inside, which another version may change.
 
-Tried with the versions that pyproject.toml names. Where a newer Snakemake lacks an internal, the project warns once and
-goes on without the patch.
+pyproject.toml names the version that was tried. This module calls Snakemake and reads what it prints, its records below
+.snakemake/, its workflow object and its scheduler. If a newer Snakemake lacks the part that is patched, the project
+warns once and goes on without the patch.
 """
 
 from __future__ import annotations
 
+import csv
+import os
+import re
+import shutil
+import subprocess
 import sys
 import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from tlm.errors import TlmError
+
+RECORDS = ".snakemake/metadata"
+_UNFINISHED = ".snakemake/incomplete"
+_PENDING = "update pending"
+_JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<body>(?:    .*\n)+)", re.M)
+_FILES = re.compile(r"^    (?P<role>input|output): (?P<files>.*)$", re.M)
+
+# Calls of Snakemake, and the texts that they print.
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One job of a dry run."""
+
+    rule: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def dry_run(targets: Sequence[str], scale: str, folder: Path = Path()) -> list[PlannedJob]:
+    """Every job behind `targets` at `scale`, including those whose outputs exist.
+
+    Raises TlmError with Snakemake's reason if it cannot plan them.
+    """
+    options = ["--dry-run", "--forceall", "--nolock", "--cores", "1", "--config", f"scale={scale}"]
+    # In a stage of DVC, only the stage's own call of Snakemake should refuse artifacts without a record.
+    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
+    result = _call([*targets, *options], folder, environment)
+    jobs = parse_dry_run(result.stdout + result.stderr)
+    if result.returncode or not jobs:
+        reason = error_line(result.stderr) or error_line(result.stdout) or "it printed nothing"
+        raise TlmError(f"snakemake cannot plan {' '.join(targets)} at scale {scale}: {reason}")
+    return jobs
+
+
+def parse_dry_run(report: str) -> list[PlannedJob]:
+    """The jobs that a dry run reports."""
+    jobs = []
+    for block in _JOB.finditer(report):
+        files = {match["role"]: tuple(match["files"].split(", ")) for match in _FILES.finditer(block["body"])}
+        jobs.append(PlannedJob(block["rule"], files.get("input", ()), files.get("output", ())))
+    return jobs
+
+
+def pending_outputs(targets: Sequence[str], config: Sequence[str], cores: str) -> list[tuple[str, str]]:
+    """Rule and path of every output that `snakemake <targets> --config <config>` would write, in the plan's order.
+
+    `--summary` plans without running and takes no lock, so it also works while a build is running. Raises TlmError with
+    Snakemake's reason if it cannot plan: an unknown target, an invalid configuration.
+    """
+    options = ["--summary", "--cores", cores, *(["--config", *config] if config else [])]
+    result = _call([*targets, *options])
+    lines = result.stdout.splitlines()
+    header = next((number for number, line in enumerate(lines) if line.startswith("output_file\t")), None)
+    if result.returncode or header is None:
+        raise TlmError(error_line(result.stderr) or f"snakemake ended with {result.returncode}")
+    rows = csv.DictReader(lines[header:], delimiter="\t", quoting=csv.QUOTE_NONE)
+    return [(row["rule"], row["output_file"]) for row in rows if row["plan"] == _PENDING]
+
+
+def touch(targets: Sequence[str], scale: str, folder: Path = Path()) -> None:
+    """Update the times of all files behind `targets` and record their parameters, code and checksums.
+
+    Raises TlmError with the end of Snakemake's report if this fails.
+    """
+    options = ["--touch", "--forceall", "--cores", "1", "--quiet", "all", "--config", f"scale={scale}"]
+    result = _call([*targets, *options], folder)
+    if result.returncode:
+        report = " ".join((result.stderr or result.stdout).split())
+        raise TlmError(f"snakemake --touch failed: {report[-300:]}")
+
+
+def error_line(report: str) -> str:
+    """The line of Snakemake's report that states the error: that of a TlmError if there is one."""
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    for mark in ("error: ", "TlmError: "):
+        for line in lines:
+            if line.startswith(mark):
+                return line.removeprefix(mark)
+    for number, line in enumerate(lines):
+        if re.match(r"\w+(Error|Exception): \S", line):
+            return line
+        if line.endswith("Exception:"):
+            return " ".join(lines[number : number + 2])
+    return lines[-1] if lines else ""
+
+
+def merge_config(settings: dict[str, Any], config: Sequence[str]) -> None:
+    """Merge `--config key=value …` into `settings`, with Snakemake's own reader of values."""
+    from snakemake.cli import parse_config  # slow to import
+    from snakemake.utils import update_config
+
+    update_config(settings, parse_config(list(config)))
+
+
+def _call(
+    arguments: Sequence[str], folder: Path = Path(), environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake with this interpreter, so that no environment need be activated."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+# Records: what Snakemake keeps about how it made each output.
+
+
+def record(output: str, folder: Path = Path(), records: str = RECORDS) -> Path:
+    """Snakemake's record of `output`: the path in base 64, split into names of at most 254 characters."""
+    name = urlsafe_b64encode(output.encode()).decode()
+    longest = 254
+    parts = [name[at : at + longest] for at in range(0, len(name), longest)]
+    return folder.joinpath(records, *(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
+def has_record(output: str, folder: Path = Path()) -> bool:
+    """Whether Snakemake has built `output` in `folder`, or is building it."""
+    return any(record(output, folder, records).exists() for records in (RECORDS, _UNFINISHED))
+
+
+def copy_records(source: Path, folder: Path) -> None:
+    """Copy the records of the project `source` to `folder`, unless `folder` has records."""
+    if (source / RECORDS).is_dir() and not (folder / RECORDS).exists():
+        shutil.copytree(source / RECORDS, folder / RECORDS)
+
+
+# The workflow object and the command line.
 
 
 def runs_jobs(workflow: Any) -> bool:
@@ -26,6 +164,9 @@ def makes_report() -> bool:
     """Whether this call of Snakemake makes a report of finished results (`--report`, not `--report-after-run`)."""
     options = [argument.split("=")[0] for argument in sys.argv[1:]]
     return "--report" in options and "--report-after-run" not in options
+
+
+# The scheduler.
 
 
 def arm_one_timer(scheduler: type[Any] | None = None) -> None:

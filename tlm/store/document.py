@@ -23,7 +23,7 @@ from tlm.errors import TlmError
 from tlm.layout import CELLS
 from tlm.plan import tables
 from tlm.plan.project import Project, load_project
-from tlm.store import dry_run
+from tlm.snakemake_adapter import dry_run
 from tlm.store.families import StageEntry, entries_of
 from tlm.store.parameters import keys, scale_file
 from tlm.store.stages import KINDS, Stage, StageKind, group
@@ -41,7 +41,7 @@ _HEADER = f"""\
 
 def build(project: Project, targets: Sequence[str], folder: Path = Path()) -> str:
     """The text of dvc.yaml for the project's scale. Raises TlmError for targets that cannot be planned."""
-    stages = group(dry_run.jobs(targets, project.settings.scale, folder))
+    stages = group(dry_run(targets, project.settings.scale, folder))
     members: dict[StageKind, list[tuple[str, StageEntry]]] = {kind: [] for kind in KINDS}
     for stage in stages:
         members[stage.kind].append((stage.item or "", _entry(project, stage)))

@@ -1,4 +1,4 @@
-"""Finds artifacts for which Snakemake has no record below .snakemake/ of how they were made.
+"""Finds artifacts for which Snakemake has no record of how they were made.
 
 Place in the flow: the Snakefile calls it before planning. Snakemake compares an artifact with the record that it wrote
 when it built the artifact. An artifact from elsewhere (`dvc pull`, a copy) has no record, so Snakemake would keep it
@@ -9,25 +9,15 @@ them and writes the records.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from tlm.artifacts import MANIFEST
 from tlm.errors import TlmError
 from tlm.layout import DOWNLOADS, SHARES
+from tlm.snakemake_adapter import copy_records, has_record
 
-KEPT = (".snakemake/metadata", ".snakemake/incomplete")
 _EXPERIMENTS = (".dvc", "tmp", "exps")  # where `dvc exp run --temp` and the queue make their workspaces
-
-
-def record(output: str, folder: Path = Path(), kept: str = KEPT[0]) -> Path:
-    """Snakemake's record of `output`: the path in base 64, split into names of at most 254 characters."""
-    name = urlsafe_b64encode(output.encode()).decode()
-    longest = 254
-    parts = [name[at : at + longest] for at in range(0, len(name), longest)]
-    return folder.joinpath(kept, *(f"@{part}" for part in parts[:-1]), parts[-1])
 
 
 def unknown(folder: Path = Path()) -> list[str]:
@@ -38,7 +28,7 @@ def unknown(folder: Path = Path()) -> list[str]:
             name = path.relative_to(folder).as_posix()
             if name.startswith((f"{DOWNLOADS}/", f"{SHARES}/")):
                 continue
-            if not any(record(name, folder, kept).exists() for kept in KEPT):
+            if not has_record(name, folder):
                 found.append(name)
     return found
 
@@ -68,8 +58,5 @@ def require(folder: Path = Path()) -> None:
 def _adopt(folder: Path) -> None:
     """Copy the surrounding project's records if `folder` is the workspace of an experiment without records."""
     parts = folder.parts
-    if (folder / KEPT[0]).exists() or parts[-4:-1] != _EXPERIMENTS:
-        return
-    source = Path(*parts[:-4]) / KEPT[0]
-    if source.is_dir():
-        shutil.copytree(source, folder / KEPT[0])
+    if parts[-4:-1] == _EXPERIMENTS:
+        copy_records(Path(*parts[:-4]), folder)

@@ -19,7 +19,7 @@ from typing import Any
 from tlm.artifacts import MANIFEST, verify
 from tlm.config.base import load_yaml
 from tlm.errors import TlmError
-from tlm.store import dry_run
+from tlm.snakemake_adapter import dry_run, touch
 from tlm.store.document import FILE
 from tlm.store.stages import out_of
 
@@ -54,25 +54,7 @@ def restore(targets: Sequence[str] = (), folder: Path = Path()) -> RestoreSummar
         )
     if missing := [target for target in wanted if not (folder / target).exists()]:
         raise TlmError(f"{missing[0]}: missing; `dvc pull` brings it, or `snakemake {missing[0]}` builds it")
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        *wanted,
-        "--touch",
-        "--forceall",
-        "--cores",
-        "1",
-        "--quiet",
-        "all",
-    ]
-    result = subprocess.run(
-        [*command, "--config", f"scale={declared['scale']}"], cwd=folder, capture_output=True, text=True
-    )
-    if result.returncode:
-        raise TlmError(
-            f"snakemake --touch failed: {' '.join((result.stderr or result.stdout).split())[-300:]}"
-        )
+    touch(wanted, declared["scale"], folder)
     absent = tuple(out for out in locked if not (folder / out).exists())
     return RestoreSummary(len(locked) - len(absent), absent)
 
@@ -80,7 +62,7 @@ def restore(targets: Sequence[str] = (), folder: Path = Path()) -> RestoreSummar
 def behind(target: str, folder: Path = Path()) -> list[str]:
     """The stored outputs that `target` is made from, to pull for it. Raises TlmError for an unknown target."""
     scale = load_yaml(folder / FILE)["vars"][1]["tlm"]["scale"]
-    made = {out_of(output) for job in dry_run.jobs([target], scale, folder) for output in job.outputs}
+    made = {out_of(output) for job in dry_run([target], scale, folder) for output in job.outputs}
     return [out for out in outs(folder) if out in made and not out.startswith("results/")]
 
 

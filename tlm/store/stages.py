@@ -1,6 +1,6 @@
 """Groups Snakemake's jobs into the stages of dvc.yaml, with the targets, inputs and outputs of each stage.
 
-Place in the flow: `tlm.store.dry_run` → here → `tlm.store.document`. `tlm.dag` declares the stage of each rule. An
+Place in the flow: `tlm.snakemake_adapter` → here → `tlm.store.document`. `tlm.dag` declares the stage of each rule. An
 artifact is one output, its folder; stages that read it depend on its manifest, as Snakemake's rules do. DVC runs its
 stages one after another, Snakemake runs the jobs of a stage side by side. So only jobs that take all cores or a moment
 have a stage for each task; all training is one stage.
@@ -16,7 +16,7 @@ from tlm import layout
 from tlm.artifacts import MANIFEST
 from tlm.dag import RULES
 from tlm.errors import TlmError
-from tlm.store.dry_run import PlannedJob
+from tlm.snakemake_adapter import PlannedJob
 
 
 @dataclass(frozen=True)
