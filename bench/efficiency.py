@@ -1,16 +1,16 @@
-"""Learning efficiency: tokens and minutes to a held-out MLM loss, for the recipe as printed and for ours.
+"""Learning efficiency: tokens and minutes to reach a held-out MLM loss, for the paper's recipe and for ours.
 
     python bench/efficiency.py [--data data] [--work runs/efficiency] [--target 4.5] [--threads 1]
 
 All recipes pretrain a 4 x 256 encoder on the demo corpus with the same loop, tokenizer, batches and masks (MLM alone:
-rho1 = inf); they differ in `RECIPES` and in nothing else. Held out are 16 runs of 32 neighbouring passages, spread
-evenly over the corpus, of which no recipe trains on any: neighbours, so that few documents are on both sides. Each
-recipe ends at the first of its evaluations that is not above the target, or at its last token. Minutes are the
-process's own on its processors, so that other work beside it hardly counts; they hold everything from the first
-step's preparation on, the start of the embeddings and the evaluations included.
+rho1 = inf); they differ only in the settings of `RECIPES`. The held-out passages are 16 groups of 32 neighbouring
+passages, spread evenly over the corpus; they are neighbours so that few documents are in both training and held-out
+data. A recipe ends at its first evaluation that is not above the target, or when its tokens are used up. Minutes are
+CPU time of the process, so other work on the machine changes them little. They begin with the preparation of the first
+step, and include the initialisation of the embeddings and the evaluations.
 
-It may be killed and run again: finished recipes are read back, a broken one goes on from its last checkpoint. Writes
-`efficiency.csv` and `efficiency.md` to the work folder; the last line is JSON.
+The script can be killed and run again: it reuses finished recipes and continues an interrupted recipe from its last
+checkpoint. It writes `efficiency.csv` and `efficiency.md` to the work folder and prints JSON as its last line.
 """
 
 import argparse
@@ -50,14 +50,14 @@ MINI = {"learning_rate": 1.5e-3, "betas": (0.9, 0.98), "warmup_fraction": 0.05, 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One row: what it is called and how it trains."""
+    """One row of the table: its label and its settings."""
 
     label: str
     model: dict[str, Any]
     optimizer: dict[str, Any]
     batch_size: int
     tokens: int
-    """Its last token: the schedule ends there, so it decides the rate on the way, too."""
+    """The budget. The schedule of the learning rate ends there, so it decides the rate of every step."""
 
 
 RECIPES = {
@@ -69,14 +69,14 @@ RECIPES = {
         "ours, embeddings start at random", {**OURS, "embedding_init": "random"}, MINI, 16, 4_000_000
     ),
     "ours": Recipe("ours", OURS, MINI, 16, 2_000_000),
-    # At AdamW's rate it learns less in the same tokens (docs/training.md).
+    # At AdamW's rate, Muon learns less from the same tokens (docs/training.md).
     "muon": Recipe("ours with Muon", OURS, {**MINI, "kind": "muon", "learning_rate": 4e-3}, 16, 2_000_000),
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a recipe took, or where it ended."""
+    """The tokens and minutes until a recipe reached the target, or its state at the end of its budget."""
 
     recipe: str
     reached: bool
@@ -86,7 +86,7 @@ class Row:
 
 
 def prepare(data: Path, work: Path) -> tuple[Path, Path, Path]:
-    """Tokens to train on, tokens held out (as a task's, with a dev split), and the tokenizer's folder."""
+    """Folders of the training tokens, the held-out tokens (the dev split of a task), and the tokenizer."""
     corpus, tokenizer = data / "corpora/demo", data / "tokenizers/demo-wordpiece-8192"
     training, held_out = work / "training-tokens", work / "held-out-tokens"
     if not (held_out / "manifest.json").is_file():
@@ -138,7 +138,7 @@ def specification(recipe: Recipe, evaluate_every: int, seed: int) -> RunSpec:
 def measure(
     name: str, spec: RunSpec, data: tuple[Path, Path, Path], folder: Path, target: float, threads: int
 ) -> Row:
-    """Train the recipe, if it is not there yet, and read what it took."""
+    """Train the recipe unless it is finished already, and read its tokens, minutes and loss."""
     training, held_out, tokenizer = data
     if not (folder / "manifest.json").is_file():
         run_stage1(
@@ -159,7 +159,7 @@ def measure(
 
 
 def table(rows: list[Row], target: float) -> str:
-    """Markdown; ratios are to the first recipe that reached the target and is ours."""
+    """The table in Markdown; ratios are relative to the recipe `ours` if it reached the target."""
     ours = next((row for row in rows if row.recipe == "ours" and row.reached), None)
     lines = [
         f"| recipe | tokens to {target} | CPU minutes | tokens, ours = 1 | minutes, ours = 1 |",
@@ -183,16 +183,16 @@ def table(rows: list[Row], target: float) -> str:
 
 
 def main() -> None:
-    """Train what is missing, write the table, print it and its JSON."""
+    """Train the recipes that are not finished, write the table, and print it and its JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("data"), help="holds corpora/demo and tokenizers/")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="has corpora/demo and tokenizers/")
     parser.add_argument("--work", type=Path, default=Path("runs/efficiency"), help="kept between calls")
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--target", type=float, default=4.5, help="held-out MLM loss in nats")
-    parser.add_argument("--max-tokens", type=float, default=math.inf, help="no recipe reads more")
-    parser.add_argument("--evaluate-every", type=int, default=100_000, help="tokens")
+    parser.add_argument("--max-tokens", type=float, default=math.inf, help="upper limit for every recipe")
+    parser.add_argument("--evaluate-every", type=int, default=100_000, help="tokens between two evaluations")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Speed of `tlm predict` beside the pipeline of transformers: the same model, texts, threads, and process.
+"""Speed of `tlm predict` against the pipeline of transformers, with the same model, texts, threads and process.
 
     python bench/predict.py --model models/pubmed-rct --input data/tasks/pubmed-rct/test.parquet --threads 1
 
-Both are warmed up, then take turns, and the best of their rounds counts, so that a busy machine blurs less. What they
-predict is compared as well. The last line is JSON; compare ratios, not times.
+After a warm-up, rounds alternate between the two, and the best round of each counts, so that other work on the machine
+matters less. The script compares the predictions, too. The last line is JSON; compare ratios, not times.
 """
 
 import argparse
@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="of ours")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16", "auto"), default="fp32", help="of tlm predict"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     ours = Classifier.load(options.model, precision=options.precision, threads=options.threads)

@@ -1,12 +1,11 @@
-"""Training speed: the authors' shape of the loop against ours, the same model on the same text.
+"""Training speed: a loop like the authors' against ours, with the same model on the same text.
 
     python bench/training.py [--tokens data/tokens/... --tokenizer data/tokenizers/...] [--threads 2]
 
-(a) is the authors' shape written with `transformers`: fp32, every row padded to 128, the language-model
-head at all positions, AdamW unfused. (b) is `tlm.training` as a run uses it, loop included. They alternate,
-each for some seconds, and the median round counts. Real tokens are those that are not padding. The GEMM peak
-is measured here too, so that the share says how much of the processor the model's matrix products get. Ends
-with one line of JSON.
+(a) is a loop like the authors', written with `transformers`: fp32, every row padded to 128, the language-model head
+at all positions, unfused AdamW. (b) is `tlm.training` as a run uses it, loop included. Rounds of some seconds alternate
+between the two, and the median round counts. Real tokens exclude padding. The script also measures the peak FLOP/s of a
+matrix product (GEMM), and prints the share of it that training reaches. The last line is JSON.
 """
 
 import argparse
@@ -61,7 +60,7 @@ def model_spec(layers: int, hidden: int) -> ModelSpec:
 
 
 def some_text(rows: int = 20_000) -> Store:
-    """Random ids in passages of 30 to 160 tokens, where no tokens are given: speed does not read."""
+    """Random ids in passages of 30 to 160 tokens, if no tokens are given; speed does not depend on the ids."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(30, 161, rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -69,7 +68,7 @@ def some_text(rows: int = 20_000) -> Store:
 
 
 def gemm_peak(dtype: torch.dtype, seconds: float = 1.0) -> float:
-    """FLOP/s of a product that fits the caches' habits: 4096 x 1024 by 1024 x 1024, the best of many."""
+    """The best FLOP/s of a large matrix product, 4096 x 1024 by 1024 x 1024, repeated for some seconds."""
     a, b = torch.randn(4096, 1024).to(dtype), torch.randn(1024, 1024).to(dtype)
     best, end = 0.0, time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -80,7 +79,7 @@ def gemm_peak(dtype: torch.dtype, seconds: float = 1.0) -> float:
 
 
 def authors_shape(source: TrainingData, spec: ModelSpec, vocabulary: Vocabulary) -> Callable[[float], Round]:
-    """fp32, padded to the longest length, the head everywhere, plain AdamW."""
+    """fp32, rows padded to `LENGTH`, the language-model head at all positions, unfused AdamW."""
     model = build_mlm(spec, vocabulary, attention="sdpa", seed=1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, foreach=False, fused=False)
     rng = np.random.default_rng(0)
@@ -118,7 +117,7 @@ def authors_shape(source: TrainingData, spec: ModelSpec, vocabulary: Vocabulary)
 
 
 class _Fixed(Stream):
-    """A stream whose only batch is given."""
+    """A stream with a single given batch."""
 
     def __init__(self, like: Stream, rows: np.ndarray) -> None:
         self.lengths, self.seed, self.name, self.rows = like.lengths, like.seed, like.name, rows
@@ -130,7 +129,7 @@ class _Fixed(Stream):
 def ours(
     source: TrainingData, spec: ModelSpec, vocabulary: Vocabulary, precision: str, accelerator: Accelerator
 ) -> Callable[[float], Round]:
-    """Stage 1's own loop on external batches."""
+    """The loop of stage 1 on external batches."""
     mlm = build_mlm(spec, vocabulary, attention="eager", seed=1)
     model = TwoHeads(mlm, None, bf16=precision == "bf16")
     shape = Shape("modernbert", spec.hidden_size, spec.layers, spec.intermediate_size, vocabulary.size, 1)
@@ -176,7 +175,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["4x256", "2x128"], help="layers x hidden size")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each round")
+    parser.add_argument("--seconds", type=float, default=10.0, help="duration of each round")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     accelerator = Execution(threads=args.threads, cpu=True).accelerator(Path.cwd(), idle_heads=False)

@@ -45,7 +45,7 @@ def task_dir(tmp_path):
 
 @pytest.mark.parametrize("architecture", ["bert", "modernbert"])
 def test_rows_are_distributions_and_show_the_layers_work(tmp_path, architecture):
-    """Weights times values, through the output projection, is what the layer's attention gives out."""
+    """Weights times values, through the output projection, give the output of the layer's attention."""
     folder = save_model(tmp_path / "model", architecture)
     encoder = load_encoder(folder)
     ids, types = [2, 5, 7, 8, 15, 3], [0] * 6
@@ -65,7 +65,7 @@ def test_rows_are_distributions_and_show_the_layers_work(tmp_path, architecture)
 
 @pytest.mark.parametrize("architecture", ["bert", "modernbert", "roberta"])
 def test_weights_are_those_of_the_classifier(tmp_path, architecture):
-    """An oracle that knows nothing of ours: the classifier itself, asked for its attentions."""
+    """The reference shares no code with ours: the classifier itself returns its attentions."""
     folder = tmp_path / "model"
     if architecture == "roberta":
         shape = {"vocab_size": 16, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}

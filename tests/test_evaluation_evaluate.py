@@ -133,10 +133,10 @@ def test_same_digest_every_time(task_dir, tmp_path):
     assert len(digests) == 1
 
 
-def test_other_classes_and_missing_records_are_refused(task_dir, tmp_path):
+def test_other_classes_and_missing_records_raise(task_dir, tmp_path):
     stage1, stage2 = make_stages(tmp_path / "other", labels=["green", "blue", "red"])
     arguments = {"run": RUN, "task_dir": task_dir, "destination": tmp_path / "out"}
-    with pytest.raises(TlmError, match="knows the classes green, blue, red"):
+    with pytest.raises(TlmError, match="has the classes green, blue, red"):
         evaluate_run(**arguments, stage1_dir=stage1, stage2_dir=stage2)
     stage1, stage2 = make_stages(tmp_path / "run")
     (stage1 / "record.json").unlink()
@@ -147,7 +147,7 @@ def test_other_classes_and_missing_records_are_refused(task_dir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_held_out_loss_of_a_model_that_knows_nothing_is_that_of_a_guess(tmp_path):
+def test_held_out_loss_of_an_untrained_model_is_that_of_a_random_guess(tmp_path):
     folder = save_mlm(tmp_path / "mlm")
     save_tokenizer(folder)
     texts = sentences(40)
@@ -157,7 +157,7 @@ def test_held_out_loss_of_a_model_that_knows_nothing_is_that_of_a_guess(tmp_path
     assert held_out_loss(folder, texts, texts[::-1], length=24, probability=0.15) != first
 
 
-def test_held_out_loss_falls_when_the_model_knows_the_frequencies(tmp_path):
+def test_held_out_loss_falls_when_the_model_has_the_word_frequencies(tmp_path):
     """With the output bias set to the texts' own unigram distribution, the loss is near its entropy."""
     folder = save_mlm(tmp_path / "mlm")
     tokenizer = save_tokenizer(folder)
@@ -180,7 +180,7 @@ def test_held_out_loss_falls_when_the_model_knows_the_frequencies(tmp_path):
     assert held_out_loss(folder, texts, None, length=24, probability=0.15) == pytest.approx(entropy, abs=0.1)
 
 
-def test_held_out_loss_needs_a_model_and_words(tmp_path):
+def test_held_out_loss_raises_without_a_model_or_words(tmp_path):
     with pytest.raises(TlmError, match="holds no masked language model"):
         held_out_loss(tmp_path, ["red"], None, length=24, probability=0.15)
     folder = save_mlm(tmp_path / "mlm")

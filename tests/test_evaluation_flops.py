@@ -85,7 +85,7 @@ def test_masked_language_modelling_agrees_with_torchs_counter_bert():
     assert matmul_flops(shape_of(model.config.to_dict()), work).total == counted(step)
 
 
-def test_parts_follow_their_own_work():
+def test_each_part_depends_on_one_kind_of_work():
     shape = Shape("bert", hidden=8, layers=2, intermediate=16, vocabulary=50, classes=3)
     parts = matmul_flops(
         shape, MatmulWork(padded_tokens=10, padded_squares=50, mlm_positions=2, classified_rows=1)
@@ -101,7 +101,7 @@ def test_parts_follow_their_own_work():
     )
 
 
-def test_formula_and_count_are_of_one_order_for_bert_base():
+def test_formula_and_count_are_similar_for_bert_base():
     """Long known: 6 N D is close to the matmul count where attention and embeddings are small or cancel."""
     shape = Shape("bert", hidden=768, layers=12, intermediate=3072, vocabulary=30522, classes=2)
     tokens = 256 * 128
@@ -109,7 +109,7 @@ def test_formula_and_count_are_of_one_order_for_bert_base():
     assert 0.7 < matmul_flops(shape, work).total / paper_flops(tokens, 109e6) < 1.1
 
 
-def test_internal_batches_of_their_own_length():
+def test_internal_batches_may_have_another_length():
     tokens = paper_tokens(steps=150_000, batch_size=256, length=128, internal_length=512, rho1=19)
     assert tokens == 150_000 * 256 * (19 * 128 + 512) / 20
     assert paper_tokens(steps=10, batch_size=2, length=8) == 160
@@ -117,7 +117,7 @@ def test_internal_batches_of_their_own_length():
         paper_tokens(steps=1, batch_size=1, length=128, internal_length=512)
 
 
-def test_unknown_architectures_are_refused():
+def test_unknown_architectures_raise():
     with pytest.raises(TlmError, match="model_type 'gpt2'"):
         shape_of({"model_type": "gpt2"})
     with pytest.raises(TlmError, match="architecture 'gpt'"):

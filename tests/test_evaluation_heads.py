@@ -45,7 +45,7 @@ def shares_of(weights, special=SPECIAL, vertical=VERTICAL):
 
 @pytest.mark.parametrize("by", [-1, 1])
 @pytest.mark.parametrize("tokens", [4, 6, 12, 40])
-def test_looking_at_one_neighbour_is_positional_however_short_the_text(by, tokens):
+def test_attention_to_one_neighbour_is_positional_even_in_short_texts(by, tokens):
     special = np.arange(tokens) % (tokens - 1) == 0
     positional, vertical = shares_of(shifted(by, tokens), special, special)
     assert positional == 1 and is_positional(positional)
@@ -54,9 +54,9 @@ def test_looking_at_one_neighbour_is_positional_however_short_the_text(by, token
 
 
 @pytest.mark.parametrize("by", [0, -2, 2, 5])
-def test_looking_elsewhere_at_a_fixed_distance_is_neither(by):
+def test_attention_at_another_fixed_distance_is_neither(by):
     positional, vertical = shares_of(shifted(by), vertical=SPECIAL)
-    assert positional <= 0.1 + 1e-9  # at the end of the text there is nothing at that distance
+    assert positional <= 0.1 + 1e-9  # at the end of the text there is no token at that distance
     assert not is_positional(positional) and not is_vertical(vertical)
 
 
@@ -77,7 +77,7 @@ def test_equal_attention_to_everything_is_neither():
     assert positional == pytest.approx(2 / TOKENS) and vertical == pytest.approx(3 / TOKENS)
 
 
-def test_either_side_counts_and_each_is_kept_apart():
+def test_both_neighbours_count_and_have_separate_columns():
     steps = np.where(np.arange(TOKENS) % 2 == 0, 1, -1)
     queries, where = count(
         pointing(np.clip(np.arange(TOKENS) + steps, 0, TOKENS - 1)), queries=~SPECIAL, targets=VERTICAL
@@ -86,7 +86,7 @@ def test_either_side_counts_and_each_is_kept_apart():
     assert where["previous"][0, 0] == 5 and where["next"][0, 0] == 5
 
 
-def test_the_thresholds_are_at_least_and_more_than():
+def test_positional_is_at_least_and_vertical_more_than_90_percent():
     assert is_positional(np.array(0.9)) and not is_positional(np.array(0.8999))
     assert not is_vertical(np.array(0.9)) and is_vertical(np.array(0.9001))
     nine_of_ten = np.arange(TOKENS) + 1
@@ -134,14 +134,14 @@ def test_only_the_order_of_weights_counts(seed):
     assert all(np.array_equal(one[1][kind], other[1][kind]) for kind in one[1])
 
 
-def test_weights_that_are_no_numbers_are_refused():
+def test_weights_that_are_not_numbers_raise():
     weights = shifted(1)
     weights[0, 0, 3, 3] = np.nan
     with pytest.raises(TlmError, match="diverged"):
         count(weights, queries=~SPECIAL, targets=VERTICAL)
 
 
-def test_texts_without_a_token_are_refused_only_if_all_are():
+def test_texts_without_a_token_raise_only_if_all_texts_are_empty():
     empty = count(np.full((1, 1, 2, 2), 0.5), queries=np.zeros(2, bool), targets=np.ones(2, bool))
     full = count(shifted(1), queries=~SPECIAL, targets=VERTICAL)
     assert stack([empty, full]).queries.tolist() == [0, 10]
@@ -158,7 +158,7 @@ def two_heads(texts=30):
     return stack(found)
 
 
-def test_intervals_hold_the_share_and_are_empty_only_for_what_is_certain():
+def test_intervals_hold_the_share_and_have_no_width_only_for_certain_shares():
     rows = head_table(two_heads(), RESAMPLING).to_pylist()
     assert [(row["layer"], row["head"]) for row in rows] == [(1, 1), (1, 2)]
     sure, unsure = rows

@@ -38,7 +38,7 @@ def test_outputs_do_not_depend_on_batches_and_agree_with_one_by_one(tmp_path, ar
 
 @pytest.mark.parametrize("pair", [False, True])
 @pytest.mark.parametrize("length", [9, 13, 25])
-def test_encodes_as_training_does(tmp_path, pair, length):
+def test_evaluation_and_training_encode_texts_alike(tmp_path, pair, length):
     """The same ids and token types as stage 2 saw, also where texts are cut."""
     tokenizer_dir = save_tokenizer(tmp_path / "tokenizer")
     texts, pairs = sentences(30), sentences(30, seed=1)
@@ -77,7 +77,7 @@ def test_every_row_is_in_one_batch_of_bounded_size(lengths, batch_tokens):
     assert longest == sorted(longest, reverse=True)
 
 
-def test_no_model_and_foreign_models_are_refused(tmp_path):
+def test_missing_and_unsupported_models_raise(tmp_path):
     with pytest.raises(TlmError, match="holds no model"):
         load_classifier(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_layer": 1}))
@@ -85,7 +85,7 @@ def test_no_model_and_foreign_models_are_refused(tmp_path):
         load_classifier(tmp_path)
 
 
-def test_nothing_to_encode(tmp_path):
+def test_no_texts_give_no_outputs(tmp_path):
     tokenizer = load_tokenizer(save_tokenizer(tmp_path / "tokenizer"))
     model = load_classifier(save_model(tmp_path / "model", "bert"), device="cpu")
     assert model_outputs(model, encode(tokenizer, [], None, 8)).shape == (0, 3)

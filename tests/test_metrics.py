@@ -50,7 +50,7 @@ def test_f1_of_the_second_class_and_its_mean_with_accuracy():
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=40),
     st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5)), min_size=3, max_size=40),
 )
-def test_against_their_definitions(pairs, numbers):
+def test_metrics_equal_their_definitions(pairs, numbers):
     """Oracles written out: confusion counts, and Pearson of values and of average ranks."""
     labels, guesses = map(np.array, zip(*pairs, strict=True))
     hits, extra, missed = (
@@ -70,7 +70,7 @@ def test_against_their_definitions(pairs, numbers):
         )
 
 
-def test_refusals():
+def test_invalid_input_raises():
     with pytest.raises(TlmError, match="unknown metric"):
         score("f2", [1], [1])
     with pytest.raises(TlmError, match="same number of rows"):

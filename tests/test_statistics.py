@@ -39,14 +39,14 @@ def slow(metric, labels, guesses, classes, weights):
     return [metrics.score(metric, labels[rows], run[rows], classes)["primary"] for run in guesses]
 
 
-def test_the_metrics_are_those_of_the_tasks():
+def test_statistics_know_every_metric_of_the_tasks():
     assert statistics.CLASSIFICATION == metrics.CLASSIFICATION_METRICS
     assert statistics.REGRESSION == metrics.REGRESSION_METRICS
 
 
 @pytest.mark.parametrize("metric", metrics.METRICS)
 @pytest.mark.parametrize("items", [1, 3, 40])
-def test_every_resample_is_what_the_metric_says(metric, items):
+def test_every_resample_equals_the_metric_on_its_items(metric, items):
     """All resamples of all runs against a loop over `tlm.metrics.score`: ties, vanished classes, constant series."""
     draw = np.random.default_rng(items)
     classes = (0, 1) if metric in ("f1", "accuracy_f1") else (0, 1, 2, 3)
@@ -72,7 +72,7 @@ def test_every_resample_is_what_the_metric_says(metric, items):
     st.lists(st.tuples(*[st.sampled_from("abc")] * 3), min_size=1, max_size=30),
     st.sampled_from(["macro_f1", "accuracy", "matthews"]),
 )
-def test_values_by_seed_are_the_metrics(rows, metric):
+def test_values_by_seed_equal_the_metric_of_each_run(rows, metric):
     labels, *guesses = (np.array(column) for column in zip(*rows, strict=True))
     (found,) = scores(metric, labels, [np.stack(guesses)], resamples=3)
     expected = [metrics.score(metric, labels, guess)["primary"] for guess in guesses]
@@ -142,7 +142,7 @@ def test_coverage(metric):
     assert 0.92 <= held / 400 <= 0.98  # 0.95 less and plus 3 standard errors of 400 trials
 
 
-def test_seeds_of_one_system_are_averaged_and_a_single_one_stands_beside_each():
+def test_seeds_are_averaged_and_a_single_seed_is_combined_with_each_other_seed():
     labels, guesses = texts(200, 5)
     many, one = scores("macro_f1", labels, [guesses[:4], guesses[4]], resamples=50)
     assert many.value == pytest.approx(np.mean(many.by_seed)) and len(many.by_seed) == 4
@@ -176,7 +176,7 @@ def test_equal_systems_never_differ():
     assert found.value == 0 and not found.draws.any() and 0 in found.interval
 
 
-def test_the_same_seed_draws_the_same_whatever_the_size_of_the_parts(monkeypatch):
+def test_draws_depend_on_the_seed_and_not_on_the_chunk_size(monkeypatch):
     labels, guesses = texts(50, 2)
     whole = scores("macro_f1", labels, [guesses], resamples=100, seed=[1, 2])[0].draws
     monkeypatch.setattr(statistics, "_CHUNK", 1)
@@ -184,7 +184,7 @@ def test_the_same_seed_draws_the_same_whatever_the_size_of_the_parts(monkeypatch
     assert (scores("macro_f1", labels, [guesses], resamples=100, seed=[1, 3])[0].draws != whole).any()
 
 
-def test_it_is_fast():
+def test_the_bootstrap_is_fast():
     """1,000 resamples of 5,000 items and two systems of three seeds: seconds at worst, where a loop takes minutes."""
     labels, guesses = texts(5000, 6, classes=7)
     start = time.process_time()
@@ -213,7 +213,7 @@ def test_mean_and_spread():
     assert mean_sd([1.0, 3.0]) == (2, pytest.approx(math.sqrt(2)))
 
 
-def test_refusals():
+def test_invalid_input_raises():
     labels, guesses = texts(10, 2)
     with pytest.raises(TlmError, match="unknown metric 'f2'"):
         scores("f2", labels, [guesses])
@@ -223,7 +223,7 @@ def test_refusals():
         scores("accuracy", [], [[]])
     with pytest.raises(TlmError, match="two classes"):
         scores("f1", labels, [guesses], (0, 1, 2))
-    with pytest.raises(TlmError, match="some"):
+    with pytest.raises(TlmError, match="0 resamples"):
         scores("accuracy", labels, [guesses], resamples=0)
     with pytest.raises(TlmError, match="0 of 0"):
         wilson(0, 0)
@@ -231,9 +231,9 @@ def test_refusals():
         mean_sd([])
     with pytest.raises(TlmError, match="no items"):
         bootstrap(np.array([]), np.mean)
-    with pytest.raises(TlmError, match="some"):
+    with pytest.raises(TlmError, match="no resamples"):
         percentile(np.array([]))
-    with pytest.raises(TlmError, match="nothing to combine"):
+    with pytest.raises(TlmError, match="no estimates to combine"):
         combine([])
     with pytest.raises(TlmError, match="seeds"):
         combine(

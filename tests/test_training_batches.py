@@ -23,7 +23,7 @@ def test_one_internal_batch_in_every_rho1_plus_one(rho1, step):
     assert internal_before(step, rho1) == sum(is_internal(s, rho1) for s in range(step))
 
 
-def test_rho1_at_its_ends():
+def test_rho1_of_zero_and_infinity():
     assert not any(is_internal(s, "inf") for s in range(100))
     assert internal_before(100, "inf") == 0
     assert all(is_internal(s, 0) for s in range(100))
@@ -31,9 +31,9 @@ def test_rho1_at_its_ends():
 
 @given(st.integers(1, 700), st.integers(1, 9), st.integers(0, 2**32), st.data())
 def test_batches_do_not_depend_on_the_order_of_access(rows, batch_size, seed, data):
-    asked = data.draw(st.lists(st.integers(0, 3 * WINDOW), min_size=1, max_size=8))
+    indices = data.draw(st.lists(st.integers(0, 3 * WINDOW), min_size=1, max_size=8))
     together = stream(rows, seed, batch_size)
-    for index in asked:
+    for index in indices:
         alone = stream(rows, seed, batch_size).batch(index)
         assert np.array_equal(alone, together.batch(index))
         assert len(alone) == batch_size
@@ -89,7 +89,7 @@ def test_budget_in_tokens_ends_at_the_first_step_that_reaches_it():
     assert len(cumulative_tokens(Budget(steps=7), schedule.tokens)) == 7
 
 
-def test_a_task_of_one_row_and_missing_data():
+def test_one_row_is_repeated_and_missing_data_raises():
     assert stream(1).batch(5).tolist() == [0, 0, 0, 0]
     with pytest.raises(TlmError, match="no rows"):
         Stream(np.array([], np.int64), seed=0, name="internal", batch_size=4)

@@ -23,7 +23,7 @@ def trained(steps: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     return model, optimizer
 
 
-def test_restored_runs_go_on_to_the_bit(tmp_path: Path):
+def test_restored_runs_continue_exactly(tmp_path: Path):
     model, optimizer = trained(3)
     checkpoint.save(tmp_path, 3, model, [optimizer], {"fingerprint": {}})
     other, other_optimizer = trained(1)
@@ -34,7 +34,7 @@ def test_restored_runs_go_on_to_the_bit(tmp_path: Path):
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
-def test_rotation_and_leftovers(tmp_path: Path):
+def test_the_two_latest_are_kept_and_partial_checkpoints_ignored(tmp_path: Path):
     model, optimizer = trained(1)
     assert checkpoint.latest(tmp_path) is None
     for step in (5, 10, 15):
@@ -44,7 +44,7 @@ def test_rotation_and_leftovers(tmp_path: Path):
     assert checkpoint.step_of(checkpoint.latest(tmp_path)) == 15
 
 
-def test_another_run_is_refused_by_the_name_of_the_difference(tmp_path: Path):
+def test_a_checkpoint_of_another_run_raises_with_the_difference(tmp_path: Path):
     model, optimizer = trained(1)
     state = {"fingerprint": {"seed": 1, "stage1": {"rho2": 20.0}}}
     last = checkpoint.save(tmp_path / "run" / "checkpoints", 1, model, [optimizer], state)

@@ -1,4 +1,4 @@
-"""Counts and information against a slow count by hand; vectors that say what they should."""
+"""Counts and PPMI against a slow count in plain Python; words that occur together get similar vectors."""
 
 from collections import Counter
 
@@ -48,14 +48,14 @@ def test_counts_are_symmetric_weighted_and_stay_within_rows(monkeypatch, chunk):
     assert np.allclose(cooccurrence._ppmi(counts, 0.75).toarray(), expected_pmi, atol=1e-4)
 
 
-def test_fewer_tokens_than_there_are():
+def test_the_spec_limits_the_tokens_that_are_counted():
     store = store_of(random_rows(2000, 50))
     spec = EmbeddingInitSpec(tokens=3000)
     _, tokens = cooccurrence._counts([store, store], spec, 50, generator(0))
     assert 2900 < tokens < 3100
 
 
-def test_vectors_have_their_scale_and_know_company():
+def test_vectors_have_the_configured_scale_and_reflect_cooccurrence():
     # Words 5-14 keep to each other, words 15-24 likewise; 30 is never seen.
     rng = np.random.default_rng(0)
     rows = [(rng.integers(0, 10, 12) + (5 if i % 2 else 15)).tolist() for i in range(400)]
@@ -71,7 +71,7 @@ def test_vectors_have_their_scale_and_know_company():
     assert cost.tokens == 4800 and cost.flops > 0
 
 
-def test_edges():
+def test_tiny_stores_give_finite_vectors():
     spec = EmbeddingInitSpec(tokens=100)
     for rows in ([[7]], [[], []], [[7, 8]]):
         vectors, _ = cooccurrence.embeddings([store_of(rows)], spec, vocabulary=20, dimensions=30, seed=1)

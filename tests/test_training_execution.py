@@ -1,4 +1,4 @@
-"""How runs are carried out: trackers, attention by device, compilation; none of it in the way of the rest."""
+"""Trackers, attention by device and compilation; none of them changes the results of a run."""
 
 import functools
 import json
@@ -125,7 +125,7 @@ def test_every_attention_trains_the_same_but_for_rounding(toy: Toy, tmp_path: Pa
             assert torch.allclose(tensor, found[wanted][name], rtol=1e-3, atol=1e-4), (wanted, name)
 
 
-def test_compilation_is_reached_from_the_specification(toy: Toy, tmp_path: Path, monkeypatch):
+def test_the_specification_turns_compilation_on(toy: Toy, tmp_path: Path, monkeypatch):
     compiled = []
 
     def compile_(module):
@@ -140,7 +140,7 @@ def test_compilation_is_reached_from_the_specification(toy: Toy, tmp_path: Path,
     assert all(torch.allclose(plain[name], other[name], rtol=1e-3, atol=1e-4) for name in plain)
 
 
-def test_muon_takes_the_encoders_matrices_and_nothing_else(toy: Toy, tmp_path: Path, monkeypatch):
+def test_muon_trains_the_encoders_matrices_alone(toy: Toy, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(optimizer, "cpu_multiplies_bf16", lambda: True)
     for architecture, each in (("bert", 6), ("modernbert", 4)):
         two = two_heads(architecture)

@@ -1,4 +1,4 @@
-"""Inputs as the tokenizer itself would build them, and BERT's masks."""
+"""Inputs are the same as the tokenizer builds them, and masks are BERT's."""
 
 from dataclasses import replace
 from pathlib import Path

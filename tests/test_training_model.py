@@ -30,7 +30,7 @@ SCRATCH = ("bert", "modernbert")
 @pytest.mark.parametrize("architecture", SCRATCH)
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("pairs", [True, False])
-def test_our_forward_is_theirs(architecture, padded, pairs):
+def test_our_forward_pass_equals_that_of_transformers(architecture, padded, pairs):
     one = batch(7, rows=5) if padded else batch(7, rows=5).take([4])
     tensors = TensorBatch.of(one, CPU)
     assert (tensors.mask is not None) == padded
@@ -62,7 +62,7 @@ def test_bf16_is_close_to_fp32(architecture):
 
 
 @pytest.mark.parametrize("architecture", SCRATCH)
-def test_dropout_takes_the_native_way(architecture):
+def test_dropout_uses_the_native_forward_pass(architecture):
     two = two_heads(architecture, dropout=0.1)
     assert not cpu_forward.supports(two.config, CPU)
     two(TensorBatch.of(batch(1), CPU), Weights(0.1, 0.3))["loss"].backward()
@@ -119,7 +119,7 @@ def test_same_seed_same_weights():
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
-def test_refusals(tmp_path: Path):
+def test_invalid_models_and_lengths_raise(tmp_path: Path):
     with pytest.raises(TlmError, match="architecture 'distilbert'"):
         check_family(DistilBertConfig(), "x")
     with pytest.raises(TlmError, match="longer than the model's max_length 64"):
@@ -129,7 +129,7 @@ def test_refusals(tmp_path: Path):
         build_mlm(spec, VOCABULARY, attention="eager", seed=1)
 
 
-def test_a_checkpoint_with_too_few_embeddings_is_refused(tmp_path: Path):
+def test_a_checkpoint_with_too_few_embeddings_raises(tmp_path: Path):
     two_heads("bert").mlm.save_pretrained(tmp_path)
     bigger = type(VOCABULARY)(61, 0, 2, 3, 4, VOCABULARY.specials)
     with pytest.raises(TlmError, match="60 embeddings, the tokenizer 61 entries"):

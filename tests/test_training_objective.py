@@ -87,7 +87,7 @@ def test_task_losses():
     assert task_loss(logits, labels, 0.1).item() == pytest.approx(expected.item())
     real = torch.tensor([[1.0], [3.0]])
     assert task_loss(real, torch.tensor([0.0, 1.0], dtype=torch.float64)).item() == pytest.approx(5.0)
-    # One class: nothing to learn, and nothing breaks.
+    # One class: the loss is 0, and no error is raised.
     assert task_loss(torch.zeros(3, 1), torch.zeros(3, dtype=torch.long), 0.1).item() == 0.0
 
 

@@ -19,7 +19,7 @@ def test_rates_rise_hold_and_fall(steps, warmup, decay):
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
-def test_the_papers_schedule_and_the_demos():
+def test_the_schedules_of_the_paper_and_of_the_demo():
     paper = Optimizer(learning_rate=1e-4, warmup_steps=10)
     assert learning_rate(paper, 0, 110) == pytest.approx(1e-5)
     assert learning_rate(paper, 9, 110) == learning_rate(paper, 10, 110) == pytest.approx(1e-4)

@@ -1,4 +1,4 @@
-"""`precision: auto` by what the processor says, mocked."""
+"""`precision: auto` follows the instruction sets of the processor, which are mocked."""
 
 from pathlib import Path
 
@@ -40,12 +40,12 @@ def test_configured_bf16_raises_on_a_processor_without_it(tmp_path):
     assert resolve("bf16", "cpu", cpuinfo(tmp_path, ZEN4)) == "bf16"
 
 
-def test_an_unknown_processor_is_taken_at_its_owners_word(tmp_path):
+def test_bf16_is_allowed_on_an_unknown_processor(tmp_path):
     assert resolve("auto", "cpu", tmp_path / "absent") == "fp32"
     assert resolve("bf16", "cpu", tmp_path / "absent") == "bf16"
 
 
 @pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"])
-def test_the_environments_limits_count(tmp_path, monkeypatch, name):
+def test_limits_in_the_environment_disable_bf16(tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, "AVX2")
     assert not cpu_multiplies_bf16(cpuinfo(tmp_path, ZEN4))

@@ -1,4 +1,4 @@
-"""What each process is fed: the same kind of step everywhere, and together every row exactly once."""
+"""The batches of each process: all processes get the same kind of step, and together every row exactly once."""
 
 from types import SimpleNamespace
 
@@ -56,7 +56,7 @@ def process(rank: int, world: int) -> SimpleNamespace:
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(0, 5))
-def test_processes_interleave_alike_and_share_every_row_once(rho1, accumulation, world, first):
+def test_processes_have_the_same_interleaving_and_share_every_row_once(rho1, accumulation, world, first):
     given_plan = plan(rho1, accumulation)
     alone = list(prepared_steps(given_plan, first, process(0, 1)))
     ranks = [list(prepared_steps(given_plan, first, process(rank, world))) for rank in range(world)]
@@ -91,6 +91,6 @@ def test_an_error_while_building_reaches_the_loop():
         list(prepared_steps(SimpleNamespace(step=broken, steps=9), 3, process(0, 1)))
 
 
-def test_more_processes_than_rows_are_refused():
+def test_more_processes_than_rows_raise():
     with pytest.raises(TlmError, match="a batch of 1 rows cannot be shared by 2 processes"):
         share([SimpleNamespace(rows=1)], 0, 2)

@@ -1,4 +1,4 @@
-"""Baselines from a checkpoint: RoBERTa's ways, and the road from the Hub."""
+"""Baselines from a checkpoint: RoBERTa's format, and downloads from the Hub."""
 
 import os
 import subprocess
@@ -110,7 +110,7 @@ def test_plm_and_plm_mlm_from_a_checkpoint(checkpoint: Checkpoint, tmp_path: Pat
         assert np.allclose(model_outputs(load_classifier(folder, "cpu"), encoded), logits, atol=1e-5)
 
 
-def test_mistakes(checkpoint: Checkpoint):
+def test_unsuitable_checkpoints_raise(checkpoint: Checkpoint):
     vocabulary = vocabulary_of(load_tokenizer(checkpoint.tokenizer))
     mlm = build_mlm(checkpoint.spec.model, vocabulary, attention="eager", seed=1)
     check_lengths(mlm.config, [LENGTH])
@@ -136,7 +136,7 @@ def test_only_safetensors_are_loaded(checkpoint: Checkpoint, tmp_path: Path):
 
 
 def test_a_hub_name_is_downloaded_at_its_revision(checkpoint: Checkpoint, tmp_path: Path):
-    """The real client against a Hub on this machine; a process of its own, as the client reads its address once."""
+    """The real client against a local Hub, in a separate process because the client reads its address only once."""
     tokenizer, spec = (
         tmp_path / "tokenizer",
         toy_spec(**{"model.architecture": "roberta", "model.pretrained": NAME, "model.revision": COMMIT}),

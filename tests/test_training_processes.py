@@ -1,4 +1,4 @@
-"""What only real processes can show: kill -9, and two processes against one."""
+"""Tests that need real processes: kill -9, and two processes against one."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def start(
 
 
 def alone(stage: int, toy: Toy, spec: RunSpec, out: Path) -> None:
-    """The same in this process, which has loaded what a script would have to load first."""
+    """The same in this process, which has already imported the libraries that a script has to import first."""
     here = Execution(threads=1, cpu=True)
     if stage == 1:
         run_stage1(spec, toy.task, toy.external, toy.tokenizer, out / "stage1", execution=here)

@@ -1,4 +1,4 @@
-"""Both stages, end to end on toy data: every mode, exact repeats, resumes, and explained failures."""
+"""Both stages, end to end on toy data: every mode, exact repeats, resumes, and error messages."""
 
 import json
 import shutil
@@ -118,13 +118,13 @@ def test_finetuning_a_checkpoint_without_stage1(toy: Toy, tmp_path: Path):
         run_stage2(toy_spec(), None, toy.task, toy.tokenizer, tmp_path / "x", execution=CPU)
 
 
-def test_stage1_goes_on_from_a_pretraining(toy: Toy, tmp_path: Path):
+def test_stage1_continues_from_a_pretraining(toy: Toy, tmp_path: Path):
     """PLM + MLM (Table 8): the language model of one stage 1, then the task's own texts in another."""
     pretraining = toy_spec(**{"stage1.rho1": "inf"})
     run_stage1(pretraining, None, toy.external, toy.tokenizer, tmp_path / "plm", execution=CPU)
     spec = toy_spec(**{"stage1.rho1": 0, "model.embedding_init": "cooccurrence"})
     common = (spec, toy.task, None, toy.tokenizer)
-    # With a learning rate of next to nothing, what comes out is what went in.
+    # With a learning rate near zero, the weights stay the same.
     still = toy_spec(**{"stage1.rho1": 0, "stage1.optimizer.learning_rate": 1e-30})
     run_stage1(still, *common[1:], tmp_path / "still", start=tmp_path / "plm", execution=CPU)
     assert same(tmp_path / "plm" / "mlm", tmp_path / "still" / "mlm")
@@ -149,7 +149,7 @@ def test_stage2_has_stage1s_encoder_and_a_new_head(toy: Toy, tmp_path: Path, arc
     assert len(heads) == 2 and not any(torch.equal(after[name], before[name]) for name in heads)
 
 
-def test_it_learns(toy: Toy, tmp_path: Path):
+def test_both_stages_learn_the_toy_task(toy: Toy, tmp_path: Path):
     spec = toy_spec(
         **{
             "stage1.budget": {"steps": 120},
@@ -165,7 +165,7 @@ def test_it_learns(toy: Toy, tmp_path: Path):
     assert held_out[-1] < held_out[0] < np.log(512)
 
 
-def test_the_record_counts_what_was_done(toy: Toy, tmp_path: Path):
+def test_the_record_counts_the_work(toy: Toy, tmp_path: Path):
     spec = toy_spec(**{"stage1.internal_length": 16})
     stage1(toy, spec, tmp_path / "s")
     work = read_record(tmp_path / "s")["work"]
@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_bytes(toy: Toy, tmp_path: Path):
 
 
 class Killed(BaseException):
-    """Stands for a signal: nothing in the package may catch it."""
+    """Simulates a signal: no code in the package may catch it."""
 
 
 @pytest.mark.parametrize("mode", ["tlm", "dropout", "cooccurrence", "muon"])
@@ -288,7 +288,7 @@ EDGES = {
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_edges_of_the_data(toy: Toy, tmp_path: Path, edge: str):
+def test_unusual_data_trains(toy: Toy, tmp_path: Path, edge: str):
     task = toy.tokens(f"edge-{edge}", EDGES[edge])
     two_stages(toy, toy_spec(), tmp_path, task)
     AutoModelForSequenceClassification.from_pretrained(tmp_path / "stage2" / "model")
@@ -342,7 +342,7 @@ def test_the_earliest_of_equals_is_kept():
     assert best_of(history)["step"] == 8
 
 
-def test_refusals(toy: Toy, tmp_path: Path):
+def test_invalid_inputs_raise_and_write_no_artifact(toy: Toy, tmp_path: Path):
     with pytest.raises(TlmError, match="another tokenizer"):
         other = Toy(tmp_path / "other")
         shutil.rmtree(other.tokenizer)

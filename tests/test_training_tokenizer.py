@@ -1,4 +1,4 @@
-"""The tokenizer: deterministic, BERT's format, and explained mistakes."""
+"""The tokenizer: it is deterministic, has BERT's format, and raises clear errors."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_pretrained_by_name(toy: Toy, tmp_path: Path):
     assert not (tmp_path / "u").exists()
 
 
-def test_refusals(tmp_path: Path):
+def test_unsuitable_corpora_raise(tmp_path: Path):
     empty = write_corpus_artifact(tmp_path / "empty", [])
     with pytest.raises(TlmError, match="no passages"):
         build_tokenizer(empty, tmp_path / "t", TokenizerSpec())

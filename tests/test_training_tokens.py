@@ -1,4 +1,4 @@
-"""Token stores: the tokenizer's ids, all of them, and labels as the manifest orders them."""
+"""Token stores hold all ids of the tokenizer, and labels in the manifest's order."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def test_regression_labels_are_numbers(toy: Toy):
     assert labels.dtype == np.float64 and labels.tolist() == [2.5, 0.0]
 
 
-def test_refusals(toy: Toy, tmp_path: Path):
+def test_unknown_and_missing_labels_raise(toy: Toy, tmp_path: Path):
     task = write_task_artifact(tmp_path / "task", {"train": [("rose", "attic")]})
     with pytest.raises(TlmError, match="label 'attic' is not among"):
         tokenize_task(task, toy.tokenizer, tmp_path / "tokens", LENGTH)

@@ -34,14 +34,14 @@ def score(
     predictions: Sequence[Any] | np.ndarray,
     classes: Sequence[Any] = (),
 ) -> dict[str, float]:
-    """All metrics that fit the task's problem; the task's own metric is repeated as `primary`.
+    """All metrics for the task's kind of labels; `primary` repeats the value of `metric`.
 
     `labels` and `predictions` are (rows,): class ids or class names for classification, real numbers for
     regression. Macro-F1 averages over the classes that occur in labels or predictions, as scikit-learn does;
-    a class that is never predicted counts as 0. Where there are two `classes` (as they occur in `labels`), `f1`
-    is that of the second, the positive one, and `accuracy_f1` its mean with accuracy, as GLUE scores MRPC and QQP.
-    A constant series has no correlation and scores 0. Every value is a fraction, not a percentage.
-    Raises TlmError for an unknown metric, for no rows, for unequal lengths, and for an F1 of other than two classes.
+    a class that is never predicted counts as 0. With two `classes` (as they occur in `labels`), `f1` is the F1 of the
+    second, positive class, and `accuracy_f1` its mean with accuracy, as GLUE scores MRPC and QQP.
+    A constant series scores 0, because its correlation is undefined. Every value is a fraction, not a percentage.
+    Raises TlmError for an unknown metric, for no rows, for unequal lengths, and for `f1` without exactly two classes.
     """
     regression = is_regression(metric)
     truth, guess = np.asarray(labels), np.asarray(predictions)

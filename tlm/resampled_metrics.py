@@ -1,7 +1,8 @@
-"""Metrics of many resamples at once, from how often each item, or each kind of items, was drawn.
+"""Metrics of many resamples at once, from the number of times that each item, or each kind of item, was drawn.
 
-Place in the flow: under `tlm.statistics`, which draws; equal to `tlm.metrics` on the same items. Items with the same
-label and the same prediction in every run are of one kind: metrics of classification follow from sums per class.
+Place in the flow: `tlm.statistics` draws and calls this module; the values equal those of `tlm.metrics` on the same
+items. Items with the same label and the same prediction in every run are of one kind. Classification metrics follow
+from sums per class.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ItemKinds:
-    """Items by kind: how many of each (kinds,), and the metric of all runs for other numbers of each.
+    """The number of items of each kind (kinds,), and a function that gives the metric for other numbers.
 
-    `values` takes (resamples, kinds) and returns (resamples, runs).
+    `values` maps drawn numbers (resamples, kinds) to the metric of each run (resamples, runs).
     """
 
     sizes: np.ndarray
@@ -25,7 +26,7 @@ class ItemKinds:
 
 
 def agreement(metric: str, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[Any]) -> ItemKinds:
-    """Metrics of classification: all follow from each class's items, predictions and hits."""
+    """Classification metrics, from the number of items, predictions and hits of each class."""
     names, codes = np.unique(np.concatenate([labels[None], guesses]), return_inverse=True)
     kinds, sizes = np.unique(codes.reshape(len(guesses) + 1, -1), axis=1, return_counts=True)
     is_class = (kinds[:, :, None] == np.arange(len(names))).astype(np.float64)  # (1 + runs, kinds, classes)
@@ -59,7 +60,7 @@ def _from_counts(
     f1 = _divide(2 * hits, actual + predicted)
     if metric == "macro_f1":  # over the classes that occur
         return f1.sum(axis=1) / (actual + predicted > 0).sum(axis=1)
-    of_positive = f1[:, positive].sum(axis=1)  # of no column, if the class never occurs: 0
+    of_positive = f1[:, positive].sum(axis=1)  # 0 if the class never occurs: no column
     return of_positive if metric == "f1" else (accuracy + of_positive) / 2
 
 
@@ -86,7 +87,7 @@ def correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequenc
 
 
 class _Series:
-    """Numbers (items,) with their order kept, so that a resample is ranked without sorting it again."""
+    """Numbers (items,), sorted once, so that a resample is ranked without sorting it again."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values - values.mean()
@@ -102,18 +103,18 @@ class _Series:
         return np.add.reduceat(weights[:, self._order], self._starts, axis=1)
 
     def varies(self, weights: np.ndarray) -> np.ndarray:
-        """Whether a resample holds two values at least, (resamples,)."""
+        """Whether each resample holds at least two distinct values, (resamples,)."""
         return (self._ties(weights) > 0).sum(axis=1) > 1
 
     def ranks(self, weights: np.ndarray) -> np.ndarray:
-        """Each item's rank in the resample, ties sharing theirs, less the mean rank; (resamples, items)."""
+        """Each item's rank in the resample minus the mean rank, ties averaged; (resamples, items)."""
         ties = self._ties(weights)
         ranks = np.cumsum(ties, axis=1) - (ties - 1) / 2 - (weights.sum(axis=1, keepdims=True) + 1) / 2
         return ranks[:, self._group]
 
 
 def _weighted_correlation(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson's correlation, item i counted weights[:, i] times; x, y (items,) or (resamples, items)."""
+    """Pearson's correlation with item i repeated weights[:, i] times; x, y (items,) or (resamples, items)."""
     items = weights.sum(axis=1)
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -126,5 +127,5 @@ def _weighted_correlation(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> 
 
 
 def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """0 where there is nothing to divide by, as the metrics define it."""
+    """The quotient, or 0 where the denominator is 0, as the metrics define it."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)

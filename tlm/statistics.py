@@ -52,7 +52,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class BootstrapEstimate:
-    """A number, the same number in each resample (resamples,), and in each training seed (empty if it has none)."""
+    """A statistic: its value, its value in each resample (resamples,), and for each training seed (may be empty)."""
 
     value: float
     draws: np.ndarray
@@ -89,9 +89,9 @@ class BootstrapEstimate:
 
 
 def percentile(draws: np.ndarray, level: float = LEVEL) -> Interval:
-    """The middle `level` of a bootstrap's draws. Raises TlmError if there are none."""
+    """The interval that holds the middle `level` of the draws. Raises TlmError if there are none."""
     if not len(draws):
-        raise TlmError("no resamples: an interval needs some")
+        raise TlmError("no resamples: an interval needs at least one")
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(draws, [tail, 100 - tail])
     return Interval(float(low), float(high))
@@ -105,12 +105,12 @@ def mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
-    """Wilson's score interval of a share (Wilson 1927): never outside 0 to 1, sound for few trials and for none found.
+    """Wilson's score interval of a share (Wilson 1927): within 0 to 1, also for few trials or no successes.
 
     Raises TlmError unless 0 <= successes <= trials and trials > 0.
     """
     if not 0 <= successes <= trials or not trials:
-        raise TlmError(f"{successes} of {trials} is no share: needs 0 <= successes <= trials, trials > 0")
+        raise TlmError(f"{successes} of {trials} is not a share: needs 0 <= successes <= trials, trials > 0")
     z = _z(level)
     share, shrink = successes / trials, 1 + z * z / trials
     middle = (share + z * z / (2 * trials)) / shrink
@@ -121,7 +121,7 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
 
 
 def _z(level: float) -> float:
-    """The normal quantile that leaves out half of what `level` does not hold."""
+    """The normal quantile z such that -z to z holds the probability `level`."""
     return statistics.NormalDist().inv_cdf((1 + level) / 2)
 
 
@@ -132,9 +132,9 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: Seed = 1,
 ) -> BootstrapEstimate:
-    """Any statistic of `items` (items, ...), computed afresh on every resample of the first axis.
+    """Any statistic of `items` (items, ...), computed on every resample of the first axis.
 
-    For metrics take `scores`, which is exact, too, and much faster. Raises TlmError for no items.
+    For metrics use `scores`, which is also exact and much faster. Raises TlmError for no items.
     """
     if not len(items):
         raise TlmError("no items to resample")
@@ -153,9 +153,9 @@ def paired_bootstrap(
     resamples: int = RESAMPLES,
     seed: Seed = 1,
 ) -> BootstrapEstimate:
-    """The metric of `ours` less that of `theirs`, both (seeds, items) predictions, each averaged over its seeds.
+    """The metric of `ours` minus that of `theirs`, both (seeds, items) predictions, each averaged over its seeds.
 
-    Every resample of the items is that of all runs of both. Raises TlmError as `scores` and `combine` do.
+    All runs of both are scored on the same resamples. Raises TlmError as `scores` and `combine` do.
     """
     one, other = scores(metric, labels, [ours, theirs], classes, resamples=resamples, seed=seed)
     return combine([(1, one), (-1, other)])
@@ -164,12 +164,12 @@ def paired_bootstrap(
 def combine(parts: Sequence[tuple[float, BootstrapEstimate]]) -> BootstrapEstimate:
     """The sum of weight times estimate, resample by resample and seed by seed.
 
-    Paired where the estimates come from one call of `scores`, independent where from calls with different `seed`.
-    An estimate with a single seed (a deterministic method) is combined with every seed of the others. Raises TlmError
-    for nothing to combine and for unequal numbers of resamples or seeds.
+    Estimates from one call of `scores` are paired; estimates from calls with different `seed` are independent. An
+    estimate with a single seed (a deterministic method) is combined with every seed of the others. Raises TlmError for
+    an empty list and for unequal numbers of resamples or seeds.
     """
     if not parts:
-        raise TlmError("nothing to combine")
+        raise TlmError("no estimates to combine")
     resamples = {len(estimate.draws) for _, estimate in parts}
     seeds = {len(estimate.by_seed) for _, estimate in parts if len(estimate.by_seed) != 1} or {1}
     if len(resamples) > 1 or len(seeds) > 1:
@@ -201,7 +201,7 @@ def scores(
     `labels` is (items,), each system (seeds, items) predictions, or (items,) for a single run; the systems may have
     different numbers of seeds. `classes` names the two classes of `f1`, the second positive. Fractions, not
     percentages, equal to `tlm.metrics.score` on the same items. Raises TlmError for an unknown metric, for unequal
-    numbers of items or none, and for an F1 of other than two classes.
+    numbers of items or none, and for `f1` without exactly two classes.
     """
     if metric not in CLASSIFICATION + REGRESSION:
         raise TlmError(f"unknown metric {metric!r}; known: {', '.join(CLASSIFICATION + REGRESSION)}")
@@ -235,9 +235,9 @@ def scores(
 
 
 def _resamples(sizes: np.ndarray, resamples: int, seed: Seed) -> Iterator[np.ndarray]:
-    """Resamples as numbers of items of each kind, (some, kinds) at a time; the same for any size of the parts."""
+    """Resamples as numbers of items of each kind, yielded in parts (resamples, kinds) whose size changes no draw."""
     if resamples < 1:
-        raise TlmError(f"{resamples} resamples: an interval needs some")
+        raise TlmError(f"{resamples} resamples: an interval needs at least one")
     draw, items = np.random.default_rng(seed), int(sizes.sum())
     step = max(1, _CHUNK // len(sizes))
     for start in range(0, resamples, step):

@@ -1,1 +1,1 @@
-"""Evaluation: metrics and predictions on dev and test, the TF-IDF baseline, and what a run cost in FLOPs."""
+"""Evaluation: metrics and predictions on dev and test, the TF-IDF baseline, and the FLOPs of a run."""

@@ -8,7 +8,7 @@ it for tables, claims, figures, task reports and exported models. Opening loads 
 | `metrics.json` | task, its metric, and per split: rows `n`, `primary`, `metrics`, `classes`, `mlm_loss` |
 | `predictions.parquet` | `split`, `row_id`, `label`, `prediction`, `probabilities` (in order of the labels) |
 | `flops.json` | parameters, external data, tokens and FLOPs of each stage; null where a run has none |
-| `timing.json` | seconds on the machine that ran it; no part of the digest |
+| `timing.json` | seconds on the machine that ran it; not part of the digest |
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ class RunName:
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """What a task's manifest says: its metric, and its labels in the order of the model's outputs."""
+    """The task as its manifest describes it; `labels` are in the order of the model's outputs."""
 
     name: str
     regression: bool
     labels: tuple[str, ...]
     metric: str
-    splits: tuple[str, ...]  # those of dev and test that it has: some tasks keep their test labels secret
+    splits: tuple[str, ...]  # dev, and test unless the task's test labels are secret
     digest: str
 
 
 @dataclass(frozen=True)
 class SplitRows:
-    """A split, column by column, all of the same length; `pairs` are None for tasks of one text."""
+    """The columns of a split, all of the same length; `pairs` is None for tasks with one text per row."""
 
     row_ids: np.ndarray
     texts: list[str]
@@ -71,7 +71,7 @@ class SplitRows:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of a split: labels (rows,) and, for classification, probabilities (rows, classes)."""
+    """A model's predictions on a split: labels (rows,) and, for classification, probabilities (rows, classes)."""
 
     labels: list[Any]
     probabilities: np.ndarray | None
@@ -83,7 +83,7 @@ def read_task(directory: Path) -> TaskInfo:
     parameters = manifest.parameters
     splits = tuple(split for split in EVALUATED if f"{split}.parquet" in manifest.files)
     if "dev" not in splits:
-        raise TlmError(f"{directory}: no dev split, by which models are chosen; give the task one")
+        raise TlmError(f"{directory}: no dev split, which is needed to choose models; give the task one")
     return TaskInfo(
         name=parameters["task"],
         regression=parameters["problem"] == "regression",
@@ -128,7 +128,7 @@ def as_predictions(task: TaskInfo, outputs: np.ndarray) -> Predictions:
 
 def split_metrics(task: TaskInfo, labels: list[Any], predictions: list[Any]) -> dict[str, Any]:
     """Rows, the task's own metric as `primary`, all metrics, and precision, recall and F1 of each class."""
-    from sklearn.metrics import precision_recall_fscore_support  # slow to import; readers do without
+    from sklearn.metrics import precision_recall_fscore_support  # slow to import, and not needed to read
 
     from tlm.metrics import score
 
@@ -162,9 +162,9 @@ def write_evaluation(
     inputs: Mapping[str, str],
     mlm_loss: float | None = None,
 ) -> Manifest:
-    """Write the artifact. `splits` holds the task's; `mlm_loss` is the held-out one on dev texts, in nats.
+    """Write the artifact. `mlm_loss` is the held-out MLM loss on the dev texts, in nats.
 
-    Raises TlmError if the run is of another task than `task`.
+    Raises TlmError if the run belongs to another task than `task`.
     """
     import pyarrow.parquet as pq
 

@@ -1,19 +1,19 @@
 """Positional and vertical heads: the definitions, counts over a sample of texts, and their intervals.
 
-Place in the flow: `tlm.evaluation.attention_weights` runs a model and hands its weights here; the artifact that both
-write is what figures and `results/attention.csv` read. Plain NumPy, so that drawing loads no model library.
+Place in the flow: `tlm.evaluation.attention_weights` runs a model and passes its weights to this module. Figures and
+`results/attention.csv` read the artifact. This module imports no model library, so drawing starts fast.
 
 Section 4.4.1: a head is *positional* if at least 90 % of its maximum attention weights fall on adjacent tokens
 (Voita et al. 2019), *vertical* if more than 90 % fall on [CLS], [SEP] or the period (Kovaleva et al. 2019).
 The paper leaves some details open; we decide them so:
 
-- A maximum is that of one query token over all keys, special tokens included. Where several keys share it,
-  each takes an equal part: equal attention to everything is neither positional nor vertical.
-- Adjacent is the token before or the token after. (Voita et al. ask for one and the same side; `previous`
-  and `next` are kept apart in the table, so that their stricter reading can be had from it.)
-- [CLS] and [SEP] are keys but no queries: each has only one neighbour, and in a sentence of eight tokens the
-  last one alone would keep a head that always looks ahead from reaching 90 %.
-- A token beside [CLS], [SEP] or a period that looks there counts for both.
+- Each query token has one maximum, over all keys, special tokens included. If several keys share it, each gets
+  an equal part, so equal attention to all keys is neither positional nor vertical.
+- Adjacent tokens are the one before and the one after. (Voita et al. require the same side for all tokens; the
+  table has separate columns `previous` and `next`, from which their stricter definition can be computed.)
+- [CLS] and [SEP] are keys but not queries, because each has only one neighbour: in a sentence of eight tokens,
+  a head that always attends to the next token would reach less than 90 % because of the last token.
+- A maximum on a neighbour that is [CLS], [SEP] or a period counts as positional and as vertical.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LEVEL = 0.95  # of all intervals
 
 @dataclass(frozen=True)
 class Hits:
-    """Where maxima fall, text by text: `where[kind]` is (texts, layers, heads), of `queries` (texts,)."""
+    """Maxima per text and kind: `where[kind]` is (texts, layers, heads), out of `queries` (texts,)."""
 
     queries: np.ndarray
     where: dict[str, np.ndarray]
@@ -59,7 +59,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class AttentionExample:
-    """One sentence: its tokens, the weights (layers, heads, queries, keys), and which tokens are what."""
+    """One sentence: its tokens, the weights (layers, heads, queries, keys), and the kinds of its tokens."""
 
     sentence: str
     tokens: tuple[str, ...]
@@ -82,7 +82,7 @@ class AttentionArtifact:
     task_digest: str
     variant: str
     seed: int
-    spec: dict[str, Any]  # the `HeadsSpec` that it was read by
+    spec: dict[str, Any]  # the `HeadsSpec` of the measurement
     hits: Hits
     examples: dict[str, AttentionExample]
 
@@ -95,10 +95,10 @@ class AttentionArtifact:
 def count(
     weights: np.ndarray, *, queries: np.ndarray, targets: np.ndarray
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """Maxima of one text: the number of query tokens, and kind → (layers, heads) maxima that fall there.
+    """Maxima of one text: the number of query tokens, and kind → (layers, heads) maxima on keys of that kind.
 
     `weights` is (layers, heads, tokens, tokens), query by key; `queries` and `targets` are (tokens,) bool:
-    which rows count, and which keys are [CLS], [SEP] or a period. Raises TlmError if a weight is no number.
+    which rows count, and which keys are [CLS], [SEP] or a period. Raises TlmError if a weight is not a number.
     """
     if not np.isfinite(weights).all():
         raise TlmError("attention weights are not finite numbers: the model has diverged; train it again")
@@ -141,13 +141,13 @@ def is_vertical(share: np.ndarray) -> np.ndarray:
 def resampled_shares(part: np.ndarray, queries: np.ndarray, resampling: tuple[int, int]) -> np.ndarray:
     """Shares in resamples of the texts, (resamples, layers, heads).
 
-    Models that were read on the same texts meet the same resamples, so that their differences are paired.
+    Models with the same texts get the same resamples, so that their differences are paired.
     """
     seed, resamples = resampling
     texts = len(queries)
     draws = np.random.default_rng(seed).multinomial(texts, np.full(texts, 1 / texts), size=resamples)
     total = draws @ queries
-    # A resample of empty texts alone has no share: it counts as none of either kind.
+    # A resample that holds empty texts alone has no maxima: all its shares count as 0.
     return (draws @ part.reshape(texts, -1) / np.maximum(total, 1)[:, None]).reshape(-1, *part.shape[1:])
 
 
@@ -167,7 +167,7 @@ def write_attention(
     parameters: dict[str, Any],
     inputs: dict[str, str],
 ) -> Manifest:
-    """Write the artifact: `heads.parquet` (a row a head), `hits.safetensors`, `examples.{json,safetensors}`."""
+    """Write the artifact: `heads.parquet` (a row per head), `hits.safetensors`, `examples.{json,safetensors}`."""
     with staged_directory(destination) as folder:
         table = head_table(hits, resampling)
         pq.write_table(table, folder / "heads.parquet")
@@ -190,7 +190,7 @@ def write_attention(
 
 
 def head_table(hits: Hits, resampling: tuple[int, int]) -> pa.Table:
-    """A row a head, layers and heads from 1: shares of its maxima with 95 % intervals, and its classes."""
+    """A row per head, layers and heads counted from 1: shares of its maxima with 95 % intervals, and its kinds."""
     layers, heads = hits.vertical.shape[1:]
     columns: dict[str, Any] = {
         "layer": np.repeat(np.arange(1, layers + 1), heads),
@@ -208,7 +208,7 @@ def head_table(hits: Hits, resampling: tuple[int, int]) -> pa.Table:
 
 
 def read_attention(path: Path) -> AttentionArtifact:
-    """An attention artifact by its folder or manifest. Raises TlmError if it is none."""
+    """Open an attention artifact by its folder or manifest. Raises TlmError for any other artifact."""
     manifest = read_manifest(path, KIND)
     folder = path if path.is_dir() else path.parent
     arrays = load_file(folder / "hits.safetensors")

@@ -2,7 +2,7 @@
 
 Place in the flow: stage 2's model (stage 1's classifier where there is no stage 2: the model that is
 evaluated) → attention artifact → figures 3, C.1, C.2 and `results/attention.csv`. Section 4.4.1, appendix C.
-Nothing here opens a test split.
+This module never opens a test split.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PERIOD = "."
 
 
 def load_encoder(directory: Path) -> PreTrainedModel:
-    """The encoder of the classifier or masked language model saved in `directory`, ready to show its weights.
+    """The encoder of the classifier or masked language model in `directory`, which can return attention weights.
 
-    Raises TlmError if the directory holds no such model.
+    Raises TlmError if the directory holds neither.
     """
     if not (directory / "config.json").is_file():
         raise TlmError(f"{directory}: holds no model (no config.json); train it first")
@@ -45,7 +45,7 @@ def load_encoder(directory: Path) -> PreTrainedModel:
     masked = any(name.endswith("ForMaskedLM") for name in config.architectures or [])
     auto = AutoModelForMaskedLM if masked else AutoModelForSequenceClassification
     try:
-        # The fused kernels never hold the weights: only the plain products can show them.
+        # Only eager attention returns its weights; the fused kernels never store them.
         model = auto.from_pretrained(directory, attn_implementation="eager", dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise TlmError(f"{directory}: cannot be loaded: {str(error).splitlines()[0]}") from None
@@ -117,7 +117,7 @@ def _model(run: RunName, stage1_dir: Path | None, stage2_dir: Path | None) -> tu
 
 
 def sample(rows: int, spec: HeadsSpec) -> np.ndarray:
-    """Row numbers of the texts that are read, ascending; the same for every model of the task."""
+    """The row numbers of the sampled texts, ascending; the same for every model of the task."""
     if rows <= spec.texts:
         return np.arange(rows)
     return np.sort(np.random.default_rng(spec.seed).choice(rows, spec.texts, replace=False))
@@ -130,7 +130,7 @@ def sample_hits(
     chosen: np.ndarray,
     length: int,
 ) -> Hits:
-    """Maxima of the chosen rows, one text at a time: without padding there is none to leave out."""
+    """Maxima of the chosen rows, one text at a time, so that there is no padding."""
     texts = [rows.texts[row] for row in chosen]
     pairs = None if rows.pairs is None else [rows.pairs[row] for row in chosen]
     encoded = encode(tokenizer, texts, pairs, length)
@@ -158,7 +158,7 @@ def read_example(
 
 
 def token_kinds(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Which tokens are [CLS] or [SEP], and which are those or a period; both (tokens,) bool."""
+    """Which tokens are [CLS] or [SEP], and which are [CLS], [SEP] or a period; both (tokens,) bool."""
     special = np.isin(ids, [tokenizer.cls_token_id, tokenizer.sep_token_id])
     period = tokenizer.convert_tokens_to_ids(PERIOD)
     if period == tokenizer.unk_token_id:  # a vocabulary without periods has no vertical heads on them

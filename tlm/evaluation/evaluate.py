@@ -121,7 +121,7 @@ def evaluate_run(
 
 
 def _length(first: Manifest | None, second: Manifest | None) -> int:
-    """Tokens that an input is cut to: what the model was last trained with."""
+    """The number of tokens that inputs are cut to: the length in the last stage of training."""
     if second is not None:
         return int(second.parameters["stage2"]["length"])
     assert first is not None
@@ -136,7 +136,7 @@ def _check_labels(model: PreTrainedModel, task: TaskInfo, where: Path) -> None:
         )
     if not task.regression and names != task.labels:
         raise TlmError(
-            f"{where}: knows the classes {', '.join(names)}, task {task.name} has {', '.join(task.labels)}; "
+            f"{where}: has the classes {', '.join(names)}, but task {task.name} has {', '.join(task.labels)}; "
             "train it again"
         )
 
@@ -163,7 +163,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _external(manifest: Manifest | None) -> dict[str, int]:
-    """Bytes and passages of external text; none of either for a run on task data alone."""
+    """Bytes and passages of external text; both are 0 for a run on task data alone."""
     if manifest is None:
         return {"bytes": 0, "passages": 0}
     return {name: int(manifest.counts[name]) for name in ("bytes", "passages")}
@@ -172,7 +172,7 @@ def _external(manifest: Manifest | None) -> dict[str, int]:
 def _stage1_cost(
     record: Mapping[str, Any], manifest: Manifest, shape: Shape, parameters: int
 ) -> dict[str, Any]:
-    """Tokens, the paper's FLOPs and the matmul count of a stage 1, the start of its embeddings included."""
+    """Tokens, the paper's FLOPs and the matmul count of stage 1, including the initialisation of its embeddings."""
     work = record["work"]
     # With rho2 = 0 the language-model head is not computed for internal batches, though they are masked.
     positions, rho2 = work["external"]["masked_positions"], manifest.parameters["stage1"]["rho2"]
@@ -185,19 +185,19 @@ def _stage1_cost(
     start = int(record["embedding_init"].get("flops", 0))
     return {
         "tokens": _tokens(work),
-        # Tokens that were read: bucketed by length, our batches hold little of the padding that the paper counts.
+        # Tokens without padding. The paper counts padding, but our batches are sorted by length and hold little of it.
         "paper": paper_flops(work["real_tokens"], parameters),
         "matmul": {**matmul.as_dict(), "embedding_init": start, "total": matmul.total + start},
     }
 
 
 def _from_checkpoint(stage1: Manifest | None) -> bool:
-    """Whether others pretrained the model, or what stage 1 went on from: what that cost is not known here."""
+    """Whether training started from a checkpoint of others, whose cost is unknown."""
     return stage1 is None or stage1.parameters["model"]["pretrained"] is not None
 
 
 def _sum(costs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Costs of the same form, added number by number; None of none."""
+    """The sum of costs with the same keys, number by number; None for an empty list."""
     if not costs:
         return None
     total = costs[0]
@@ -219,11 +219,11 @@ def _stage2_cost(record: Mapping[str, Any] | None, shape: Shape) -> dict[str, An
 
 
 def _tokens(work: Mapping[str, Any]) -> dict[str, int]:
-    """Tokens as read, as computed, and as the paper counts them."""
+    """Tokens without padding, with padding, and as the paper counts them."""
     return {name: int(work[f"{name}_tokens"]) for name in ("real", "padded", "nominal")}
 
 
 def _seconds(directory: Path) -> float:
-    """Wall clock of a stage: training over all its resumes, or the whole process where that is longer."""
+    """Wall-clock time of a stage: training, all resumes included, or the whole process if that is longer."""
     timing = _read(directory / "timing.json")
     return max(float(timing["train_seconds"]), float(timing["total_seconds"]))

@@ -1,9 +1,9 @@
-"""What training costs: the paper's formula, and the matrix multiplications of the model as it is.
+"""The FLOPs of training: by the paper's formula, and by counting the model's matrix multiplications.
 
-Place in the flow: `tlm.evaluation.evaluate` writes `flops.json` from the run records of both stages. The
-column "FLOPs" of Table 2 is `paper_flops`; beside it stands `matmul_flops`, because 6 · tokens · parameters
-counts embedding look-ups as if they multiplied, leaves attention scores out, and knows nothing of a
-language-model head that is computed at the masked positions only.
+Place in the flow: `tlm.evaluation.evaluate` writes `flops.json` from the run records of both stages. The column
+"FLOPs" of Table 2 is `paper_flops`, 6 · tokens · parameters. We report `matmul_flops` too, because that formula counts
+embedding look-ups as multiplications, leaves attention scores out, and computes the language-model head at all
+positions, where we compute it at the masked positions only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class MatmulWork:
-    """What a stage ran through the model, summed over its optimizer steps.
+    """The work of a stage on which its FLOPs depend, summed over its optimizer steps.
 
     `padded_squares` is the sum over rows of padded length squared: the size of the attention matrices.
     """
@@ -42,7 +42,7 @@ class MatmulWork:
 
 @dataclass(frozen=True)
 class Matmuls:
-    """Floating-point operations of matrix multiplications, a multiply-add counted as two."""
+    """Floating-point operations of matrix multiplications; a multiply-add is two operations."""
 
     projections: int
     attention: int
@@ -51,7 +51,7 @@ class Matmuls:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of the four parts."""
         return self.projections + self.attention + self.lm_head + self.task_head
 
     def as_dict(self) -> dict[str, int]:
@@ -62,11 +62,10 @@ class Matmuls:
 def paper_flops(tokens: float, parameters: float) -> float:
     """6 · training tokens · parameters (Brown et al. 2020; note 1 of Table 2), for stage 1 only.
 
-    Assumes two operations per parameter and token forward and four backward; `parameters` are all of the
-    model's, embeddings included. The paper's `tokens` are steps · batch size · sequence length, padding
-    included (Section 4.1, `paper_tokens`); of our own runs we count the tokens that were read. Attention
-    scores, the language-model head's decoder beyond the tied embedding, stage 2, retrieval and evaluation
-    are left out.
+    Assumes two operations per parameter and token forward and four backward. `parameters` are all parameters of
+    the model, embeddings included. The paper's `tokens` are steps · batch size · sequence length, padding included
+    (Section 4.1, `paper_tokens`); for our runs we count the tokens without padding. Left out: attention scores,
+    the language-model head's decoder beyond the tied embedding, stage 2, retrieval and evaluation.
     """
     return 6.0 * tokens * parameters
 
@@ -75,19 +74,19 @@ def matmul_flops(shape: Shape, work: MatmulWork) -> Matmuls:
     """Operations of all matrix multiplications of training on `work`, forward and backward.
 
     Counted in multiply-adds, per padded token and layer: the projections of attention (4 h²) and of the
-    feed-forward block (`bert`, `roberta`: 2 h f; `modernbert`: 3 h f, as GeGLU's first projection is twice as
-    wide); the attention scores and their product with the values (2 L h at a padded length of L). At each
-    masked position the language-model head (h² + h v); for each classified row its task head on [CLS]
+    feed-forward block (`bert`, `roberta`: 2 h f; `modernbert`: 3 h f, because GeGLU's first projection is twice as
+    wide); the attention scores and their product with the values (2 L h at a padded length of L). In addition, the
+    language-model head at each masked position (h² + h v), and the task head on [CLS] for each classified row
     (h² + h c).
 
-    A multiply-add is 2 operations; backward costs twice as much as forward, as every matrix product has two
-    of its size for its gradients, so that training is 3 x forward: 6 in all.
+    A multiply-add is 2 operations. Backward needs two products of the same size for each product of the forward
+    pass, so training needs 3 x forward: 6 operations per multiply-add.
 
     Assumed: padding is computed like text; sliding-window layers compute the full score matrix, as eager
     attention does; no activation is computed twice. Left out: embedding look-ups, norms, softmax,
     activations, biases, the optimizer, and the evaluations on dev.
 
-    Raises TlmError for an other architecture.
+    Raises TlmError for another architecture.
     """
     h, f = shape.hidden, shape.intermediate
     if shape.architecture not in _FEED_FORWARD:
@@ -106,7 +105,7 @@ _FEED_FORWARD = {"bert": 2, "roberta": 2, "modernbert": 3}  # matrices of h x f 
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """The shape from a saved model's `config.json`. Raises TlmError for an architecture we cannot count."""
+    """The shape from a saved model's `config.json`. Raises TlmError for an unknown architecture."""
     architecture = config.get("model_type")
     if architecture not in _FEED_FORWARD:
         raise TlmError(

@@ -1,8 +1,8 @@
-"""The masked language model's loss on the task's dev texts: how well stage 1 knows the task's language.
+"""The masked language model's loss on the task's dev texts: how well stage 1 has learnt the task's language.
 
-Place in the flow: stage 1's model → evaluation. F1 says little after a few minutes of training; this says
-what the tokens were worth, and is comparable between all rows that share a tokenizer: the same texts and the
-same masks for every variant and seed, also for a PLM that has never seen the task.
+Place in the flow: stage 1's model → evaluation. After a few minutes of training, this loss shows progress that F1 does
+not show yet. It is comparable between all rows with the same tokenizer, because texts and masks are the same for every
+variant and seed, and also for a PLM that was not trained on the task.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def held_out_loss(
 ) -> float:
     """Mean cross-entropy in nats over the masked positions of `texts`, at most `MOST_ROWS` of them.
 
-    `directory` holds a masked language model and its tokenizer. In fp32, with masks that depend on the texts
-    alone. Raises TlmError if no model is there, or no token to mask in any text.
+    `directory` holds a masked language model and its tokenizer. The loss is computed in fp32, with masks that depend
+    on the texts alone. Raises TlmError if there is no model, or if no text has a token to mask.
     """
     if not (directory / "config.json").is_file():
         raise TlmError(f"{directory}: holds no masked language model (no config.json); train stage 1 first")

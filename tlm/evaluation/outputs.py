@@ -1,8 +1,8 @@
-"""A finetuned model's outputs on texts: from strings, through the tokenizer, in batches of like length.
+"""Compute a finetuned model's outputs on texts, in batches of similar length.
 
-Place in the flow: stage 2's model → evaluation. Starts from text on purpose, not from stored tokens: this is
-the path by which a user's own texts go. Always in fp32, whatever the precision of training, so that
-predictions do not depend on the batch that a text happens to be in by more than rounding.
+Place in the flow: stage 2's model → evaluation. The input is text, not stored tokens, so evaluation takes the same
+path as a user's texts. The computation is always in fp32, at every training precision, so that a prediction depends
+on the other texts of its batch only by rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BATCH_TOKENS = 8192  # padded tokens in a batch: 16 rows of 512, whose attention
 
 @dataclass(frozen=True)
 class Encoded:
-    """Texts as the model reads them: token ids and token types of each, specials included, not padded."""
+    """Tokenized texts: the token ids and token types of each, with special tokens and without padding."""
 
     ids: list[list[int]]
     types: list[list[int]]
@@ -67,7 +67,7 @@ def class_names(model: PreTrainedModel) -> tuple[str, ...]:
 def encode(
     tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], pairs: Sequence[str] | None, length: int
 ) -> Encoded:
-    """[CLS] text [SEP] or [CLS] text [SEP] pair [SEP], cut to `length` tokens, of a pair the longer first."""
+    """[CLS] text [SEP] or [CLS] text [SEP] pair [SEP], cut to `length` tokens; of a pair, the longer text first."""
     pad = int(tokenizer.pad_token_id)
     if not texts:
         return Encoded([], [], pad)

@@ -1,8 +1,8 @@
 """TF-IDF and a linear model: the baseline that a user would try first (not in the paper).
 
-Place in the flow: from a task straight to an evaluation artifact, without corpus, tokenizer or training.
-Words and word pairs with sublinear counts; logistic regression for classes, ridge regression for numbers. The
-strength of regularization is chosen on dev alone; test is read once, after that.
+Place in the flow: task → evaluation artifact, without a corpus, tokenizer or encoder. The features are words and word
+pairs with sublinear counts; the model is logistic regression for classes, ridge regression for numbers. The strength
+of regularization is chosen on dev alone; test is read once, after that.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def evaluate_tfidf(
 ) -> Manifest:
     """Fit on train, choose C on dev, predict dev and test, and write the evaluation artifact.
 
-    Deterministic: no random numbers are drawn, so that one seed is enough. Raises TlmError if the training
-    split has a single class or no words, or if the fit does not converge.
+    Uses no random numbers, so one seed is enough. Raises TlmError if the training split has a single class or no
+    words, or if the fit does not converge.
     """
     spec = spec or TfidfSpec()
     task = read_task(task_dir)
-    # More threads are slower on sparse features, and the order of a sum must not depend on the machine.
+    # More threads are slower on sparse features, and they would make the order of sums depend on the machine.
     with threadpool_limits(1):
         return _evaluate(run, task, task_dir, destination, spec)
 
@@ -59,7 +59,7 @@ _UNSPACED = re.compile(
 
 
 def unspaced(texts: Sequence[str]) -> bool:
-    """Whether texts are in writing without spaces between words: characters are then the features, not words."""
+    """Whether the texts' script has no spaces between words; the features are then characters instead of words."""
     sample = "".join(texts[:1000])
     return len(_UNSPACED.findall(sample)) > 0.3 * len(sample)
 
@@ -118,7 +118,7 @@ def _evaluate(run: RunName, task: TaskInfo, task_dir: Path, destination: Path, s
 
 
 def _texts(rows: SplitRows) -> list[str]:
-    """One bag of words a row; the two texts of a pair share it."""
+    """One text per row; the two texts of a pair are joined."""
     if rows.pairs is None:
         return rows.texts
     return [f"{text} {pair}" for text, pair in zip(rows.texts, rows.pairs, strict=True)]
@@ -143,7 +143,7 @@ def _predict(task: TaskInfo, model: Any, features: csr_matrix) -> Predictions:
     if task.regression:
         return as_predictions(task, np.asarray(model.predict(features)).reshape(-1, 1))
     chances = model.predict_proba(features)
-    # The columns follow the classes seen in training; a declared class that is absent there has no chance.
+    # The columns are the classes of the training rows; every other class of the task gets probability 0.
     full = np.full((chances.shape[0], len(task.labels)), -np.inf)
     full[:, [task.labels.index(name) for name in model.classes_]] = np.log(np.maximum(chances, 1e-300))
     return as_predictions(task, full)
