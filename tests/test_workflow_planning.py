@@ -1,12 +1,15 @@
 """Planning writes nothing, uses all cores by default, and jobs need no activated environment."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from workflow_runner import environment, snakemake
+from conftest import ROOT
+from workflow_runner import copy_project, environment, snakemake
 
 from tlm.rules.base import RuleFunctions
 
@@ -64,6 +67,39 @@ def test_jobs_run_under_the_python_that_runs_snakemake(project, tmp_path):
     path = f"{tmp_path}:/usr/bin:/bin"
     result = direct(project, "data/tasks/toy/manifest.json", "--cores", "1", PATH=path)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def without_environment(folder: Path, command: str, *arguments: str, path: str = "/usr/bin:/bin"):
+    """Run a command of the environment by its full path, with the environment neither activated nor on PATH."""
+    names = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    env = {name: value for name, value in os.environ.items() if name not in names} | {"PATH": path}
+    command = str(Path(sys.executable).parent / command)
+    return subprocess.run(
+        [command, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_snakemake_by_full_path_needs_no_activated_environment(tmp_path):
+    project = copy_project(tmp_path)
+    arguments = ["data/tasks/toy/manifest.json", "--config", "scale=smoke"]
+    result = without_environment(project, "snakemake", *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (project / "data/tasks/toy/manifest.json").is_file()
+
+
+def test_dvc_by_full_path_names_the_missing_command_and_works_with_the_environment_on_path(tmp_path):
+    project = copy_project(tmp_path)
+    shutil.copy2(ROOT / "params.yaml", project)
+    write = [sys.executable, "scripts/dvc_yaml.py", "--scale", "smoke"]
+    subprocess.run(write, cwd=project, env=environment(project), check=True)
+    assert without_environment(project, "dvc", "init", "--no-scm").returncode == 0
+    result = without_environment(project, "dvc", "repro", "task")
+    assert result.returncode != 0
+    assert re.search(r"snakemake: (command )?not found", result.stderr), result.stderr
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    result = without_environment(project, "dvc", "repro", "task", path=path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (project / "data/tasks/toy/manifest.json").is_file()
 
 
 def test_a_python_without_the_packages_is_named_in_one_line(project):
