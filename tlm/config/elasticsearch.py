@@ -26,24 +26,24 @@ Not a parameter of any rule: another address is no reason to search again.
 
 
 class ElasticsearchSpec(Strict):
-    """A server, and what a loader and a searcher may ask of it."""
+    """The address of a server, and the limits of loading and searching."""
 
     url: str = "http://127.0.0.1:9200"
-    """Scheme, host and port. The environment variable ELASTICSEARCH_URL goes before it."""
+    """Scheme, host and port. The environment variable ELASTICSEARCH_URL overrides it."""
     start: str | None = None
     """Command that runs a server at `url` in the foreground until SIGTERM; each job that needs it starts one."""
     ca_certificate: str | None = None
     """File with the certificate of the authority that signed the server's; the system's authorities otherwise."""
     verify_certificate: bool = True
-    """false: whoever answers is believed. Said aloud at every start."""
+    """false: certificates are not verified, and every start prints a warning."""
     user: str = "elastic"
-    """Whose password ELASTICSEARCH_PASSWORD is. ELASTICSEARCH_API_KEY needs no user."""
+    """The user of the password in ELASTICSEARCH_PASSWORD. ELASTICSEARCH_API_KEY needs no user."""
     prefix: str = Field("tlm", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     """Prefix of the names of the project's indexes."""
     shards: PositiveInt = 1
-    """Shards of the index. Above one, scores need a round of their own for common statistics (dfs)."""
+    """Shards of the index. With more than one, each search first gathers common statistics (dfs)."""
     replicas: int = Field(0, ge=0)
-    """Copies of every shard once loading is done; there are none while it goes on."""
+    """Copies of every shard after loading. There are none during loading."""
     merge: bool = True
     """Merge every shard into one segment after loading: it is never written to again."""
     bulk_bytes: PositiveInt = 8 << 20

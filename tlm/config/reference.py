@@ -166,15 +166,15 @@ _HEAD = """\
 
 <!-- Written by scripts/config_reference.py from tlm/config/ and docs/configuration.yaml; do not edit. -->
 
-Every key of `config/`, from the models that read it. A key that is not here is an error, and the message names the
-nearest one that is. `config/config.yaml` selects what to build; any of its keys can be set on the command line with
-`--config`. The same as JSON Schema is in `config/schema/`: editors that know YAML complete and check the files with it
-(their first line names it), and so does Snakemake's `validate()`.
+This page lists every key of `config/`. Any other key is an error, and the message names the most similar key.
+`config/config.yaml` selects what to build; its keys can also be set on the command line with `--config`.
+`config/schema/` has the same information as JSON Schema. Editors that support YAML use it to complete and check these
+files (the first line of each file names its schema), and Snakemake's `validate()` accepts it too.
 
 The settings of a run are merged from the scale, the scale's entry for the task, the variant, and `overrides`, in this
-order; so most of a scale's and all of a variant's `model`, `stage1` and `stage2` are optional in their files, although
-the tables below call them required. `config/reported.yaml` (the numbers of the paper) and `config/sizes.yaml` (sizes of
-public data, for `tlm cost`) hold facts and no settings.
+order. A file can omit keys of `model`, `stage1` and `stage2` that another of these sets, although the tables below call
+them required. `config/reported.yaml` (the numbers of the paper) and `config/sizes.yaml` (sizes of public data, for
+`tlm cost`) contain no settings.
 """
 
 

@@ -188,7 +188,7 @@ class EmbeddingInitSpec(Strict):
     window: PositiveInt = 5
     context_power: float = 0.75
     standard_deviation: float = 0.12
-    """Larger than the usual 0.02, because Adam's first steps overwrite so small a start (docs/differences.md)."""
+    """Larger than the usual 0.02, because Adam's first steps would overwrite smaller values (docs/differences.md)."""
     noise: float = 0.01
 
 
