@@ -59,7 +59,7 @@ def test_this_machine_is_measured(project):
     ("target", "scale", "message"),
     [
         ("results/tabel2.csv", "smoke", "no table 'tabel2'"),
-        ("no-such-file", "smoke", "No rule to produce no-such-file"),
+        ("no-such-file", "smoke", "no rule builds no-such-file; docs/targets.md lists the targets"),
         ("results/table2.csv", "huge", "no scale 'huge'"),
     ],
 )
@@ -98,7 +98,10 @@ def test_an_invalid_option_prints_one_line(monkeypatch, capsys, arguments, messa
             "no table 'x'",
         ),
         ("Error:\n  KeyError: 'foo'\nWildcards:\n  task=foo\nTraceback:", "KeyError: 'foo'"),
-        ("MissingRuleException:\nNo rule to produce x (if", "MissingRuleException: No rule to produce x (if"),
+        (
+            "MissingRuleException:\nNo rule to produce x (if",
+            "no rule builds x; docs/targets.md lists the targets",
+        ),
         ("ValueError: Invalid config definition", "ValueError: Invalid config definition"),
     ],
 )

@@ -221,7 +221,7 @@ def test_a_fault_of_the_corpus_is_one_line_and_nothing_is_written(project, files
 
 @pytest.mark.parametrize("name", ["toy", "Caps", "demo"])
 def test_a_taken_or_invalid_name_raises_at_once(project, name):
-    with pytest.raises(TlmError, match="call it otherwise"):
+    with pytest.raises(TlmError, match="choose another name"):
         new("--task", "rows.csv", name=name)
 
 

@@ -135,7 +135,7 @@ def test_a_mistake_names_the_file_and_the_key(tmp_path, change, message):
 @pytest.mark.parametrize("name", ["toy", "demo", "shared", "Caps", "bbc-corpus"])
 def test_a_name_that_is_taken_or_odd_is_refused(tmp_path, name):
     own = {name: PLACES, **({"bbc": PLACES} if name == "bbc-corpus" else {})}
-    with pytest.raises(TlmError, match=f"own/{name}.yaml: .*call it otherwise"):
+    with pytest.raises(TlmError, match=f"own/{name}.yaml: .*choose another name"):
         load(tmp_path, **own)
 
 

@@ -101,6 +101,8 @@ def error_line(report: str) -> str:
         for line in lines:
             if line.startswith(mark):
                 return line.removeprefix(mark)
+    if missing := re.search(r"No rule to produce (\S+)", report):
+        return f"no rule builds {missing[1]}; docs/targets.md lists the targets"
     for number, line in enumerate(lines):
         if re.match(r"\w+(Error|Exception): \S", line):
             return line

@@ -50,10 +50,12 @@ def read_own(
         path = own_file(folder, name)
         if not _NAME.fullmatch(name):
             raise TlmError(
-                f"{path}: a name is made of small letters, digits, '.', '_' and '-'; call it otherwise"
+                f"{path}: a name consists of small letters, digits, '.', '_' and '-'; choose another name"
             )
         if name in taken or corpus_source(name) in data.sources:
-            raise TlmError(f"{path}: {name!r} is the name of something else in {folder}; call it otherwise")
+            raise TlmError(
+                f"{path}: {name!r} is reserved or is a task, corpus, source or scale of {folder}; choose another name"
+            )
         if isinstance(spec.corpus, str) and spec.corpus not in corpora:
             raise TlmError(
                 f"{path}: corpus: no corpus {spec.corpus!r}; there are {', '.join(sorted(corpora - {name}))},"
