@@ -1,4 +1,4 @@
-"""Rule `attention`: the attention heads of one trained model, read on dev texts and on example sentences."""
+"""Rule `attention`: the attention heads of one trained model, measured on dev texts and on example sentences."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rule `audit`: look for a task's dev and test texts in its training split, a corpus or a selection."""
+"""Rule `audit`: search a training split, a corpus or a selection for a task's dev and test texts."""
 
 import argparse
 from pathlib import Path

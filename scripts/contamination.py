@@ -21,7 +21,7 @@ def main() -> None:
     )
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
-    parser.add_argument("--html", type=Path, help="the page; beside the CSV if left out")
+    parser.add_argument("--html", type=Path, help="path of the page (default: beside the CSV)")
     args = parser.parse_args()
     table = parse_json(ContaminationTable, args.spec, "--spec") if args.spec else entries_of(args.audits)
     rendered = assemble(table)

@@ -15,10 +15,14 @@ with quick_imports():
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="*", help="as for snakemake; by default `versioned` of config.yaml")
-    parser.add_argument("--scale", help="by default that of config.yaml")
+    parser.add_argument(
+        "targets", nargs="*", help="targets of snakemake (default: `versioned` in config.yaml)"
+    )
+    parser.add_argument("--scale", help="scale (default: that of config.yaml)")
     parser.add_argument("--output", type=Path, default=Path(FILE))
-    parser.add_argument("--check", action="store_true", help="fail if the file is not what would be written")
+    parser.add_argument(
+        "--check", action="store_true", help="fail if the file differs from the generated text"
+    )
     options = parser.parse_args()
     if options.check:
         check(options.output)

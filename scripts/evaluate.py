@@ -1,4 +1,4 @@
-"""Rule `evaluate`: metrics and predictions of one trained run on dev and test, and what it cost."""
+"""Rule `evaluate`: metrics and predictions of one trained run on dev and test, and its cost in FLOPs."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--run", nargs=4, required=True, metavar=("SCALE", "TASK", "VARIANT", "SEED"))
     parser.add_argument("--task", type=Path, required=True, help="folder of the task artifact")
     parser.add_argument("--stage1", type=Path, help="folder of stage 1; leave out for a Hub checkpoint")
-    parser.add_argument("--pretraining", type=Path, help="folder of the stage 1 that stage 1 went on from")
+    parser.add_argument("--pretraining", type=Path, help="folder of the pretraining that stage 1 continued")
     parser.add_argument("--stage2", type=Path, help="folder of stage 2; leave out to evaluate stage 1")
     parser.add_argument(
         "--data", type=Path, help="selection or corpus that stage 1 read; none: task data only"

@@ -1,4 +1,4 @@
-"""Rule `examples`: training texts of one task and what they retrieved (a cell of Table 9)."""
+"""Rule `examples`: training texts of one task and the passages that they retrieve (a cell of Table 9)."""
 
 import argparse
 from pathlib import Path

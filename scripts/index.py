@@ -18,7 +18,9 @@ def main() -> None:
     parser.add_argument("--corpus", required=True, type=Path, help="directory of the corpus artifact")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--share", help="I/N: build share I (from 0) of N of the blocks, for --shares")
-    parser.add_argument("--shares", nargs="+", type=Path, default=[], help="directories of shares to take up")
+    parser.add_argument(
+        "--shares", nargs="+", type=Path, default=[], help="directories of all shares, to join"
+    )
     add_flags(parser)
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()

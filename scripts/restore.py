@@ -1,7 +1,7 @@
-"""After `dvc pull` or `dvc checkout`: verify every artifact, then let Snakemake know what is there (`make restore`).
+"""After `dvc pull` or `dvc checkout`: verify every artifact, then record it for Snakemake (`make restore`).
 
-`python scripts/restore.py` for everything; with targets, as for snakemake, for what these are made from. `--list`
-prints what DVC stores of it: `dvc pull $(python scripts/restore.py --list results/cells/table2/tlm/bbc-news.json)`.
+`python scripts/restore.py` restores everything; with targets of snakemake, these and their inputs. `--list` prints
+the stored outputs: `dvc pull $(python scripts/restore.py --list results/cells/table2/tlm/bbc-news.json)`.
 """
 
 import argparse
@@ -14,18 +14,16 @@ with quick_imports():
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="*", help="as for snakemake; by default those of dvc.yaml")
-    parser.add_argument(
-        "--list", action="store_true", help="print what to pull for the targets, and do nothing"
-    )
+    parser.add_argument("targets", nargs="*", help="targets of snakemake (default: those of dvc.yaml)")
+    parser.add_argument("--list", action="store_true", help="only print the outputs to pull for the targets")
     options = parser.parse_args()
     if options.list:
         print("\n".join(dict.fromkeys(out for target in options.targets for out in behind(target))))
         return
     found = restore(options.targets)
-    print(f"{found.verified} outputs are what dvc.lock and their manifests say; Snakemake knows them.")
+    print(f"{found.verified} outputs match dvc.lock and their manifests; Snakemake has records of them.")
     if found.absent:
-        print(f"Not here, and not needed for this: {len(found.absent)}, the first {found.absent[0]}.")
+        print(f"{len(found.absent)} outputs are absent and not needed here; the first is {found.absent[0]}.")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--share", help="I/N: search share I (from 0) of N of the blocks, for --shares")
     parser.add_argument(
-        "--shares", nargs="+", type=Path, default=[], help="directories of all shares: gather"
+        "--shares", nargs="+", type=Path, default=[], help="directories of all shares, to merge"
     )
     add_flags(parser)
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")

@@ -1,4 +1,4 @@
-"""Select passages of a corpus as external data: by retrieval, by importance, at random, or all of it."""
+"""Select passages of a corpus as external data: by retrieval, by importance, at random, or the whole corpus."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Run a local Elasticsearch for the length of the job that uses it."""
+"""Run a local Elasticsearch during the job that uses it."""
 
 import argparse
 from pathlib import Path
@@ -12,8 +12,8 @@ with quick_imports():
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--elasticsearch", help="settings as JSON, over those of TLM_ELASTICSEARCH")
-    parser.add_argument("--state", required=True, type=Path, help="file that tells how far the server is")
+    parser.add_argument("--elasticsearch", help="settings as JSON; they override TLM_ELASTICSEARCH")
+    parser.add_argument("--state", required=True, type=Path, help="file that receives the server's state")
     args = parser.parse_args()
     serve(server_settings(args.elasticsearch), args.state)
 

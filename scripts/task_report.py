@@ -1,4 +1,4 @@
-"""Rule `task_report`: what a task's model can do and whether TLM was worth it, as data and as a page."""
+"""Rule `task_report`: the quality of a task's model and the gain from TLM, as JSON and as a page."""
 
 import argparse
 from pathlib import Path
@@ -21,10 +21,10 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--retrieval", type=Path, required=True, help="folder of the task's retrieval")
     parser.add_argument("--audit", type=Path, required=True, help="folder of the audit of TLM's passages")
-    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="of all methods and seeds")
+    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="of every method and seed")
     parser.add_argument("--stages", type=Path, nargs="+", required=True, help="stages 1 and 2 of those runs")
     parser.add_argument(
-        "--benchmarks", nargs="*", default=[], metavar="STEP=FILE", help="Snakemake's measurements"
+        "--benchmarks", nargs="*", default=[], metavar="STEP=FILE", help="benchmark files of Snakemake"
     )
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--html", type=Path, required=True)

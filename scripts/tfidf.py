@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", nargs=4, required=True, metavar=("SCALE", "TASK", "VARIANT", "SEED"))
     parser.add_argument("--task", type=Path, required=True, help="folder of the task artifact")
-    parser.add_argument("--spec", default="{}", help="TfidfSpec as JSON; its defaults where left out")
+    parser.add_argument("--spec", default="{}", help="TfidfSpec as JSON (default: all defaults)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the evaluation artifact")
     options = parser.parse_args()
     scale, task, variant, seed = options.run

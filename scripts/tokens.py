@@ -13,7 +13,9 @@ def main() -> None:
     source.add_argument("--task", type=Path, help="task artifact: one store per split, with labels")
     source.add_argument("--selection", type=Path, help="selection or corpus artifact: one store")
     parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer artifact")
-    parser.add_argument("--length", required=True, type=int, help="store at most so many tokens of a text")
+    parser.add_argument(
+        "--length", required=True, type=int, help="largest number of tokens stored for a text"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()

@@ -117,6 +117,6 @@ def test_a_report_shows_built_results_and_a_build_makes_all(tmp_path, monkeypatc
         monkeypatch.setattr("sys.argv", ["snakemake", *options])
         with pytest.raises(SystemExit):
             Workflow(project(scale="smoke")).finals(*everything)
-        assert capsys.readouterr().err.startswith("error: nothing is built that a report could show")
+        assert capsys.readouterr().err.startswith("error: no result is built, so the report would be empty")
     (tmp_path / "b.html").touch()
     assert Workflow(project(scale="smoke")).finals(*everything) == ["b.html"]

@@ -1,8 +1,8 @@
-"""Artifacts: manifests, digests and atomic writes. Nothing else in the project touches final names.
+"""Artifacts: manifests, digests and atomic writes. No other module writes final names.
 
 An artifact is a directory with a `manifest.json` that holds the schema version, the kind, the sha256 of each
-file, counts, the parameters that made it and the digests of what it was made from. A directory without a
-manifest does not exist: `staged_directory` builds under a temporary name and moves everything into place at
+file, counts, the parameters that made it and the digests of its inputs. A directory without a
+manifest counts as absent: `staged_directory` builds under a temporary name and moves everything into place at
 once, so that a crash leaves nothing half-written under a final name.
 
 Manifests hold no times and no absolute paths: the same inputs give the same bytes.
@@ -49,7 +49,7 @@ def canonical_json(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an artifact is, what it holds and what it was made from."""
+    """Kind, files, counts, parameters and inputs of an artifact."""
 
     kind: str
     files: Mapping[str, Mapping[str, Any]]  # name -> {"sha256": hex, "bytes": int}
@@ -60,7 +60,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Hex sha256 that names this artifact: equal digests mean equal content and equal making."""
+        """Hex sha256 that names this artifact: equal digests mean equal content, parameters and inputs."""
         return sha256_bytes(canonical_json(self.as_dict()).encode())
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def write_manifest(
 ) -> Manifest:
     """Hash every file below `directory` and write its manifest, last.
 
-    Files at the top that `unhashed` names stay out of it: they hold times, which no second run repeats.
+    Top-level files in `unhashed` are left out: they hold times, which differ in every run.
     """
     files = {
         path.relative_to(directory).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
@@ -163,7 +163,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def partial_path(final: Path) -> Path:
-    """Where `staged_directory` builds `final`."""
+    """The directory in which `staged_directory` builds `final`."""
     return final.parent / f".{final.name}.partial"
 
 
@@ -171,7 +171,7 @@ def partial_path(final: Path) -> Path:
 def staged_directory(final: Path, *, resume: bool = False) -> Iterator[Path]:
     """Yield a working directory that becomes `final` on success, replacing what was there.
 
-    With `resume`, the working directory is kept on failure and handed out again the next time, so that long
+    With `resume`, the working directory is kept on failure and reused by the next call, so that long
     work can continue from what it had finished; without, it starts empty and is removed on failure.
     """
     final.parent.mkdir(parents=True, exist_ok=True)

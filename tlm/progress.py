@@ -17,7 +17,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Counts work and says how far it is, at most every `every` seconds.
+    """Counts work and prints a progress line at most every `every` seconds.
 
     A plain line rather than a bar that is redrawn: the same text goes to the terminal and, through `tee`, to
     the rule's log.
@@ -29,11 +29,11 @@ class Progress:
         self.what, self.total, self.unit, self.every = what, total, unit, every
         self.stream = stream or sys.stderr
         self.done = 0
-        self._first = self._said = time.monotonic()
+        self._first = self._printed = time.monotonic()
         self._skipped = 0
 
     def skip(self, amount: int) -> None:
-        """Count work that an earlier run did: it moves the position, not the rate."""
+        """Count work that an earlier run did: it counts for the position, but not for the rate."""
         self.done += amount
         self._skipped += amount
 
@@ -41,8 +41,8 @@ class Progress:
         """Count `amount` more, and print a line if the last one is old enough."""
         self.done += amount
         now = time.monotonic()
-        if now - self._said >= self.every:
-            self._said = now
+        if now - self._printed >= self.every:
+            self._printed = now
             self._print(now, note)
 
     def finish(self, note: str = "") -> None:

@@ -1,7 +1,7 @@
-"""What the rules of workflow/rules/ ask: which inputs, parameters and flags belong to given wildcards.
+"""Inputs, parameters and command-line options of the rules in workflow/rules/, as functions of their wildcards.
 
-Place in the flow: the Snakefile's side of `tlm.config`. Rule files stay declarations; what they need to compute is
-here, where it is typed and tested. Every method takes Snakemake's wildcards.
+Place in the flow: `tlm.plan` → here → the rule files, which only declare. All computation is here, where it is typed
+and tested. Every method takes Snakemake's wildcards.
 """
 
 from tlm.rules.audit import AuditRules
@@ -25,4 +25,4 @@ class Workflow(
     ClaimRules,
     ReportRules,
 ):
-    """The rules' questions, answered for one project."""
+    """The functions of all rules, for one project."""

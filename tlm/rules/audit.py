@@ -1,4 +1,4 @@
-"""What the rules of audit.smk ask."""
+"""Inputs and parameters of the rules in audit.smk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class AuditRules(RuleFunctions):
     """Audits of dev and test texts, and the table of their counts."""
 
     def audit_inputs(self, wildcards: Any) -> dict[str, str]:
-        """A task, and the training split, corpus or selection that its dev and test texts are looked for in."""
+        """A task, and the training split, corpus or selection that is searched for its dev and test texts."""
         return {
             "task": layout.TASK.manifest.format(task=wildcards.task),
             "body": layout.AUDITED.manifest.format(body=wildcards.body),
@@ -29,10 +29,10 @@ class AuditRules(RuleFunctions):
 
     @property
     def contamination_spec(self) -> str:
-        """What its script is told."""
+        """The specification for the script of the contamination table."""
         return as_json(self.contamination)
 
     @property
     def contamination_inputs(self) -> list[str]:
-        """The audits themselves."""
+        """The manifests of these audits."""
         return [manifest(entry.folder) for entry in self.contamination.audits]

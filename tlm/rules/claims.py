@@ -1,4 +1,4 @@
-"""What the rules of claims.smk ask."""
+"""Inputs and parameters of the rules in claims.smk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClaimRules(TableRules):
         return claims.ledger(self.project, self.cells)
 
     def _claims(self, wildcards: Any) -> Ledger:
-        """The whole ledger, or the one claim that is asked for (`/bm25-random`). Raises TlmError if it is unknown."""
+        """The whole ledger, or the claim that the wildcard names (`/bm25-random`). Raises TlmError if it is unknown."""
         if not wildcards.one:
             return self._ledger
         name = wildcards.one.removeprefix("/")
@@ -35,7 +35,7 @@ class ClaimRules(TableRules):
 
     @exit_on_user_error
     def claims_inputs(self, wildcards: Any) -> dict[str, list[str]]:
-        """Evaluations and attention artifacts, and the tasks and corpora whose sizes a claim is about."""
+        """Evaluations and attention artifacts, and the tasks and corpora whose sizes a claim compares."""
         chosen = self._claims(wildcards).claims
         folders = dict.fromkeys(folder for claim in chosen for folder in claims.run_folders(claim))
         sized = dict.fromkeys(task for claim in chosen if claim.resources for task in claim.tasks)
@@ -47,7 +47,7 @@ class ClaimRules(TableRules):
         }
 
     def claims_spec(self, wildcards: Any) -> str:
-        """What the script of the ledger is told."""
+        """The specification for the script of the ledger."""
         return as_json(self._claims(wildcards))
 
     def _differences(self, wildcards: Any) -> Differences:
@@ -55,16 +55,16 @@ class ClaimRules(TableRules):
 
     @exit_on_user_error
     def differences_runs(self, wildcards: Any) -> list[str]:
-        """The evaluations of a table. Raises TlmError if the scale cannot have it."""
+        """The evaluations of a table. Raises TlmError if the scale cannot build it."""
         rows = self._differences(wildcards).rows
         folders = dict.fromkeys(folder for row in rows for folder in differences.folders(row))
         return list(map(manifest, folders))
 
     def differences_spec(self, wildcards: Any) -> str:
-        """What the script of a table's differences is told."""
+        """The specification for the script of a table's differences."""
         return as_json(self._differences(wildcards))
 
     @property
     def compared_tables(self) -> list[str]:
-        """The tables of scores that the scale can have."""
+        """The tables of scores that the scale can build."""
         return differences.compared_tables(self.project)

@@ -1,4 +1,4 @@
-"""What the rules of data.smk, retrieve.smk and elasticsearch.smk ask."""
+"""Inputs and parameters of the rules in data.smk, retrieve.smk and elasticsearch.smk."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class DataRules(RuleFunctions):
         return layout.SOURCE.manifest.format(source=self.project.task(wildcards.task).source)
 
     def retrieval_spec(self, wildcards: Any) -> str:
-        """What a retrieval is told."""
+        """The specification of a retrieval."""
         return as_json(runs.retrieval_spec(self.project, wildcards.task, int(wildcards.k)))
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for the rules' commands: what must not be a parameter, since no other value reruns a rule.
+        """Environment variables for the rules' commands. A changed value reruns no rule, so they are not parameters.
 
-        What starts a training script, the flags that say how it is followed, and how a server is reached.
+        They hold the launcher of training scripts, the options for trackers, and the address of a server.
         """
         settings = self.project.settings
         trackers = " ".join(f"--tracker {name}" for name in settings.trackers)
@@ -49,38 +49,38 @@ class DataRules(RuleFunctions):
 
     @property
     def backend_flags(self) -> str:
-        """What an index on a server is told that changes it; nothing for the embedded engine."""
+        """The options that change an index on a server; empty for the embedded engine."""
         settings = self.project.settings.retrieval
         if settings.backend == "embedded":
             return ""
         return f"--elasticsearch '{canonical_json(settings.elasticsearch.model_dump(include={'prefix', 'shards'}))}'"
 
     def served(self, job: str) -> list[str]:
-        """The file that tells how far the server of a job is, if the configuration says how one is started."""
+        """The state file of a job's server, if the configuration has a command that starts one."""
         settings = self.project.settings.retrieval
         started = settings.backend == "elasticsearch" and settings.elasticsearch.start
         return [layout.SERVER.format(job=job)] if started else []
 
     def beside_server(self, cores: int) -> int:
-        """Threads of a job: `cores`, or none where its server, which is started with it, takes them all."""
+        """Threads of a job: `cores`, or 0 if a server starts with the job and takes all cores."""
         return 0 if self.served("") else cores
 
     def gathered(self, shares: list[str]) -> list[str]:
-        """The shares that a merging job waits for: none if it does the work alone."""
+        """The shares that a merging job waits for; none if it does all the work itself."""
         return shares if self.project.settings.retrieval.shares > 1 else []
 
     def share(self, wildcards: Any) -> str:
-        """Snakemake's `1-of-4` as the scripts count, `0/4`."""
+        """Snakemake's `1-of-4` in the scripts' notation, `0/4`."""
         number, of = wildcards.scatteritem.split("-of-")
         return f"{int(number) - 1}/{of}"
 
     def share_flags(self, wildcards: Any, input: Any) -> str:
-        """`--shares` and the folders that hold them, if the work was shared out."""
+        """`--shares` and the folders of the shares, if several jobs divide the work."""
         folders = " ".join(str(Path(path).parent) for path in input.shares)
         return f"--shares {folders}" if folders else ""
 
     def selection(self, wildcards: Any) -> Selection:
-        """The selection that its folder names."""
+        """The selection, from the name of its folder."""
         return Selection.from_name(wildcards.selection, wildcards.corpus, wildcards.task)
 
     def selection_spec(self, wildcards: Any) -> str:
@@ -94,15 +94,15 @@ class DataRules(RuleFunctions):
         return dict(selection.made_from(largest))
 
     def _left_out(self, wildcards: Any) -> list[str]:
-        """The audits whose passages a selection leaves out."""
+        """The audits whose passages a selection excludes."""
         return self.selection(wildcards).audits(contamination.audited_tasks(self.project))
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
-        """The retrieval, or the selection whose size is taken; the audits of what is left out."""
+        """The retrieval, or the selection whose size is copied; the audits of the excluded passages."""
         without = [manifest(folder) for folder in self._left_out(wildcards)]
         return {**manifests(self._made_from(wildcards)), **({"without": without} if without else {})}
 
     def selection_flags(self, wildcards: Any) -> str:
-        """The same as flags of its script."""
+        """The same inputs as command-line options of the script."""
         without = " ".join(self._left_out(wildcards))
         return flags({**self._made_from(wildcards), "without": without or None})

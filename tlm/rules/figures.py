@@ -1,4 +1,4 @@
-"""What the rules of figures.smk ask."""
+"""Inputs and parameters of the rules in figures.smk."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class FigureRules(TrainingRules):
         return {"stage2": run.stage2} if run.stage2 else {"stage1": run.stage1}
 
     def attention_inputs(self, wildcards: Any) -> dict[str, str]:
-        """The model that is evaluated: its heads are read."""
+        """The evaluated model, whose attention heads are read."""
         return manifests(self._read_heads(wildcards))
 
     def attention_flags(self, wildcards: Any) -> str:
-        """The same as a flag of its script."""
+        """The same model as a command-line option of the script."""
         return flags(self._read_heads(wildcards))
 
     @property
     def attention_spec(self) -> str:
-        """What is read off the heads."""
+        """The specification of the measurements of heads."""
         return as_json(self.project.experiments.attention.heads)
 
     @property
     def attention_table_spec(self) -> str:
-        """What the script of results/attention.csv is told."""
+        """The specification for the script of results/attention.csv."""
         return as_json(figures.attention_table(self.project))
 
     def attention_table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
@@ -42,7 +42,7 @@ class FigureRules(TrainingRules):
 
     @property
     def figure_names(self) -> str:
-        """A pattern of the figures that are declared."""
+        """A regular expression of the declared figures."""
         return "|".join(map(re.escape, self.project.experiments.figures)) or "(?!)"
 
     def figure_inputs(self, wildcards: Any) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What the rule of page.smk asks: the runs that a task's report compares, and all that they were made from."""
+"""Inputs and parameters of the rule in page.smk: the runs that a task's report compares, and their inputs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class PageRules(RuleFunctions):
         }
 
     def page_flags(self, wildcards: Any, input: Any) -> str:
-        """The same as flags of its script, and where Snakemake measured what comes before training."""
+        """The same inputs as command-line options of the script, and the benchmarks of the steps before training."""
         found = []
         for name in ("task", "tokens", "corpus", "retrieval", "audit", "evaluations", "stages"):
             given = [input[name]] if isinstance(input[name], str) else input[name]
@@ -86,7 +86,7 @@ class PageRules(RuleFunctions):
         return " ".join(found)
 
     def page_spec(self, wildcards: Any) -> str:
-        """What the report's script is told."""
+        """The specification for the report's script."""
         found = self._compared(wildcards.task)
         view = self._report_view(wildcards.task)
         own = wildcards.task in self.project.own

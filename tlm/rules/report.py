@@ -1,7 +1,7 @@
-"""What `snakemake --report` asks: which results it shows, what they are called, and what its first page says.
+"""The results that `snakemake --report` shows, their labels and categories, and its first page.
 
 Place in the flow: the Snakefile's final targets and the report flags of the rules. Snakemake shows the flagged results
-of the targets that it is given; of a build that is not complete, we give it what is there.
+of its targets. If a build is incomplete, only the built results are passed as targets.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def called(name: str, title: str) -> str:
 
 
 class ReportRules(RuleFunctions):
-    """Targets, names and words of the report."""
+    """Targets, labels and texts of the report."""
 
     @cached_property
     def reporting(self) -> bool:
@@ -36,14 +36,14 @@ class ReportRules(RuleFunctions):
         return makes_report()
 
     def finals(self, *targets: list[str]) -> list[str]:
-        """The final targets; for a report those of them that are built. Ends the program if there is none."""
+        """The final targets; for a report only those that are built. Ends the program if none is built."""
         wanted = [target for some in targets for target in some]
         if not self.reporting:
             return wanted
         built = [target for target in wanted if Path(target).is_file()]
         if not built:
             print(
-                "error: nothing is built that a report could show; build some first: "
+                "error: no result is built, so the report would be empty; build one first: "
                 "snakemake results/table2.csv",
                 file=sys.stderr,
             )
@@ -52,17 +52,17 @@ class ReportRules(RuleFunctions):
 
     @property
     def pages(self) -> list[str]:
-        """Reports of tasks, one's own included: in a report if they are built, and no final targets of a build."""
+        """Reports of all tasks, your own included. The report shows them; a build does not make them."""
         tasks = [*self.project.scale.tasks, *self.project.own] if self.reporting else []
         return [layout.TASK_REPORT.file("html").format(task=task) for task in tasks]
 
     def page_labels(self, wildcards: Any) -> dict[str, str]:
-        """What the report of a task is called."""
+        """The label of the report of a task."""
         return {"result": wildcards.task}
 
     @property
     def overview(self) -> dict[str, Any]:
-        """What workflow/report/workflow.rst shows."""
+        """The values that workflow/report/workflow.rst shows."""
         return overview(self.project)
 
     def _category(self, name: str) -> str:
@@ -70,31 +70,31 @@ class ReportRules(RuleFunctions):
         return PAPER[kind[1]] if kind else BEYOND
 
     def table_category(self, wildcards: Any) -> str:
-        """Of the paper's tables, or ours."""
+        """The category of a table: the paper's or beyond the paper."""
         return self._category(wildcards.table)
 
     def figure_category(self, wildcards: Any) -> str:
-        """Of the paper's figures, or ours."""
+        """The category of a figure: the paper's or beyond the paper."""
         return self._category(wildcards.figure)
 
     def table_labels(self, wildcards: Any) -> dict[str, str]:
-        """What a table is called."""
+        """The label of a table."""
         return {"result": called(wildcards.table, self.project.table(wildcards.table).title)}
 
     def examples_labels(self, wildcards: Any) -> dict[str, str]:
-        """What a table of texts is called."""
+        """The label of a table of texts."""
         title = self.project.experiments.examples[wildcards.examples].title
         return {"result": called(wildcards.examples, title)}
 
     def described_labels(self, wildcards: Any) -> dict[str, str]:
-        """What Table A.1 or B.1 is called."""
+        """The label of Table A.1 or B.1."""
         stage = {"tableA.1": "finetuning (stage 2)", "tableB.1": "stage 1"}[wildcards.described]
         return {"result": called(wildcards.described, f"Hyper-parameters of {stage}")}
 
     def figure_labels(self, wildcards: Any) -> dict[str, str]:
-        """What a figure is called."""
+        """The label of a figure."""
         return {"result": called(wildcards.figure, self.project.figure(wildcards.figure).title)}
 
     def figure_kind(self, wildcards: Any) -> str:
-        """The figure's kind, by which its caption is chosen."""
+        """The figure's kind, which decides its caption."""
         return self.project.figure(wildcards.figure).kind

@@ -1,4 +1,4 @@
-"""What the rules of serving.smk ask: which runs a model of `models/` is made from."""
+"""Inputs and options of the rules in serving.smk: the runs behind each model of `models/`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ServingRules(RuleFunctions):
     """Finished models."""
 
     def _finished(self, name: str) -> list[EncoderRun]:
-        """The TLM runs of a task, one a seed; those of an own task are of the scale of its name."""
+        """The TLM runs of a task, one a seed; the runs of your own task belong to the scale of its name."""
         view = self.project.at(name) if name in self.project.own else self.project
         if name not in view.scale.tasks:
             raise TlmError(f"no model {name!r}: {_there(view)}")
@@ -26,7 +26,7 @@ class ServingRules(RuleFunctions):
 
     @exit_on_user_error
     def export_inputs(self, wildcards: Any) -> dict[str, Any]:
-        """The task, every seed's model and evaluation, and the external data that they have read."""
+        """The task, every seed's model and evaluation, and the external data that the models have read."""
         found = self._finished(wildcards.model)
         selection = found[0].selection
         inputs: dict[str, Any] = {
@@ -40,7 +40,7 @@ class ServingRules(RuleFunctions):
         return inputs
 
     def export_flags(self, wildcards: Any, input: Any) -> str:
-        """The same as flags of its script."""
+        """The same inputs as command-line options of the script."""
         found = []
         for name in ("task", "stages", "evaluations", "selection", "corpus"):
             given = input.get(name) or []

@@ -1,4 +1,4 @@
-"""What the rules of tables.smk, described.smk and examples.smk ask."""
+"""Inputs and parameters of the rules in tables.smk, described.smk and examples.smk."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class TableRules(RuleFunctions):
 
     @cached_property
     def cells(self) -> dict[tuple[str, str, str], CellSpec]:
-        """(table, row, column) → cell; made once, since every cell's rule asks."""
+        """(table, row, column) → cell; made once, since the rule of every cell reads it."""
         return tables.cells(self.project)
 
     def cell(self, wildcards: Any) -> CellSpec:
-        """The cell of that table, row and column. Raises TlmError listing the cells that there are."""
+        """The cell of the given table, row and column. Raises TlmError listing the existing cells."""
         tables.table(self.project, wildcards.table)
         key = (wildcards.table, wildcards.row, wildcards.column)
         if key not in self.cells:
@@ -44,23 +44,23 @@ class TableRules(RuleFunctions):
         ]
 
     def cell_spec(self, wildcards: Any) -> str:
-        """What a cell's script is told."""
+        """The specification for a cell's script."""
         return as_json(self.cell(wildcards))
 
     @property
     def tables(self) -> list[str]:
-        """The tables that the scale can have."""
+        """The tables that the scale can build."""
         return tables.available(self.project)
 
     @exit_on_user_error
     def table_cells(self, wildcards: Any) -> list[str]:
-        """The cells of a table. Raises TlmError if the scale cannot have it."""
+        """The cells of a table. Raises TlmError if the scale cannot build it."""
         tables.table(self.project, wildcards.table)
         keys = [key for key in self.cells if key[0] == wildcards.table]
         return [layout.CELL.format(table=table, row=row, column=column) for table, row, column in keys]
 
     def table_folders(self, wildcards: Any) -> list[str]:
-        """The folders that hold those cells."""
+        """The folders of these cells."""
         return self.parent_folders(self.table_cells(wildcards))
 
     @cached_property
@@ -76,7 +76,7 @@ class TableRules(RuleFunctions):
         )
 
     def setting(self, wildcards: Any) -> str:
-        """What a cell of Table A.1 or B.1 is told. Raises TlmError listing the scales."""
+        """The specification of a cell of Table A.1 or B.1. Raises TlmError listing the scales."""
         view = self.project.at(wildcards.row)
         found = [
             hyperparameters.setting(
@@ -91,12 +91,12 @@ class TableRules(RuleFunctions):
         return [layout.SETTING_CELL.format(described=wildcards.described, row=name) for name in self._scales]
 
     def setting_folders(self, wildcards: Any) -> list[str]:
-        """The folders that hold those cells."""
+        """The folders of these cells."""
         return self.parent_folders(self.setting_cells(wildcards))
 
     @property
     def example_names(self) -> str:
-        """A pattern of the tables of texts."""
+        """A regular expression of the tables of texts."""
         return "|".join(map(re.escape, self.project.experiments.examples)) or "(?!)"
 
     @property
@@ -120,20 +120,20 @@ class TableRules(RuleFunctions):
         return manifests(folders)
 
     def examples_spec(self, wildcards: Any) -> str:
-        """What the scripts of a table of texts are told."""
+        """The specification for the scripts of a table of texts."""
         return as_json(self.project.experiments.examples[wildcards.examples])
 
     def examples_cells(self, wildcards: Any) -> list[str]:
-        """Its cells, one a task."""
+        """The cells of a table of texts, one a task."""
         return [
             layout.EXAMPLES_CELL.format(examples=wildcards.examples, task=task)
             for task in self._example_tasks
         ]
 
     def examples_folders(self, wildcards: Any) -> list[str]:
-        """The folders that hold them."""
+        """The folders of these cells."""
         return self.parent_folders(self.examples_cells(wildcards))
 
     def table_spec(self, wildcards: Any) -> str:
-        """What a table's script is told."""
+        """The specification for a table's script."""
         return as_json(tables.table(self.project, wildcards.table))

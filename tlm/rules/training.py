@@ -1,4 +1,4 @@
-"""What the rules of train.smk and evaluate.smk ask: the run that wildcards name, and what its stages read."""
+"""Inputs and parameters of the rules in train.smk and evaluate.smk: the run that wildcards name, and its stages."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class TrainingRules(RuleFunctions):
         return runs.resolve(project, wildcards.task, wildcards.variant, int(wildcards.seed))
 
     def encoder_run(self, wildcards: Any) -> EncoderRun:
-        """The same. Raises TlmError for a run that trains no encoder."""
+        """The run, if it trains an encoder. Raises TlmError otherwise."""
         return as_encoder(self.run(wildcards))
 
     @property
     def scales(self) -> str:
-        """A pattern of the scales of which runs are built."""
+        """A regular expression of the scales whose runs can be built."""
         return "|".join(map(re.escape, self.project.runnable))
 
     def threads(self, wildcards: Any) -> int:
@@ -52,21 +52,21 @@ class TrainingRules(RuleFunctions):
         return self._tokenizers[wildcards.tokenizer]
 
     def tokenizer_spec(self, wildcards: Any) -> str:
-        """What a tokenizer is told."""
+        """The specification of a tokenizer."""
         return as_json(self._tokenizer(wildcards)[0])
 
     def tokenizer_inputs(self, wildcards: Any) -> dict[str, str]:
-        """The corpus that it is trained on; nothing for one that others have trained."""
+        """The corpus that the tokenizer is trained on; none for a pretrained tokenizer."""
         spec, corpus = self._tokenizer(wildcards)
         return manifests({"corpus": None if spec.pretrained else layout.CORPUS.format(corpus=corpus)})
 
     def tokenizer_flags(self, wildcards: Any) -> str:
-        """The same as flags of its script."""
+        """The same inputs as command-line options of the script."""
         spec, corpus = self._tokenizer(wildcards)
         return flags({"corpus": None if spec.pretrained else layout.CORPUS.format(corpus=corpus)})
 
     def stored_length(self, wildcards: Any) -> int:
-        """Tokens of a text that are stored."""
+        """The largest number of tokens stored for a text."""
         return shared_artifacts.stored_length(self.project, wildcards.task)
 
     def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
@@ -76,11 +76,11 @@ class TrainingRules(RuleFunctions):
 
     @exit_on_user_error
     def stage1_inputs(self, wildcards: Any) -> dict[str, str]:
-        """Internal tokens unless it is a pretraining, external ones unless it reads none; the model it goes on from."""
+        """Internal and external tokens, as far as this stage 1 reads them; the model that it continues from."""
         return manifests(self._stage1_tokens(wildcards))
 
     def stage1_flags(self, wildcards: Any) -> str:
-        """The same as flags of its script."""
+        """The same inputs as command-line options of the script."""
         return flags(self._stage1_tokens(wildcards))
 
     def stage1_spec(self, wildcards: Any) -> str:
@@ -89,21 +89,21 @@ class TrainingRules(RuleFunctions):
         return as_json(spec.model_copy(update={"stage2": None}))
 
     def stage1_priority(self, wildcards: Any) -> int:
-        """A pretraining is the longest job and many wait for it: first."""
+        """A pretraining starts first: it is the longest job, and many jobs wait for it."""
         return 10 if wildcards.task == SHARED else 0
 
     @exit_on_user_error
     def stage2_inputs(self, wildcards: Any) -> dict[str, str]:
-        """Stage 1's model, unless a checkpoint stands for it, and the task's tokens."""
+        """The model of stage 1, unless the run starts from a checkpoint; and the task's tokens."""
         run = self.encoder_run(wildcards)
         return manifests({"stage1": run.stage1, "tokens": run.internal_tokens})
 
     def stage2_flags(self, wildcards: Any) -> str:
-        """The model as a flag of its script."""
+        """The model as a command-line option of the script."""
         return flags({"stage1": self.encoder_run(wildcards).stage1})
 
     def stage2_spec(self, wildcards: Any) -> str:
-        """The whole run."""
+        """The specification of the whole run."""
         return as_json(self.encoder_run(wildcards).spec)
 
     def _evaluated(self, wildcards: Any) -> dict[str, str | None]:
@@ -118,15 +118,15 @@ class TrainingRules(RuleFunctions):
 
     @exit_on_user_error
     def evaluate_inputs(self, wildcards: Any) -> dict[str, str]:
-        """The models that an evaluation reads, and the external data that they have read."""
+        """The models that an evaluation reads, and the external data that the models have read."""
         return manifests(self._evaluated(wildcards))
 
     def evaluate_flags(self, wildcards: Any) -> str:
-        """The same as flags of its script."""
+        """The same inputs as command-line options of the script."""
         return flags(self._evaluated(wildcards))
 
     @property
     def tfidf_variants(self) -> str:
-        """A pattern of the variants that train no encoder."""
+        """A regular expression of the variants that train no encoder."""
         variants = self.project.experiments.variants.items()
         return "|".join(name for name, spec in variants if not spec.trains_encoder) or "(?!)"

@@ -1,8 +1,8 @@
-# Contamination: which dev and test texts stand in what a model learns from (beyond the paper).
+# Contamination: dev and test texts that also occur in the data that a model is trained on (beyond the paper).
 
 
 rule audit:
-    """Dev and test texts of a task, looked for in its training split, a corpus or a selection."""
+    """Search a training split, a corpus or a selection for the dev and test texts of a task."""
     input:
         unpack(RULES.audit_inputs),
         script="scripts/audit.py",
@@ -24,7 +24,7 @@ rule audit:
 
 
 rule contamination:
-    """How many dev and test texts each task shares with its training split, its corpora and its selections."""
+    """Number of dev and test texts that each task shares with its training split, its corpora and its selections."""
     input:
         audits=RULES.contamination_inputs,
         script="scripts/contamination.py",

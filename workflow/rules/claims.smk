@@ -1,8 +1,8 @@
-# What the results mean: the ledger of the paper's claims, and differences between rows with intervals.
+# Interpretation of the results: the ledger of the paper's claims, and differences between rows with intervals.
 
 
 rule claims:
-    """The paper's claims, all or one: its evidence, ours with intervals, and a verdict."""
+    """All claims of the paper, or one: the paper's evidence, our effect with an interval, and a verdict."""
     input:
         unpack(RULES.claims_inputs),
         reported="config/reported.yaml",

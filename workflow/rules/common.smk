@@ -1,4 +1,4 @@
-# Shared by all rule files: the typed configuration, and what wildcards may be.
+# Shared by all rule files: the typed configuration and the constraints of wildcards.
 
 import os
 import re
@@ -26,7 +26,7 @@ try:
     figures.check_figures(PROJECT)
     claims.check_claims(PROJECT)
     contamination.contamination(PROJECT)
-    # Artifacts that came from elsewhere would be kept under changed parameters (`snakemake --touch` is the way out).
+    # Snakemake would keep artifacts from elsewhere even if their parameters change. `snakemake --touch` records them.
     if workflow.is_main_process and not workflow.touch:
         require()
 except TlmError as error:
@@ -42,9 +42,7 @@ RULES = Workflow(PROJECT, workflow)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
 os.environ.update(RULES.environment)
 if RULES.reporting:
-    config["overview"] = (
-        RULES.overview
-    )  # captions see the configuration, and nothing else of ours
+    config["overview"] = RULES.overview  # captions can read the configuration only
 arm_one_timer()
 
 # `python` in the rules is the interpreter that runs Snakemake, so that no environment need be activated; in an

@@ -1,4 +1,4 @@
-# Tables A.1 and B.1: what the configuration says, beside what the paper says. Nothing is trained for them.
+# Tables A.1 and B.1: the hyper-parameters of the configuration beside the paper's. They need no training.
 
 
 rule setting:

@@ -1,8 +1,8 @@
-# A local Elasticsearch for the length of each job that needs one, where retrieval.elasticsearch.start has a command.
+# A local Elasticsearch server during each job that needs one, if retrieval.elasticsearch.start has a command.
 
 
 rule server:
-    """The server of one job: a service starts together with its users, so `index` and `retrieve` get one each."""
+    """The server of one job. Snakemake starts a service together with its job, so `index` and `retrieve` have one each."""
     input:
         script="scripts/server.py",
         code=import_closure("scripts/server.py"),
@@ -12,8 +12,8 @@ rule server:
         dag.log("server"),
     conda:
         "../../environment.yml"
-    # The server does the work of its user; with all cores taken, no two servers share the address.
+    # The server does the work of its job. It reserves all cores, so two servers never use the same address.
     threads: CORES
-    # Snakemake signals the process that it started: `exec` makes that the script itself, also behind `tee`.
+    # Snakemake signals the process that it started. `exec` makes this process the script itself, even with `tee`.
     shell:
         "exec python {input.script} --state {output} > >(tee {log}) 2>&1"

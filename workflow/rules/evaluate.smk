@@ -2,7 +2,7 @@
 
 
 rule evaluate:
-    """The one reading of a test split, by the checkpoint that dev chose."""
+    """Predictions of the best dev checkpoint. Only this rule and `tfidf` read the test split."""
     input:
         unpack(RULES.evaluate_inputs),
         task=layout.TASK.manifest,
@@ -28,7 +28,7 @@ rule evaluate:
 
 
 rule tfidf:
-    """TF-IDF and logistic regression: what a user would try first."""
+    """TF-IDF and logistic regression: the simplest baseline."""
     input:
         task=layout.TASK.manifest,
         script="scripts/tfidf.py",

@@ -1,4 +1,4 @@
-# Table 9: what training texts retrieve, chosen by rule.
+# Table 9: training texts, chosen by a fixed rule, and the passages that they retrieve.
 
 
 rule examples:

@@ -56,7 +56,7 @@ rule attention_table:
 
 
 rule figure:
-    """A figure as PDF and PNG, and as CSV the numbers in it."""
+    """A figure as PDF and PNG, and its numbers as CSV."""
     input:
         unpack(RULES.figure_inputs),
         reported="config/reported.yaml",

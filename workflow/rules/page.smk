@@ -1,8 +1,8 @@
-# The report of one task: what its model can do, whether TLM was worth it, and what it was made from.
+# The report of one task: the quality of its model, the gain from TLM, and the data behind it.
 
 
 rule task_report:
-    """A page that needs nothing else, and the same as data (docs/task-report.md)."""
+    """A self-contained page, and the same content as JSON (docs/task-report.md)."""
     input:
         unpack(RULES.page_inputs),
         script="scripts/task_report.py",

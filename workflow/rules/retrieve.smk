@@ -1,4 +1,4 @@
-# Index, retrieval and selections: which passages of the corpus a task's training texts ask for (Section 3.1).
+# Index, retrieval and selections: the passages of the corpus that a task's training texts retrieve (Section 3.1).
 
 
 scattergather:
@@ -6,7 +6,7 @@ scattergather:
 
 
 rule index_share:
-    """The blocks that one of several jobs builds; `index` takes them up."""
+    """The blocks that one of several jobs builds; `index` joins them."""
     input:
         corpus=layout.CORPUS.manifest,
         script="scripts/index.py",
@@ -44,7 +44,7 @@ rule index:
         dag.log("index"),
     benchmark:
         dag.benchmark("index")
-    # All cores, and first: behind a running pretraining they would wait for its core.
+    # The job uses all cores and starts first. Otherwise it would wait until a running pretraining frees its core.
     priority: 20
     conda:
         "../../environment.yml"
@@ -119,7 +119,7 @@ rule retrieve:
 
 
 rule selection:
-    """The passages that stage 1 may read: the union over queries, or a rival's choice."""
+    """The passages that stage 1 may read: the union over queries, or another selector's choice."""
     input:
         unpack(RULES.selection_inputs),
         corpus=layout.CORPUS.manifest,

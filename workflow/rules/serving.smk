@@ -1,8 +1,8 @@
-# Serving: finished models as folders that need nothing of this project (docs/serving.md).
+# Serving: finished models as folders that work without this project (docs/serving.md).
 
 
 rule export:
-    """The best seed's model by dev: calibrated weights, tokenizer, class names and a model card."""
+    """The model of the seed with the best dev score: calibrated weights, tokenizer, class names and a model card."""
     input:
         unpack(RULES.export_inputs),
         script="scripts/export.py",
@@ -26,7 +26,7 @@ rule export:
 
 
 rule export_onnx:
-    """The same model for ONNX Runtime, compared with PyTorch before it is kept."""
+    """The same model for ONNX Runtime, compared with PyTorch before it is saved."""
     input:
         model=layout.MODEL.manifest,
         script="scripts/export_onnx.py",

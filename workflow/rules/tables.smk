@@ -1,8 +1,8 @@
-# Cells and tables: each number is a target of its own, a table is assembled from its cells.
+# Cells and tables: each number is a target, and a table is assembled from its cells.
 
 
 rule cell:
-    """One cell: mean, standard deviation, values per seed, and what it was made from."""
+    """One cell: mean, standard deviation, values per seed, and the digests of its inputs."""
     input:
         runs=RULES.cell_runs,
         script="scripts/cell.py",
@@ -23,10 +23,10 @@ rule cell:
 
 
 rule table:
-    """A table as CSV, and as Markdown to read, with the paper's own rows beside ours."""
+    """A table as CSV, Markdown and HTML, with the paper's own rows beside ours."""
     input:
         cells=RULES.table_cells,
-        # Snakemake does not miss an intermediate file behind a finished table; a folder that lost one is newer.
+        # Snakemake does not rebuild a deleted cell while the table exists. Its folder becomes newer, which reruns the table.
         parent_folders=RULES.table_folders,
         reported="config/reported.yaml",
         script="scripts/table.py",

@@ -2,7 +2,7 @@
 
 
 rule tokenizer:
-    """WordPiece, trained on the corpus; or a checkpoint's own."""
+    """A WordPiece tokenizer trained on the corpus, or the tokenizer of a checkpoint."""
     input:
         unpack(RULES.tokenizer_inputs),
         script="scripts/tokenizer.py",
@@ -71,7 +71,7 @@ rule external_tokens:
 
 
 rule stage1:
-    """Stage 1: external and internal data, interleaved; a PLM's pretraining is the same without internal data."""
+    """Stage 1: external and internal data, interleaved; a PLM's pretraining reads external data only."""
     input:
         unpack(RULES.stage1_inputs),
         tokenizer=RULES.tokenizer,
@@ -97,7 +97,7 @@ rule stage1:
 
 
 rule stage2:
-    """Stage 2: the task alone, from stage 1's weights; the best dev checkpoint is kept."""
+    """Stage 2: finetuning on the task from the weights of stage 1; the best dev checkpoint is kept."""
     input:
         unpack(RULES.stage2_inputs),
         tokenizer=RULES.tokenizer,
