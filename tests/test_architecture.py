@@ -57,7 +57,7 @@ def test_a_rule_and_its_script_bear_the_same_name():
     assert rules and all(name == script for name, script in rules.items())
 
 
-def test_the_top_level_holds_what_the_page_names():
+def test_the_page_names_the_top_level_folders():
     import subprocess
 
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()

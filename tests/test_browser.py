@@ -55,6 +55,6 @@ def test_broken_pictures_and_wide_elements_are_seen(chromium, write):
     assert any("wide" in each for each in page.too_wide())
 
 
-def test_what_never_comes_is_an_error(chromium, write):
+def test_a_missing_element_is_an_error(chromium, write):
     with pytest.raises(BrowserError, match=r"not in 0\.1 s"):
         chromium.open(write(GOOD)).wait_for("false", 0.1)

@@ -142,7 +142,7 @@ def test_mistakes_are_named(folder, name, path, value, message):
         "http://localhost.evil.org/",
     ],
 )
-def test_addresses_that_are_refused(uri):
+def test_invalid_addresses_raise(uri):
     with pytest.raises(ValueError, match=r".+"):
         FileSpec(uri=uri, sha256=SHA)
 

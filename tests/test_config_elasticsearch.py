@@ -12,7 +12,7 @@ def settings(**values):
     return parse(RetrievalSettings, {"backend": "elasticsearch", **values}, "config.yaml")
 
 
-def test_what_elasticsearch_cannot_do_is_refused_saying_what_to_set():
+def test_settings_that_elasticsearch_lacks_raise_with_a_remedy():
     assert settings(index={"norms": "lucene", "stop_words": "english"}).elasticsearch.shards == 1
     with pytest.raises(TlmError, match=r"set index\.norms to lucene"):
         settings()
@@ -36,7 +36,7 @@ def test_what_elasticsearch_cannot_do_is_refused_saying_what_to_set():
         "ftp://search.example.org:9200",
     ],
 )
-def test_an_address_that_is_incomplete_or_holds_credentials_is_refused_unsaid(url):
+def test_incomplete_addresses_and_addresses_with_credentials_raise_without_quoting_them(url):
     with pytest.raises(TlmError) as caught:
         settings(index={"norms": "lucene"}, elasticsearch={"url": url})
     assert "retrieval" not in str(caught.value) or "\n" not in str(caught.value)

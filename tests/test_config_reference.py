@@ -69,7 +69,7 @@ def test_a_shipped_file_is_valid_and_names_its_schema(file, path):
         ("experiments", "experiments.yaml", lambda found: found["variants"]["tlm"].update(selector="bm52")),
     ],
 )
-def test_a_mistake_is_refused_by_snakemakes_validate(name, file, spoil):
+def test_snakemakes_validate_rejects_invalid_files(name, file, spoil):
     right = yaml.safe_load((ROOT / "config" / file).read_text())
     wrong = copy.deepcopy(right)
     spoil(wrong)

@@ -239,7 +239,7 @@ def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):
     assert shared.sum("disk_bytes") == pytest.approx(whole.sum("disk_bytes"))
 
 
-def test_an_audit_costs_what_it_reads(tmp_path):
+def test_the_cost_of_an_audit_grows_with_its_text(tmp_path):
     def seconds(body):
         job = PendingJob("audit", f"data/audits/bbc-news/{body}/manifest.json")
         return estimate([job], facts(tmp_path), some_rate).sum("seconds")

@@ -146,7 +146,7 @@ def test_there_are_commands_to_check():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
-def test_a_command_is_what_its_program_takes(command):
+def test_commands_parse(command):
     program, *words = command.words
     if program in SHELL:
         return
@@ -200,7 +200,7 @@ def test_documented_targets_plan(project, settings):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_blocks_say_what_they_hold(page):
+def test_blocks_declare_their_language(page):
     for block in documented.blocks(page):
         where = f"{page}:{block.line}"
         assert block.language in LANGUAGES, (
@@ -242,7 +242,7 @@ def test_no_command_stands_outside_a_block(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_is_not_run_says_why(page):
+def test_blocks_that_are_not_run_give_a_reason(page):
     for block in documented.blocks(page):
         if block.mark == "not run":
             assert len(block.reason) > 8, f"{page}:{block.line}"

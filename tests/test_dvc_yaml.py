@@ -79,7 +79,7 @@ def test_artifacts_and_pictures_are_cached_and_tables_are_in_git(outs):
         assert out.use_cache is not in_git, path
 
 
-def test_stages_depend_on_what_they_read(resolved, outs):
+def test_stages_depend_on_their_inputs(resolved, outs):
     for name, stage in resolved.items():
         for dep in stage.deps:
             path = dep.def_path
@@ -292,7 +292,7 @@ def test_a_model_and_its_onnx_file_are_one_output():
     assert stage.targets == ("models/x/manifest.json", "models/x/onnx/model.onnx")
 
 
-def test_stages_that_would_write_into_each_other_are_refused():
+def test_stages_with_overlapping_outputs_raise():
     (inner,) = group([example("stage1")])
     outer = replace(inner, kind=KIND["evaluate"], outs=("runs/x/x/x/seed1",))
     with pytest.raises(TlmError, match=r"stage1 \(stage train\) lies in runs/x/x/x/seed1 \(stage evaluate\)"):
@@ -358,7 +358,7 @@ def test_a_value_of_params_yaml_overrides_every_run(tmp_path):
         load_project(config, folder)
 
 
-def test_the_committed_params_set_nothing():
+def test_the_committed_params_are_all_null():
     assert load_yaml(ROOT / "params.yaml") == {"rho1": None, "rho2": None}
 
 

@@ -177,7 +177,7 @@ def test_nan_is_a_missing_value(tmp_path):
         assert read(tmp_path / name) == [(1, {"text": None, "label": None})]
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path):
+def test_two_columns_of_one_name_raise(tmp_path):
     (tmp_path / "a.csv").write_text("text,label,text\nx,a,y\n")
     (tmp_path / "a.tsv").write_text("x\ta\n")
     twice = pa.Table.from_arrays([pa.array(["x"])] * 3, names=["text", "label", "text"])

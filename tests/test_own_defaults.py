@@ -90,7 +90,7 @@ def test_long_texts_are_read_to_their_end_if_the_time_is_enough_to_read_each_twi
     assert {size for _, size in found.values()} == {"2 x 128"}  # before a larger model
 
 
-def test_pairs_are_read_twenty_times_or_it_is_said():
+def test_pairs_are_read_twenty_times_or_a_note_warns():
     pairs = TrainingData(np.full(5749, 40), 250_000, 118, 170e6, pair=True)
     assert internal_share(pairs, 64, 8_000_000) == 1 and read_times(pairs, 64, 8_000_000, 1) < 20
     assert internal_share(pairs, 64, 60_000_000) == 3 and read_times(pairs, 64, 60_000_000, 3) >= 20
@@ -101,18 +101,18 @@ def test_pairs_are_read_twenty_times_or_it_is_said():
     assert "reads each pair" not in " ".join(choose(single, 600, clock(), {}).notes)
 
 
-def test_too_little_time_is_said_and_the_smallest_run_planned():
+def test_too_little_time_gives_a_note_and_the_smallest_run():
     choice = choose(DEMO, 20, clock(), {})
     assert choice.training["stage1"]["budget"] == {"tokens": 200_000}
     assert choice.training["stage2"]["epochs"] == 2 and "too short" in choice.notes[0]
 
 
-def test_a_k_beyond_a_small_corpus_is_clipped_and_said():
+def test_k_is_lowered_with_a_note_for_a_small_corpus():
     k, line = top_k(TrainingData(np.full(300, 30), 800, 100, 1e5), 1e6)
     assert k == 20 and "K is 20, not" in line and "800 passages" in line
 
 
-def test_what_the_user_names_stays():
+def test_settings_of_the_user_stay():
     choice = choose(DEMO, 3600, clock(), {"tokenizer": {"pretrained": "x"}, "k": 7, "stage1": {"rho1": 1}})
     assert choice.training["k"] == 7 and choice.training["stage1"]["rho1"] == 1
     assert choice.training["tokenizer"]["pretrained"] == "x"

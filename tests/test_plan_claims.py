@@ -82,7 +82,7 @@ def test_rows_are_named_by_the_scales_own_values():
     assert medium["tlm-plm"].split == "test" and medium["stage2"].split == "dev"
 
 
-def test_what_a_scale_lacks_is_the_reason():
+def test_the_reason_names_what_the_scale_lacks():
     spec = {"claim": "c", "place": "p", "table": "table10", "ours": {"tlm": 1, "{baseline}": -1}}
     found = project("demo", glue=spec)
     claims.check_claims(found)  # other scales have it

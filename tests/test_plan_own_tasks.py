@@ -133,7 +133,7 @@ def test_a_mistake_names_the_file_and_the_key(tmp_path, change, message):
 
 
 @pytest.mark.parametrize("name", ["toy", "demo", "shared", "Caps", "bbc-corpus"])
-def test_a_name_that_is_taken_or_odd_is_refused(tmp_path, name):
+def test_taken_and_invalid_names_raise(tmp_path, name):
     own = {name: PLACES, **({"bbc": PLACES} if name == "bbc-corpus" else {})}
     with pytest.raises(TlmError, match=f"own/{name}.yaml: .*choose another name"):
         load(tmp_path, **own)
@@ -213,7 +213,7 @@ def test_files_of_splits_merged_labels_and_rows_to_skip(tmp_path):
         build(load(tmp_path / "strict", stars={**PLACES, **own}), "stars", tmp_path / "strict/built")
 
 
-def test_its_page_and_its_model_are_asked_for_by_name_at_any_scale(tmp_path):
+def test_page_and_model_are_targets_at_any_scale(tmp_path):
     ask = Workflow(load(tmp_path, {"scale": "medium"}, places=PLACES))
     page = ask.page_inputs(SimpleNamespace(task="places"))
     assert len(page["evaluations"]) == 3 * 2 + 1 and page["model"] == "models/places/manifest.json"

@@ -31,7 +31,7 @@ def lines(table, *scales, **overrides):
 
 
 @pytest.mark.parametrize("scale", ["small", "medium", "large"])
-def test_the_papers_scales_differ_in_nothing(scale):
+def test_the_papers_scales_match_the_paper(scale):
     for table in (STAGE1, STAGE2):
         assert all(not each.differences for each in settings(table, scale)), table
 

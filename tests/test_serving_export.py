@@ -66,7 +66,7 @@ def test_a_pipeline_loads_it_without_this_project(exported):
     assert set(re.findall(r"\w+", result.stdout)) <= set(LABELS) and result.stdout
 
 
-def test_it_predicts_what_was_evaluated(exported):
+def test_it_predicts_as_in_the_evaluation(exported):
     """The same classes, with the probabilities of stage 2's logits divided by the temperature."""
     tokenizer = AutoTokenizer.from_pretrained(exported.model)
     model = AutoModelForSequenceClassification.from_pretrained(exported.model)
@@ -145,7 +145,7 @@ def test_a_temperature_divides_the_logits_and_nothing_else(tmp_path, family, dty
         write_divided(tmp_path / "one/model.safetensors", tmp_path / "three", family, 2)
 
 
-def test_the_card_holds_what_was_measured(exported):
+def test_the_card_holds_the_measured_scores(exported):
     text = (exported.model / "README.md").read_text()
     front = yaml.safe_load(text.split("---\n")[1])
     assert front["pipeline_tag"] == "text-classification" and front["library_name"] == "transformers"
@@ -243,7 +243,7 @@ def test_a_pipeline_loads_relatives(exported, tmp_path, pair, regression, model)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("model.safetensors", None, "no model.safetensors"),
         ("config.json", "{", "not JSON"),
@@ -252,14 +252,14 @@ def test_a_pipeline_loads_relatives(exported, tmp_path, pair, regression, model)
         ("config.json", "{}", "does not name the model's outputs"),
     ],
 )
-def test_folders_that_are_refused(exported, tmp_path, name, content, told):
+def test_invalid_model_folders_raise(exported, tmp_path, name, content, message):
     copy = shutil.copytree(exported.model, tmp_path / "copy")
     (copy / name).unlink() if content is None else (copy / name).write_text(content)
-    with pytest.raises(TlmError, match=told):
+    with pytest.raises(TlmError, match=message):
         read_folder(copy)
 
 
-def test_pickled_weights_are_refused(exported, tmp_path):
+def test_pickled_weights_raise(exported, tmp_path):
     copy = shutil.copytree(exported.model, tmp_path / "copy")
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     with pytest.raises(TlmError, match="safetensors only"):

@@ -36,7 +36,7 @@ def make_tar(path: Path, members: dict[str, bytes], link: str | None = None) -> 
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_extracts_what_matches(tmp_path, make):
+def test_extracts_matching_members(tmp_path, make):
     archive = make(tmp_path / "a", {"d/a.txt": b"1", "d/e/b.txt": b"2", "c.csv": b"3"})
     written = extract(archive, "d/*.txt", tmp_path / "out", "a")
     assert [path.relative_to(tmp_path / "out").as_posix() for path in written] == ["d/a.txt"]

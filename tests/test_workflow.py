@@ -52,7 +52,7 @@ def test_table2_holds_a_number_in_every_cell_of_its_measured_rows(built):
     assert "| TLM |" in (built / "results/table2.md").read_text()
 
 
-def test_every_artifact_is_what_its_manifest_says(built):
+def test_every_artifact_matches_its_manifest(built):
     manifests = [*built.glob("data/**/manifest.json"), *built.glob("runs/**/manifest.json")]
     assert len(manifests) > 20
     for path in manifests:
@@ -236,7 +236,7 @@ def test_k_larger_than_the_corpus_fails_in_one_line(copy):
     assert not list(copy.glob("data/retrieval/toy/toy/top1000000/manifest.json"))
 
 
-def test_a_cell_says_what_it_was_made_from(built):
+def test_a_cell_names_its_inputs(built):
     cell = json.loads((built / "results/cells/table2/tlm/toy.json").read_text())
     assert len(cell["values"]) == 2 and len(cell["made_from"]) == 2
 

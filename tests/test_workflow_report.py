@@ -56,7 +56,7 @@ def test_one_command_plans_every_method_the_audit_and_the_model(plan):
     assert counts == {"stage1": 3, "stage2": 3, "evaluate": 3, "tfidf": 1, "audit": 1, "export": 1}
 
 
-def test_the_rule_gives_its_script_what_it_asks_for(plan):
+def test_the_rule_gives_its_script_all_inputs(plan):
     command = next(line for line in plan[1].splitlines() if "scripts/task_report.py --spec" in line)
     asked = re.findall(r'add_argument\(\s*"(--\w+)"', (ROOT / "scripts/task_report.py").read_text())
     assert sorted(re.findall(r" (--\w+)", re.sub(r"'[^']*'", "", command))) == sorted(asked)
@@ -77,7 +77,7 @@ def test_snakemakes_report_holds_the_reports_that_are_built(finished):
     assert "Reports of tasks" in page and "results/tasks/mine/report.html" in page
 
 
-def test_a_task_that_the_scale_has_not_is_told_in_one_line(finished):
+def test_a_task_that_the_scale_lacks_raises_in_one_line(finished):
     result = snakemake(finished, "--dry-run", "results/tasks/nobody/report.html")
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert result.returncode != 0 and "Traceback" not in result.stderr

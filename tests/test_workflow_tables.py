@@ -130,7 +130,7 @@ def test_a_table_that_the_scale_cannot_have_is_one_line(finished):
         ("data/corpora/absent/manifest.json", "no corpus 'absent'"),
     ],
 )
-def test_a_name_that_is_nowhere_is_told_in_one_line(finished, target, said):
+def test_an_unknown_name_raises_in_one_line(finished, target, said):
     result = snakemake(finished, "--dry-run", target)
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert result.returncode != 0 and "Traceback" not in result.stderr + result.stdout

@@ -1,4 +1,4 @@
-"""From pending jobs to their sum: one line a rule, the runs, the longest chain, and what a person must know.
+"""Adds up the estimates of pending jobs: sums by rule, the runs, the longest chain, and notes for the user.
 
 Place in the flow: `tlm.cost.jobs` → here → `tlm.cost.printed`.
 """
@@ -88,7 +88,7 @@ class CostEstimate:
 
 
 def packed(seconds: Iterable[float], slots: int) -> float:
-    """When the last job ends if the longest remaining job always goes to the slot that is free first."""
+    """Seconds until the last job ends, if the longest remaining job always takes the first free slot."""
     busy = [0.0] * slots
     for each in sorted(seconds, reverse=True):
         heapq.heapreplace(busy, busy[0] + each)

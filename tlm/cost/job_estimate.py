@@ -24,4 +24,4 @@ class JobEstimate:
     checkpoint_bytes: float = 0.0
     """On disk while the job runs; removed when it ends."""
     waits_for: str = ""
-    """What must happen before the whole job can be estimated; until then the sums leave that part out."""
+    """Condition for estimating the whole job; until it holds, the sums leave the unknown part out."""

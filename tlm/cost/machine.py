@@ -1,4 +1,4 @@
-"""How fast a machine is: seconds of a training job from its matmul FLOPs, and GPUs by their data sheets.
+"""Speed of a machine: seconds of a training job from its matmul FLOPs, and GPUs by their data sheets.
 
 Place in the flow: matmul FLOPs → here → hours. This machine's own rate is measured by `tlm.cost.timing`.
 """

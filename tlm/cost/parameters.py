@@ -79,5 +79,5 @@ def shape(model: ModelSpec, vocabulary: int, classes: int) -> Shape:
 
 
 def published(name: str) -> tuple[dict[str, int], int] | None:
-    """DeclaredSizes and vocabulary of a checkpoint or tokenizer of the Hub; None for an unknown name."""
+    """Sizes and vocabulary of a checkpoint or tokenizer of the Hub; None for an unknown name."""
     return _PUBLISHED.get(name.rpartition("/")[2])

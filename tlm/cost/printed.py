@@ -112,12 +112,12 @@ def _cells(sums: dict[str, float]) -> tuple[str, str, str, str, str]:
     )
 
 
-def _some(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _some(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _number(value: float) -> str:
-    """`8.30e+18`; nothing for 0."""
+    """`8.30e+18`; empty for 0."""
     return f"{value:.2e}" if value else ""
 
 

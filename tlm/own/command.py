@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
     if path.exists() and not args.force:
         raise TlmError(f"{path} exists; give --force to overwrite it, or choose another name")
     spec = parse(OwnSpec, declared(args), "tlm new")
-    read_project([], _FOLDER, {args.name: spec})  # the name is free, and every key is right
+    read_project([], _FOLDER, {args.name: spec})  # raises if the name is taken or a key is wrong
     cores = args.cores or len(os.sched_getaffinity(0))
     characters = None if args.tokenizer is None else args.tokenizer == "characters"
     with tempfile.TemporaryDirectory(prefix="tlm-new-") as scratch:

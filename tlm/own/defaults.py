@@ -1,9 +1,9 @@
-"""Settings from the data: K and rho1 by the number of labelled texts (Appendix B), lengths by percentiles, the budget
-by the time that is granted.
+"""Chooses settings from the data: K and rho1 by the number of labelled texts (Appendix B), lengths by percentiles, the
+budget by the time that is granted.
 
-Place in the flow: findings and a clock → here → `config/own/<name>.yaml`. Pure: what a choice costs is asked of
-`Clock`, which `tlm.own.outlook` makes of `tlm.cost`. docs/own-data.md states the rule in words; its constants come from
-the paper where it speaks, and else from what was tuned for config/scales/demo.yaml and mini.yaml, on dev.
+Place in the flow: findings and a clock → here → `config/own/<name>.yaml`. These functions read no
+files: a `Clock`, made from `tlm.cost`, estimates the time of settings. docs/own-data.md explains the rule. Its
+constants come from the paper or, where it gives none, from demo.yaml and mini.yaml, which were tuned on dev.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tlm.config.base import merge
 from tlm.config.task_report import METHODS
 
 Clock = Callable[[Mapping[str, Any]], float]
-"""Seconds until everything is built, for a `training:` section."""
+"""Estimates the seconds until everything is built, for a `training:` section."""
 
 HOUR = 3600
 TRAINED = tuple(name for name in METHODS if name != "tfidf")
@@ -26,31 +26,29 @@ TRAINED = tuple(name for name in METHODS if name != "tfidf")
 EXTERNAL_LENGTH = 128  # the passages of a corpus are cut to fit
 _GRID_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _GRID_RHO1 = (1, 3, 7, 19, 99, 499, 999, 1999)  # Appendix B
-_FEWEST = 3  # rho1 at the least: of 1, 3 and 9 the demo's budget did best with it
-_FEWEST_PAIRS = 1  # of pairs: no passage teaches to compare two texts
-_LONGEST = (512, 256, 128)  # internal tokens at the most
-_SURPLUS = (
-    6  # hits for an external token that the budget reads: half of them are new, and demo.yaml selects thrice
-)
-_SHARE = 20  # a selection is at most so small a part of the corpus for one query
-_READINGS = 2  # stage 1 reads every training text so often, or rho1 is lowered
-_READINGS_PAIRS = 20  # of pairs: to compare is learnt late, after 12 to 17 of them (docs/own-data.md)
-_STEPS = 375  # of stage 2, as the demo has, where the task is smaller than the demo's
+_FEWEST = 3  # smallest rho1: the best of 1, 3 and 9 at the demo's budget
+_FEWEST_PAIRS = 1  # the same for pairs: passages do not teach to compare two texts
+_LONGEST = (512, 256, 128)  # upper limits of internal tokens
+_SURPLUS = 6  # retrieved tokens per external token that stage 1 reads: half repeat others
+_SHARE = 20  # one query retrieves at most a 20th of the corpus
+_READINGS = 2  # rho1 is lowered until stage 1 reads every training text so often
+_READINGS_PAIRS = 20  # the same for pairs: models learn to compare after 12 to 17 readings (docs/own-data.md)
+_STEPS = 375  # steps of stage 2 for tasks smaller than the demo's, which has as many
 _SMALLEST, _LARGEST = 200_000, 2_000_000_000  # tokens of stage 1
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the rule reads."""
+    """Sizes of the data, from which settings are chosen."""
 
     lengths: np.ndarray
     """Tokens of every training text, special ones included."""
     passages: float
-    """Of the corpus."""
+    """Number of passages of the corpus."""
     passage_tokens: float
-    """Of a passage, in the mean."""
+    """Mean tokens of a passage."""
     text_bytes: float
-    """Of the corpus."""
+    """Bytes of text of the corpus."""
     pair: bool = False
 
     @property
@@ -60,18 +58,18 @@ class TrainingData:
 
     @property
     def fewest(self) -> int:
-        """rho1 at the least."""
+        """The smallest rho1."""
         return _FEWEST_PAIRS if self.pair else _FEWEST
 
     @property
     def rows(self) -> int:
-        """Training texts."""
+        """Number of training texts."""
         return len(self.lengths)
 
 
 @dataclass(frozen=True)
 class Size:
-    """A shape of the model, the scale whose recipe it takes, and from how many tokens on it pays."""
+    """A shape of the model, the scale that gives its other settings, and the fewest tokens for which it is chosen."""
 
     name: str
     like: str
@@ -79,7 +77,7 @@ class Size:
     changes: Mapping[str, Any]
 
 
-# demo.yaml and mini.yaml were tuned; the largest is theirs, wider and deeper, at a lower rate, and was not.
+# The two smaller sizes were tuned; the largest extends mini.yaml with a lower learning rate, and was not tuned.
 SIZES = (
     Size(
         "6 x 384",
@@ -96,8 +94,8 @@ SIZES = (
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A `training:` section, and why: dotted key → reason."""
+class ChosenSettings:
+    """A `training:` section, and the reasons for its values: dotted key → reason."""
 
     training: dict[str, Any]
     reasons: dict[str, str]
@@ -105,13 +103,13 @@ class Choice:
     """Layers and width of the model."""
     seconds: float
     notes: tuple[str, ...]
-    """What a person should know: what was clipped, what will not fit."""
+    """Warnings for the user: values that were lowered, and settings that do not fit into the time."""
 
 
-def choose(data: TrainingData, granted: float, clock: Clock, fixed: Mapping[str, Any]) -> Choice:
+def choose(data: TrainingData, granted: float, clock: Clock, fixed: Mapping[str, Any]) -> ChosenSettings:
     """The settings for `data` in `granted` seconds; `fixed` are those that the user has named.
 
-    If not even the smallest run fits, the smallest is returned and a note says so.
+    If not even the smallest run fits, it is returned with a note.
     """
     for length, size in _shapes(data):
         training = merge(_training(size, seeds_in(granted), length, data), fixed)
@@ -128,21 +126,21 @@ def choose(data: TrainingData, granted: float, clock: Clock, fixed: Mapping[str,
         training = _with(training, max(_affordable(training, granted, clock), _SMALLEST))
     notes = [clipped] if clipped else []
     if tokens < _SMALLEST:
-        notes.append("the time granted is too short for a stage 1 worth having: the smallest is planned")
+        notes.append("the time granted is too short for a useful stage 1: the smallest is planned")
     if data.pair and (times := read_times(data, length, budget, rho1)) < _READINGS_PAIRS:
         notes.append(
-            f"stage 1 reads each pair about {times:.0f} times; to compare two texts is learnt late: with more time"
-            f" (--budget), from {_READINGS_PAIRS} times on, the model may be a different one"
+            f"stage 1 reads each pair about {times:.0f} times, and learns to compare two texts late: with"
+            f" more time (--budget), from {_READINGS_PAIRS} times on, the model may be much better"
         )
     if cut := int((data.lengths > length).sum()):
         notes.append(
             f"{cut:,} training texts ({cut / data.rows:.0%}) are longer than {length} tokens: cut there"
         )
-    return Choice(training, _reasons(size, data), size.name, clock(training), tuple(notes))
+    return ChosenSettings(training, _reasons(size, data), size.name, clock(training), tuple(notes))
 
 
 def _shapes(data: TrainingData) -> Iterator[tuple[int, Size]]:
-    """(internal length, size of the model), what is tried first: texts to their end before a larger model.
+    """(internal length, size of the model), in the order to try: whole texts are preferred to a larger model.
 
     The last one is the smallest, and always fits.
     """
@@ -152,7 +150,7 @@ def _shapes(data: TrainingData) -> Iterator[tuple[int, Size]]:
 
 
 def _texts_read(data: TrainingData, length: int) -> float:
-    """Tokens in which stage 1 reads every training text often enough for longer texts, or a larger model, to pay."""
+    """Tokens that stage 1 needs to read every training text often enough for longer texts or a larger model."""
     if length <= min(_LONGEST) and not data.pair:
         return 0.0
     internal, external = _row(data, length)
@@ -174,12 +172,12 @@ def _training(size: Size, seeds: list[int], length: int, data: TrainingData) -> 
 
 
 def _evaluations(epochs: int) -> int:
-    """How often stage 2 looks at dev: once an epoch, within limits."""
+    """Evaluations on dev during stage 2: one an epoch, at least 3 and at most 8."""
     return max(3, min(epochs, 8))
 
 
 def _shorter_stage2(training: dict[str, Any], granted: float, clock: Clock) -> dict[str, Any]:
-    """With fewer epochs of stage 2, while those beyond two take more than half of the time that training has."""
+    """Fewer epochs of stage 2, so that those after the second take at most half of training's time."""
 
     def smallest(epochs: int) -> dict[str, Any]:
         stage2 = {"epochs": epochs, "evaluations": _evaluations(epochs)}
@@ -211,43 +209,43 @@ def _affordable(training: Mapping[str, Any], granted: float, clock: Clock) -> in
 
 
 def seeds_in(granted: float) -> list[int]:
-    """One below half an hour, two below four hours, then three as in the paper."""
+    """Seeds: one below half an hour, two below four hours, then three as in the paper."""
     return [1] if granted < HOUR / 2 else [1, 2] if granted < 4 * HOUR else [1, 2, 3]
 
 
 def training_threads(seeds: Sequence[int], cores: int) -> int:
-    """Threads of one training, so that more cores than there are trainings are put to use."""
+    """Threads of one training, so that all cores are used even if there are fewer trainings than cores."""
     return max(1, cores // (len(TRAINED) * len(seeds)))
 
 
 def internal_length(lengths: np.ndarray, longest: int) -> int:
-    """Tokens within which 95 % of the texts stay, in steps of 32, at most `longest`."""
+    """The length in tokens that 95 % of the texts do not exceed, in steps of 32, at most `longest`."""
     wanted = int(np.percentile(lengths, 95, method="higher"))
     return max(32, min(longest, -(-wanted // 32) * 32))
 
 
 def stage2_epochs(rows: int) -> int:
-    """Three, as the demo, and more of small tasks, so that stage 2 has its steps."""
+    """Epochs: three as in the demo, and more for small tasks, so that stage 2 has enough steps."""
     return max(3, min(20, round(_STEPS * 16 / rows)))
 
 
 def vocabulary(text_bytes: float) -> int:
-    """The demo's 8,192 entries, half of a corpus under 5 MB, twice of one over 1 GB."""
+    """Entries: the demo's 8,192; half as many for a corpus under 5 MB, twice as many above 1 GB."""
     return 4096 if text_bytes < 5e6 else 8192 if text_bytes < 1e9 else 16384
 
 
 def papers_k(rows: int) -> int:
-    """Appendix B, small and medium scale."""
+    """K by Appendix B, small and medium scale."""
     return 5000 if rows < 5_000 else 500 if rows <= 100_000 else 50
 
 
 def papers_rho1(rows: int) -> int:
-    """Table B.1, small and medium scale: what most tasks of that size have."""
+    """rho1 of most tasks of this size in Table B.1, small and medium scale."""
     return 999 if rows < 5_000 else 99 if rows <= 100_000 else 3
 
 
 def external_tokens(data: TrainingData, length: int, budget: int, rho1: int) -> float:
-    """Tokens of passages that stage 1 reads."""
+    """Passage tokens that stage 1 reads."""
     internal, external = _row(data, length)
     return budget * rho1 * external / (internal + rho1 * external)
 
@@ -258,7 +256,7 @@ def _row(data: TrainingData, length: int) -> tuple[float, float]:
 
 
 def internal_share(data: TrainingData, length: int, budget: int) -> int:
-    """rho1: as high as the paper's for so many texts, but so low that stage 1 reads each often enough."""
+    """rho1: the paper's for this number of texts, lowered until stage 1 reads each text often enough."""
     fitting = [
         rho1
         for rho1 in _GRID_RHO1
@@ -275,8 +273,7 @@ def read_times(data: TrainingData, length: int, budget: int, rho1: int) -> float
 
 
 def top_k(data: TrainingData, external: float) -> tuple[int, str | None]:
-    """K, and a line if the corpus is why it is small: the least of the paper's, of what the budget can use, and of
-    what the corpus can give."""
+    """K, and a note if the corpus limits it: the smallest of the paper's K and the limits of budget and corpus."""
     paper = papers_k(data.rows)
     useful = _SURPLUS * external / (data.rows * min(data.passage_tokens, EXTERNAL_LENGTH))
     held = max(1.0, data.passages / _SHARE)
@@ -291,12 +288,12 @@ def top_k(data: TrainingData, external: float) -> tuple[int, str | None]:
 
 def _reasons(size: Size, data: TrainingData) -> dict[str, str]:
     return {
-        "like": f"a model of {size.name}: the largest that the time allows to train properly",
-        "threads": "of one training, by the cores of this machine and the number of trainings",
+        "like": f"a model of {size.name}: the largest that can be trained well in the time",
+        "threads": "threads of one training, by the cores of this machine and the number of trainings",
         "stage1.budget": "as many as the time allows",
-        "stage1.internal_length": "95 % of the training texts are within it, or it is what the time allows",
-        "stage1.rho1": f"Table B.1: {papers_rho1(data.rows)} for so many texts; less, so that each is read twice",
-        "k": f"Appendix B: {papers_k(data.rows)} for so many texts; less, if budget or corpus cannot use it",
-        "stage2.epochs": "more of small tasks, fewer where the time is short",
+        "stage1.internal_length": "95 % of the training texts are not longer; less if the time is short",
+        "stage1.rho1": f"Table B.1: {papers_rho1(data.rows)} for this number of texts; less if the budget is small",
+        "k": f"Appendix B: {papers_k(data.rows)} for this number of texts; less if budget or corpus is small",
+        "stage2.epochs": "more for small tasks, fewer if the time is short",
         "tokenizer.vocabulary": "by the size of the corpus",
     }

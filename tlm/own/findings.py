@@ -33,9 +33,9 @@ from tlm.tasks.parsers import Example, delimited
 SMALL = 16 << 20
 """Bytes on disk up to which a corpus is read whole."""
 
-_FILES = 100  # of a large corpus are sampled,
-_DOCUMENTS, _CHARACTERS = 200, 200_000  # and the first documents of each, until one of the two is reached
-_UNSPACED = 0.3  # share of letters of writing without spaces above which a text is such
+_FILES = 100  # number of sampled files of a large corpus
+_DOCUMENTS, _CHARACTERS = 200, 200_000  # the sample of a file ends at the first of these limits
+_UNSPACED = 0.3  # share of letters of scripts without spaces above which a text counts as unspaced
 _SWELLS = {
     ".gz": 2.8,
     ".zst": 3.0,
@@ -89,7 +89,7 @@ class CorpusFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """Task and corpus as found, and the corpus's declaration completed by them."""
+    """Findings in task and corpus, and the completed declaration of the corpus."""
 
     task: TaskFindings
     corpus: CorpusFindings | None
@@ -100,7 +100,7 @@ class Findings:
 
 
 def read_data(name: str, spec: OwnSpec, unspaced: bool | None = None) -> Findings:
-    """Read task and corpus; `unspaced` None is guessed from the task. Raises TlmError for every fault of the data."""
+    """Read task and corpus; `unspaced=None` guesses it from the task. Raises TlmError for every fault of the data."""
     check_apart(spec)
     task = read_task(name, spec)
     if unspaced is None:
@@ -157,8 +157,8 @@ def check_apart(spec: OwnSpec) -> None:
 def read_task(name: str, spec: OwnSpec) -> TaskFindings:
     """Read, check and split the task.
 
-    Raises TlmError naming file, row and column of what is wrong, as the build would, and further for a label with a
-    single row, for labels that are as many as texts, and for numbers that are all the same.
+    Raises TlmError naming file, row and column of a fault, as the build does; also for a label with a single row, for
+    too many labels, and for numbers that are all the same.
     """
     task = task_spec(name, spec.task, f"task {name}")
     assert isinstance(task.parser, Delimited)
@@ -264,12 +264,12 @@ def _some(found: Iterator[list[str]], whole: bool) -> Iterator[list[str]]:
 
 
 def swells(path: Path) -> float:
-    """Bytes of text per byte on disk, for compressed files by a usual ratio."""
+    """Bytes of text per byte on disk; a typical ratio for compressed files."""
     return _SWELLS.get(path.suffix.lower(), _TEXT_SHARE)
 
 
 def percentiles(lengths: Iterable[int]) -> dict[str, int]:
-    """Median, the length that 95 % stay within, and the longest."""
+    """Median, the length that 95 % do not exceed, and the longest."""
     found = np.fromiter(lengths, np.int64)
     return {
         "median": int(np.median(found)),

@@ -1,7 +1,7 @@
 """A guess of the script and the language of texts, for the printed summary and for the tokenizer.
 
-Place in the flow: below `tlm.own.findings`. The script is that of most letters; the language is that whose common words
-occur most. No model is used: a wrong guess changes one word of a report, and `--language` overrides it.
+Place in the flow: below `tlm.own.findings`. Most letters decide the script; the most frequent common words
+decide the language. No model is used: a wrong guess changes one word of a report, and `--language` overrides it.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ class Writing:
 
     script: str
     language: str | None
-    """ISO 639-1; None if no language stands out."""
+    """ISO 639-1; None if no language is clearly the most likely."""
     unspaced: float
     marked: float
     """Letters with an accent or a vowel sign, which BERT's lower-casing removes."""
 
 
 def guess(texts: Sequence[str]) -> Writing:
-    """The writing of some texts; of a few hundred the guess is good."""
+    """Guess the writing of some texts; a few hundred texts give a good guess."""
     sample = "\n".join(texts)
     letters = len(_LETTER.findall(sample))
     counts = {name: len(pattern.findall(sample)) for name, pattern in _PATTERNS.items()}

@@ -1,4 +1,4 @@
-"""From a declaration to a complete configuration: read the data, then choose the settings.
+"""Completes a declaration to a configuration: reads the data, then chooses the settings.
 
 Place in the flow: `tlm new`'s arguments → findings → choice → the text of `config/own/<name>.yaml`, parsed once.
 """
@@ -23,9 +23,9 @@ from tlm.cost.jobs import read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.cost.training_rules import RateOf
 from tlm.own.declare import as_yaml
-from tlm.own.defaults import Choice, TrainingData, choose, seeds_in, training_threads
+from tlm.own.defaults import ChosenSettings, TrainingData, choose, seeds_in, training_threads
 from tlm.own.findings import Findings, read_data
-from tlm.own.outlook import Foreseen, Lengths, measure_lengths, outlook
+from tlm.own.new_task_cost import Lengths, NewTaskFacts, estimate_new_task, measure_lengths
 from tlm.own.tokenizer import build_characters
 from tlm.plan.own_tasks import own_file, own_scale
 
@@ -42,7 +42,7 @@ class NewTask:
     """The content of `config/own/<name>.yaml`."""
     found: Findings
     lengths: Lengths
-    choice: Choice
+    choice: ChosenSettings
     estimate: CostEstimate
     vocabulary: Path | None
     """The folder of the vocabulary of characters; None if there is none."""
@@ -69,8 +69,8 @@ def prepare(
 ) -> NewTask:
     """Read the data of `spec` and complete it for `granted` seconds on `cores`.
 
-    `characters`: whether the writing has no spaces; None guesses. The vocabulary is then written to `scratch`. Raises
-    TlmError for every fault of the data.
+    `characters`: use a vocabulary of characters, for writing without spaces; None guesses. It is written to `scratch`.
+    Raises TlmError for every fault of the data.
     """
     found = read_data(name, spec, characters)
     tokenizer, vocabulary = _tokenizer(name, spec, found, scratch)
@@ -88,7 +88,7 @@ def prepare(
     rates: dict[str, Rate] = {}
     rate_of = _rate_of(DataFacts(project), gflops, rates, threads)
 
-    def foreseen(training: Mapping[str, Any]) -> CostEstimate:
+    def estimate_of(training: Mapping[str, Any]) -> CostEstimate:
         own = _with(known, training)
         changed = project.model_copy(
             update={
@@ -96,12 +96,14 @@ def prepare(
                 "own_scales": {**project.own_scales, name: own_scale(name, own, project.scales)},
             }
         )
-        facts = Foreseen(project=changed, name=name, task=found.task, corpus=found.corpus, lengths=lengths)
-        return outlook(facts, rate_of)
+        facts = NewTaskFacts(
+            project=changed, name=name, task=found.task, corpus=found.corpus, lengths=lengths
+        )
+        return estimate_new_task(facts, rate_of)
 
     def clock(training: Mapping[str, Any]) -> float:
         gpu = any(rate.gpu for rate in rates.values())
-        return foreseen(training).wall_seconds(cores, threads, gpu=gpu)
+        return estimate_of(training).wall_seconds(cores, threads, gpu=gpu)
 
     data = _training_data(DataFacts(project), found, lengths)
     choice = choose(data, granted, clock, declared)
@@ -116,7 +118,7 @@ def prepare(
         found=found,
         lengths=lengths,
         choice=choice,
-        estimate=foreseen(choice.training),
+        estimate=estimate_of(choice.training),
         vocabulary=vocabulary,
         granted=granted,
         cores=cores,
@@ -148,7 +150,7 @@ def _rate_of(facts: DataFacts, gflops: float | None, seen: dict[str, Rate], thre
 
 
 def _training_data(facts: DataFacts, found: Findings, lengths: Lengths) -> TrainingData:
-    """The sizes by which settings are chosen: as found, or of a shared corpus as built or declared."""
+    """The sizes for choosing settings: from the findings, or for a shared corpus as built or declared."""
     train, pair = lengths.splits["train"], found.task.pair
     if found.corpus is not None:
         tokens = float(np.mean(lengths.passages)) + SPECIALS

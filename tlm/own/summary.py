@@ -50,7 +50,7 @@ def _task(new: NewTask) -> list[str]:
         ),
     ]
     if left := counts["left_out"]:
-        lines.append(_line("left out", ", ".join(f"{count:,} {what}" for what, count in left.items())))
+        lines.append(_line("left out", ", ".join(f"{count:,} {kind}" for kind, count in left.items())))
     lines.append(_line("labels", _labels(task)))
     words = percentiles(len(f"{each.text} {each.text_pair or ''}".split()) for each in task.examples)
     tokens = percentiles(length for split in new.lengths.splits.values() for length in split)

@@ -93,7 +93,7 @@ def _same_configuration(status: dict[str, Any]) -> None:
                 raise TlmError(f"{FILE}: stage {stage}: {change} since {LOCK} was written; {_WAY_OUT}")
             for path, how in change.get("changed deps", {}).items():
                 difference = (
-                    ", ".join(f"{key} {what}" for key, what in how.items()) if isinstance(how, dict) else how
+                    ", ".join(f"{key} {kind}" for key, kind in how.items()) if isinstance(how, dict) else how
                 )
                 if difference not in _ABSENT and not (
                     Path(path).name == MANIFEST or path.startswith("results/")

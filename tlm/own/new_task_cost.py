@@ -1,6 +1,6 @@
-"""The expected cost of a new task before anything is built: `tlm.cost` with findings in place of manifests.
+"""Estimates the cost of a new task before anything is built: `tlm.cost` with findings in place of manifests.
 
-Place in the flow: findings and settings → here → the time by which `tlm.own.defaults` chooses, and the printed summary.
+Place in the flow: findings and settings → here → the choice of settings (`tlm.own.defaults`), and the summary.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NEW = 0.5  # share of retrieved passages that no other query retrieves
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of texts and passages, by a trial vocabulary like the final one."""
+    """Tokens of texts and passages, counted with a trial vocabulary like the final one."""
 
     splits: Mapping[str, np.ndarray]
     """Split → tokens of each of its texts, special ones included."""
@@ -46,7 +46,7 @@ class Lengths:
 
 
 def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSpec) -> Lengths:
-    """Train a vocabulary on a sample of the passages and count with it."""
+    """Train a vocabulary on a sample of the passages and count tokens with it."""
     from tlm.training.tokenizer import build_tokenizer, load_tokenizer
 
     with tempfile.TemporaryDirectory(prefix="tlm-new-") as folder:
@@ -78,13 +78,13 @@ def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSp
 
 
 @dataclass(frozen=True, kw_only=True)
-class Foreseen(DataFacts):
+class NewTaskFacts(DataFacts):
     """`DataFacts`, with the findings of one new task that is not built yet."""
 
     name: str
     task: TaskFindings
     corpus: CorpusFindings | None
-    """None where the task shares a corpus that is declared elsewhere."""
+    """None if the task uses a corpus that is declared elsewhere."""
     lengths: Lengths
 
     def rows(self, task: str, split: Split) -> int | None:
@@ -106,13 +106,13 @@ class Foreseen(DataFacts):
         return float(np.minimum(self.lengths.passages + SPECIALS, longest).mean())
 
     def corpus_bytes(self, corpus: str) -> int | None:
-        """Text of the corpus, from the sample."""
+        """Bytes of text of the corpus, estimated from the sample."""
         if corpus == self.name and self.corpus is not None:
             return round(self.corpus.text_bytes)
         return super().corpus_bytes(corpus)
 
     def selection_bytes(self, selection: Selection) -> float | None:
-        """Bytes of the selection, if half of the retrieved passages are new."""
+        """Bytes of the selection, assuming that half of the retrieved passages are new."""
         if selection.owner != self.name:
             return super().selection_bytes(selection)
         found = self.task.rows("train") * selection.size * PASSAGE_BYTES * _NEW
@@ -121,7 +121,7 @@ class Foreseen(DataFacts):
 
     @cached_property
     def jobs(self) -> list[PendingJob]:
-        """The jobs that the report of the task needs, except those that are built."""
+        """The jobs that the report of the task still needs."""
         view = self.project.at(self.name)
         sources = [self.name, *([corpus_source(self.name)] if self.corpus is not None else [])]
         found = [("fetch", layout.SOURCE.format(source=source)) for source in sources]
@@ -138,6 +138,6 @@ class Foreseen(DataFacts):
         ]
 
 
-def outlook(facts: Foreseen, rate_of: RateOf) -> CostEstimate:
+def estimate_new_task(facts: NewTaskFacts, rate_of: RateOf) -> CostEstimate:
     """The cost of every job of the task's report."""
     return estimate(facts.jobs, facts, rate_of)
