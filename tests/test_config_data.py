@@ -91,7 +91,7 @@ PYPI = [{"uri": "pypi://x/1.0#a"}]
         ("tasks", ["toy", "metric"], "pearson_spearman", "tasks.toy: metric pearson_spearman does not score"),
         ("tasks", ["toy", "source"], "nowhere", "tasks.yaml: tasks.toy.source: no source 'nowhere'"),
         ("tasks", ["toy", "split"], "given", "tasks.toy: split: given needs parser.splits"),
-        ("tasks", ["toy", "split", "dev"], 0.9, "dev 0.9 and test 0.2 leave nothing to train on"),
+        ("tasks", ["toy", "split", "dev"], 0.9, "dev 0.9 and test 0.2 leave no rows to train on"),
         ("tasks", ["toy", "parser", "format"], "excel", "tasks.toy.parser.format: must be one of"),
         ("tasks", ["toy", "parser"], {}, "tasks.toy.parser.format: missing key"),
         (

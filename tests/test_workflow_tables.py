@@ -123,18 +123,18 @@ def test_a_table_that_the_scale_cannot_have_is_one_line(finished):
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "message"),
     [
         ("runs/smoke/toy/absent/seed1/evaluation/manifest.json", "no variant 'absent'"),
         ("runs/smoke/absent/tlm/seed1/stage2/manifest.json", "no task 'absent'"),
         ("data/corpora/absent/manifest.json", "no corpus 'absent'"),
     ],
 )
-def test_an_unknown_name_raises_in_one_line(finished, target, said):
+def test_an_unknown_name_raises_in_one_line(finished, target, message):
     result = snakemake(finished, "--dry-run", target)
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert result.returncode != 0 and "Traceback" not in result.stderr + result.stdout
-    assert len(errors) == 1 and said in errors[0]
+    assert len(errors) == 1 and message in errors[0]
 
 
 def test_all_tables_plan_fast_at_medium_with_three_seeds(finished):

@@ -2,7 +2,7 @@
 
 Place in the flow: declared here, resolved for a scale by `tlm.plan.claims`, judged by `tlm.results.claims`, which
 writes results/claims.csv. Each claim becomes a weighted sum of row scores, such as BM25 minus random; it holds if the
-sum is positive. Its tasks, split and runs are those of the table, so that the ledger trains nothing. docs/claims.md
+sum is positive. Its tasks, split and runs are those of the table, so that the ledger needs no training. docs/claims.md
 explains the verdicts.
 """
 
@@ -34,8 +34,8 @@ class ClaimSpec(Strict):
     split: Split | None = None
     """The split, if it is not the table's."""
     ours: dict[str, float] = {}
-    """Row → weight. `{baseline}` stands for the scale's first baseline; `{largest k}`, `{smallest rho1}` … stand for
-    values of the scale's sweep."""
+    """Row → weight. `{baseline}` is the scale's first baseline; `{largest k}`, `{smallest rho1}` … are values of the
+    scale's sweep."""
     paper: tuple[dict[str, float], ...] = ()
     """The same weights over the paper's rows; several if the paper compares several pairs."""
     shows: str = ""

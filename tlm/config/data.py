@@ -70,7 +70,7 @@ class Text(Strict):
     unit: Unit = "paragraph"
     """A document: text between blank lines, one line, `lines` consecutive lines, or the whole file."""
     lines: PositiveInt = 100
-    """For `unit: lines`: sentences of long texts, one a line, whose ends nothing marks (BookCorpus)."""
+    """For `unit: lines`: lines of a document, in files of one sentence a line without ends of texts (BookCorpus)."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
 
 
@@ -100,7 +100,7 @@ class MedlineSentences(Strict):
 
 
 class MedlineAbstracts(Strict):
-    """The MEDLINE abstracts from which `medline_sentences` takes nothing (corpora only)."""
+    """The MEDLINE abstracts that `medline_sentences` does not use (corpora only)."""
 
     format: Literal["medline_abstracts"]
     files: Globs = "**/*.xml.gz"
@@ -114,7 +114,7 @@ class Botocore(Strict):
 
 
 class SplitRule(Strict):
-    """Own splits: deterministic, by hash. Rows that the parser gives to dev or test stay there."""
+    """How to split rows: deterministic, by hash. Rows that the parser gives to dev or test stay there."""
 
     dev: float = Field(0.1, ge=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
@@ -125,7 +125,7 @@ class SplitRule(Strict):
     @model_validator(mode="after")
     def _leaves_train(self) -> SplitRule:
         if self.dev + self.test >= 1:
-            raise ValueError(f"dev {self.dev} and test {self.test} leave nothing to train on")
+            raise ValueError(f"dev {self.dev} and test {self.test} leave no rows to train on")
         return self
 
 
@@ -134,7 +134,7 @@ Metric = Literal["micro_f1", "macro_f1", "accuracy", "matthews", "accuracy_f1", 
 
 
 class TaskSpec(Strict):
-    """A labelled task: where its rows come from, how they are split and what is scored."""
+    """A labelled task: the source of its rows, their splits and the metric."""
 
     source: str
     parser: Annotated[Delimited | TextFolders | MedlineSentences, Field(discriminator="format")]
@@ -144,9 +144,9 @@ class TaskSpec(Strict):
     """The closed set of labels, in this order; by default those that occur, sorted."""
     split: Literal["given"] | SplitRule
     query: QuerySpec | None = None
-    """How its training texts become queries, where config.yaml's way for all tasks does not suit them."""
+    """How its training texts become queries, if not as config.yaml declares for all tasks."""
     hidden_test: bool = False
-    """The labels of the test split are not public (GLUE): there is none, and what is reported is dev."""
+    """The labels of the test split are not public (GLUE): the task has no test split, and scores are those of dev."""
     limit: dict[Split, PositiveInt] = Field({})
     """At most so many rows of a split, as a fixed sample."""
     description: str = ""

@@ -132,7 +132,7 @@ class TableSpec(Strict):
 
 
 class ExamplesSpec(Strict):
-    """A table of training texts and what they retrieved (Table 9)."""
+    """A table of training texts and the passages that they retrieve (Table 9)."""
 
     title: str
     queries: PositiveInt = 2
@@ -143,7 +143,7 @@ class ExamplesSpec(Strict):
 
 
 class ContaminationSpec(Strict):
-    """results/contamination.csv: where dev and test texts are looked for."""
+    """results/contamination.csv: the artifacts that are searched for dev and test texts."""
 
     variants: tuple[str, ...] = ()
     """The variants whose corpora and selections are audited, beside the training split."""
@@ -176,7 +176,7 @@ class Score(Strict):
 
 
 class Column(Strict):
-    """A resolved column: which number of which runs it shows. `tasks` is what a cell in it depends on."""
+    """A resolved column: which number of which runs it shows. Its cells depend on `tasks`."""
 
     id: str
     kind: Literal["score", "fact", "average", "text"]

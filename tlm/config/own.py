@@ -133,7 +133,7 @@ class OwnCorpus(Strict):
 
 
 class OwnTraining(Strict):
-    """How to train: a scale of config/scales/, and what differs from it. `tlm new` fills it from the data."""
+    """How to train: a scale of config/scales/, and changes to it. `tlm new` fills it from the data."""
 
     like: str = "demo"
     """The scale for all settings that are not given here."""

@@ -46,11 +46,11 @@ class File(NamedTuple):
 
 
 FILES = (
-    File("config/config.yaml", "config", Settings, "What to build, and how."),
+    File("config/config.yaml", "config", Settings, "Targets, scale, and settings of all runs."),
     File("config/scales/*.yaml", "scale", ScaleSpec, "Parameters, corpus and training tokens (Section 4.1)."),
     File("config/experiments.yaml", "experiments", Experiments, "Variants, sweeps, tables and figures."),
     File("config/own/*.yaml", "own", OwnSpec, "Your own task and corpus; see docs/own-data.md."),
-    File("config/tasks.yaml", "tasks", TaskSpec, "Labelled data, their splits and what is scored.", "tasks"),
+    File("config/tasks.yaml", "tasks", TaskSpec, "Labelled data, their splits and metrics.", "tasks"),
     File("config/corpora.yaml", "corpora", CorpusSpec, "General text, cut into passages.", "corpora"),
     File("config/sources.yaml", "sources", SourceSpec, "Bytes, pinned by version and digest.", "sources"),
 )

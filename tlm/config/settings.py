@@ -52,9 +52,9 @@ class Settings(Strict):
     """auto: our own kernels on CPU, SDPA on a GPU; see docs/training.md."""
     compile: bool = False
     launch: str = "python"
-    """Command that starts a training script; for 4 processes `accelerate launch --num_processes 4`. Reruns nothing."""
+    """Command that starts a training script; 4 processes: `accelerate launch --num_processes 4`. Causes no reruns."""
     trackers: list[Tracker] = []
-    """Trackers of training, beside its own log. Reruns nothing."""
+    """Trackers of training, beside its own log. Causes no reruns."""
     selection_seed: int = 1
     """Seed of the selectors that draw at random (one selection serves all training seeds)."""
     retrieval: RetrievalSettings = RetrievalSettings()
@@ -69,7 +69,7 @@ class Settings(Strict):
     overrides: dict[str, Any] = {}
     """k, model, stage1 and stage2 of every run, merged last: `--config 'overrides={"stage1": {"rho2": 100}}'`."""
     versioned: list[str] = ["results/table2.csv"]
-    """Results that DVC versions, with all their inputs (`scripts/dvc_yaml.py`). Reruns nothing."""
+    """Results that DVC versions, with all their inputs (`scripts/dvc_yaml.py`). Causes no reruns."""
 
     @field_validator("beside", "overrides", "local_tasks", mode="before")
     @classmethod

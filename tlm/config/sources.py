@@ -26,10 +26,10 @@ class FileSpec(Strict):
 
     uri: str
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Of the file as downloaded. Only `file://` may do without: the manifest then records what was found."""
+    """Digest of the file as downloaded. Optional for `file://` only: the manifest then records the digest."""
     first_use: bool = False
-    """Nobody has published a digest that we know of: the one of the first download is recorded in the cache and
-    holds from then on (`tlm.sources.fetch`). Better: put it here as `sha256` once you have it."""
+    """We know of no published digest: the cache records that of the first download, and later downloads must match it
+    (`tlm.sources.fetch`). Better: write it here as `sha256` after the first download."""
     bytes: PositiveInt | None = None
     """Size as downloaded, for the progress lines and as a first check."""
     to: str | None = None
@@ -96,7 +96,7 @@ _SERIES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 class SourceSpec(Strict):
-    """A set of files that belong together. `{00..40}` in a `uri` stands for a file of each number."""
+    """A set of files that belong together. `{00..40}` in a `uri` declares a file for each number."""
 
     files: list[FileSpec] = Field(min_length=1)
     licence: str = ""
@@ -111,7 +111,7 @@ class SourceSpec(Strict):
 
 
 def _series(file: Any) -> list[Any]:
-    """The files that one entry with a series of numbers names; the entry itself where there is none."""
+    """The files of an entry with a series of numbers; the entry itself if it has no series."""
     match = (
         _SERIES.search(file["uri"]) if isinstance(file, dict) and isinstance(file.get("uri"), str) else None
     )
@@ -125,7 +125,7 @@ def _series(file: Any) -> list[Any]:
 
 
 def local_files(spec: SourceSpec) -> list[Path]:
-    """The files on this machine that a source copies: what a change of must fetch it again."""
+    """The files on this machine that a source copies; if one changes, the source is fetched again."""
     return [path for file in spec.files if file.scheme == "file" for path in local_matches(file)]
 
 

@@ -66,7 +66,7 @@ class VariantSpec(Strict):
 
     @property
     def trains_encoder(self) -> bool:
-        """False for TF-IDF, which draws nothing at random either: one seed is enough."""
+        """False for TF-IDF, which is also deterministic: one seed is enough."""
         return self.method != "tfidf"
 
     @model_validator(mode="after")

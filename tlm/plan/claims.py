@@ -1,8 +1,7 @@
-"""Which runs each claim is tested by at the project's scale, and why it cannot be where it cannot.
+"""The runs that test each claim at the project's scale, or the reason why the scale cannot test it.
 
-Place in the flow: between the declarations of `tlm.config.claims` and workflow/rules/claims.smk, which asks through
-`tlm.rules`. The rows are those of tables (`tlm.plan.tables`), so that a claim costs what its table costs, and
-nothing once that is built.
+Place in the flow: `tlm.config.claims` → here → `tlm.rules` for workflow/rules/claims.smk. The rows are those of tables
+(`tlm.plan.tables`), so that a claim needs no runs besides those of its table.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tlm.plan.selections import Selection, audit_folder
 
 
 def contamination(project: Project) -> ContaminationTable:
-    """Of every task of the scale: its training split, and what the declared variants retrieve from and read.
+    """For every task of the scale: its training split, and the corpora and selections of the declared variants.
 
     Variants that the scale does not run are left out. Raises TlmError for one that is unknown or reads no passages.
     """

@@ -1,6 +1,6 @@
-"""Differences between the rows of a table (results/differences/<table>.csv): what is compared, at the project's scale.
+"""Differences between the rows of a table (results/differences/<table>.csv): the compared rows, at the project's scale.
 
-Place in the flow: `tlm.plan.tables` → here → workflow/rules/claims.smk, which asks through `tlm.rules`. Every row is
+Place in the flow: `tlm.plan.tables` → here → `tlm.rules` for workflow/rules/claims.smk. Every row is
 set against the table's first, and against TF-IDF; the runs are those of the table.
 """
 
@@ -25,7 +25,7 @@ def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec]
         if column.kind in ("score", "average") and all(score.metric != MLM_LOSS for score in column.scores)
     )
     if not columns:
-        raise TlmError(f"{name}: shows no scores; there is nothing to compare")
+        raise TlmError(f"{name}: shows no scores, so its rows cannot be compared")
     compared = []
     for row in table.rows:
         own = [cells[name, row.id, column.id] for column in columns]

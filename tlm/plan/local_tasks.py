@@ -1,6 +1,6 @@
-"""Tasks from folders of your own, in place of their declared sources (`local_tasks` in config.yaml).
+"""Tasks from your own folders, in place of their declared sources (`local_tasks` in config.yaml).
 
-Place in the flow: between config/tasks.yaml and everything that reads it, so that nothing else knows of it. For
+Place in the flow: between config/tasks.yaml and everything that reads it; no other module handles it. For
 machines without a network, for files that are no longer to be had, and for a task's name with other data.
 """
 

@@ -52,7 +52,7 @@ class Project(Strict):
         return self.scale.seeds or self.settings.seeds
 
     def seeds_of(self, variant: str) -> list[int]:
-        """The seeds of a variant's runs: all, or the first for one that draws nothing at random."""
+        """The seeds of a variant's runs: all, or only the first for a deterministic variant."""
         return self.seeds if self.variant(variant).trains_encoder else self.seeds[:1]
 
     @property
@@ -130,9 +130,9 @@ def _seen_from(project: Project, scale: str) -> Project:
     )
 
 
-def _lookup(among: Mapping[str, Any], name: str, what: str, where: str) -> Any:
+def _lookup(among: Mapping[str, Any], name: str, kind: str, where: str) -> Any:
     if name not in among:
-        raise TlmError(f"no {what} {name!r} in {where}; there are {', '.join(sorted(among))}")
+        raise TlmError(f"no {kind} {name!r} in {where}; there are {', '.join(sorted(among))}")
     return among[name]
 
 

@@ -65,10 +65,10 @@ def stored_length(project: Project, task: str) -> int:
 
 @lru_cache(maxsize=1024)
 def largest_k(project: Project, corpus: str, task: str) -> int:
-    """The largest K that any variant of any scale asks of this corpus for this task.
+    """The largest K that any variant of any scale retrieves from this corpus for this task.
 
     One retrieval serves all of them, smaller K are its prefixes: building one scale after another, or one table after
-    another, retrieves nothing again.
+    another, needs no new retrieval.
     """
     if task in project.own:
         return int(runs.merged(project.at(task), task, project.at(task).reference)["k"])

@@ -1,6 +1,6 @@
 """From declared tables to rows, columns and cells of one scale; and which tables a scale can have.
 
-Place in the flow: `tlm.config.experiments` (what is declared) and `tlm.plan.runs` (what a run is) → here →
+Place in the flow: `tlm.config.experiments` (declarations) and `tlm.plan.runs` (resolved runs) → here →
 `tlm.rules`, whose rules ask for tables and cells by name.
 """
 

@@ -49,7 +49,7 @@ def restore(targets: Sequence[str] = (), folder: Path = Path()) -> RestoreSummar
     _same_configuration(status)
     if wrong := differing(locked, status, folder):
         raise TlmError(
-            f"{', '.join(wrong)}: not the stored content. Nothing was restored; `dvc checkout --force <folder>`"
+            f"{', '.join(wrong)}: not the stored content. Restored no file; `dvc checkout --force <folder>`"
             " brings an artifact or a picture back, `git checkout <file>` a table or a cell"
         )
     if missing := [target for target in wanted if not (folder / target).exists()]:
@@ -69,7 +69,7 @@ def behind(target: str, folder: Path = Path()) -> list[str]:
 def outs(folder: Path = Path()) -> list[str]:
     """Every output in dvc.lock. Raises TlmError if there is no dvc.lock."""
     if not (folder / LOCK).is_file():
-        raise TlmError(f"{folder / LOCK}: nothing has been stored yet; `dvc repro` builds and stores")
+        raise TlmError(f"{folder / LOCK}: no stored results yet; `dvc repro` builds and stores them")
     stages: dict[str, Any] = load_yaml(folder / LOCK).get("stages", {})
     return [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
 
