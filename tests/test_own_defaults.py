@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tlm.errors import TlmError
 from tlm.own.command import seconds_of
 from tlm.own.defaults import (
-    TrainingData,
+    DataSizes,
     choose,
     internal_length,
     internal_share,
@@ -22,7 +22,7 @@ from tlm.own.defaults import (
     training_threads,
 )
 
-DEMO = TrainingData(np.full(2000, 30), 250_000, 118, 170e6)
+DEMO = DataSizes(np.full(2000, 30), 250_000, 118, 170e6)
 
 
 def clock(rate=1e4, fixed=30.0):
@@ -48,7 +48,7 @@ def test_the_papers_k_and_rho1_by_the_number_of_texts(rows, k, rho1):
 
 
 def test_the_papers_own_scale_comes_out_of_the_rule():
-    chemprot = TrainingData(np.full(4169, 60), 30_000_000, 128, 16e9)
+    chemprot = DataSizes(np.full(4169, 60), 30_000_000, 128, 16e9)
     assert internal_share(chemprot, 128, 4_915_200_000) == 999  # 150,000 steps of 256 x 128
     assert top_k(chemprot, 4.9e9) == (5000, None)
 
@@ -77,7 +77,7 @@ def test_cores_that_would_lie_idle_are_shared_by_the_trainings(granted, cores, t
 
 
 def test_long_texts_are_read_to_their_end_if_the_time_is_enough_to_read_each_twice():
-    long = TrainingData(np.full(1500, 400), 250_000, 118, 170e6)
+    long = DataSizes(np.full(1500, 400), 250_000, 118, 170e6)
     found = {}
     for granted in (30, 720, 1000):
         choice = choose(long, granted, clock(), {})
@@ -91,7 +91,7 @@ def test_long_texts_are_read_to_their_end_if_the_time_is_enough_to_read_each_twi
 
 
 def test_pairs_are_read_twenty_times_or_a_note_warns():
-    pairs = TrainingData(np.full(5749, 40), 250_000, 118, 170e6, pair=True)
+    pairs = DataSizes(np.full(5749, 40), 250_000, 118, 170e6, pair=True)
     assert internal_share(pairs, 64, 8_000_000) == 1 and read_times(pairs, 64, 8_000_000, 1) < 20
     assert internal_share(pairs, 64, 60_000_000) == 3 and read_times(pairs, 64, 60_000_000, 3) >= 20
     little, much = (choose(pairs, granted, clock(), {}) for granted in (600, 30 * 3600))
@@ -108,7 +108,7 @@ def test_too_little_time_gives_a_note_and_the_smallest_run():
 
 
 def test_k_is_lowered_with_a_note_for_a_small_corpus():
-    k, line = top_k(TrainingData(np.full(300, 30), 800, 100, 1e5), 1e6)
+    k, line = top_k(DataSizes(np.full(300, 30), 800, 100, 1e5), 1e6)
     assert k == 20 and "K is 20, not" in line and "800 passages" in line
 
 
@@ -127,7 +127,7 @@ def test_a_length_holds_95_percent_or_is_the_longest_allowed(lengths, longest):
 
 @given(st.integers(2, 10**6), st.floats(1, 1e8), st.floats(1e4, 1e12))
 def test_k_is_never_more_than_the_paper_or_a_twentieth_of_the_corpus(rows, passages, external):
-    k, _ = top_k(TrainingData(np.full(min(rows, 1000), 30), passages, 100, 1e6), external)
+    k, _ = top_k(DataSizes(np.full(min(rows, 1000), 30), passages, 100, 1e6), external)
     assert 1 <= k <= max(1, min(papers_k(min(rows, 1000)), passages / 20))
 
 

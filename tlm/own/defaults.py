@@ -38,7 +38,7 @@ _SMALLEST, _LARGEST = 200_000, 2_000_000_000  # tokens of stage 1
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class DataSizes:
     """Sizes of the data, from which settings are chosen."""
 
     lengths: np.ndarray
@@ -106,7 +106,7 @@ class ChosenSettings:
     """Warnings for the user: values that were lowered, and settings that do not fit into the time."""
 
 
-def choose(data: TrainingData, granted: float, clock: Clock, fixed: Mapping[str, Any]) -> ChosenSettings:
+def choose(data: DataSizes, granted: float, clock: Clock, fixed: Mapping[str, Any]) -> ChosenSettings:
     """The settings for `data` in `granted` seconds; `fixed` are those that the user has named.
 
     If not even the smallest run fits, it is returned with a note.
@@ -139,7 +139,7 @@ def choose(data: TrainingData, granted: float, clock: Clock, fixed: Mapping[str,
     return ChosenSettings(training, _reasons(size, data), size.name, clock(training), tuple(notes))
 
 
-def _shapes(data: TrainingData) -> Iterator[tuple[int, Size]]:
+def _shapes(data: DataSizes) -> Iterator[tuple[int, Size]]:
     """(internal length, size of the model), in the order to try: whole texts are preferred to a larger model.
 
     The last one is the smallest, and always fits.
@@ -149,7 +149,7 @@ def _shapes(data: TrainingData) -> Iterator[tuple[int, Size]]:
         yield from ((length, size) for size in SIZES)
 
 
-def _texts_read(data: TrainingData, length: int) -> float:
+def _texts_read(data: DataSizes, length: int) -> float:
     """Tokens that stage 1 needs to read every training text often enough for longer texts or a larger model."""
     if length <= min(_LONGEST) and not data.pair:
         return 0.0
@@ -157,7 +157,7 @@ def _texts_read(data: TrainingData, length: int) -> float:
     return data.readings * data.rows * (internal + data.fewest * external)
 
 
-def _training(size: Size, seeds: list[int], length: int, data: TrainingData) -> dict[str, Any]:
+def _training(size: Size, seeds: list[int], length: int, data: DataSizes) -> dict[str, Any]:
     """All but K, rho1 and the budget."""
     epochs = stage2_epochs(data.rows)
     base = {
@@ -244,18 +244,18 @@ def papers_rho1(rows: int) -> int:
     return 999 if rows < 5_000 else 99 if rows <= 100_000 else 3
 
 
-def external_tokens(data: TrainingData, length: int, budget: int, rho1: int) -> float:
+def external_tokens(data: DataSizes, length: int, budget: int, rho1: int) -> float:
     """Passage tokens that stage 1 reads."""
     internal, external = _row(data, length)
     return budget * rho1 * external / (internal + rho1 * external)
 
 
-def _row(data: TrainingData, length: int) -> tuple[float, float]:
+def _row(data: DataSizes, length: int) -> tuple[float, float]:
     """Mean tokens of an internal and of an external row."""
     return float(np.minimum(data.lengths, length).mean()), min(data.passage_tokens, EXTERNAL_LENGTH)
 
 
-def internal_share(data: TrainingData, length: int, budget: int) -> int:
+def internal_share(data: DataSizes, length: int, budget: int) -> int:
     """rho1: the paper's for this number of texts, lowered until stage 1 reads each text often enough."""
     fitting = [
         rho1
@@ -266,13 +266,13 @@ def internal_share(data: TrainingData, length: int, budget: int) -> int:
     return max(fitting, default=data.fewest)
 
 
-def read_times(data: TrainingData, length: int, budget: int, rho1: int) -> float:
+def read_times(data: DataSizes, length: int, budget: int, rho1: int) -> float:
     """How often stage 1 reads a training text."""
     internal, external = _row(data, length)
     return budget / (internal + rho1 * external) / data.rows
 
 
-def top_k(data: TrainingData, external: float) -> tuple[int, str | None]:
+def top_k(data: DataSizes, external: float) -> tuple[int, str | None]:
     """K, and a note if the corpus limits it: the smallest of the paper's K and the limits of budget and corpus."""
     paper = papers_k(data.rows)
     useful = _SURPLUS * external / (data.rows * min(data.passage_tokens, EXTERNAL_LENGTH))
@@ -286,7 +286,7 @@ def top_k(data: TrainingData, external: float) -> tuple[int, str | None]:
     return k, None
 
 
-def _reasons(size: Size, data: TrainingData) -> dict[str, str]:
+def _reasons(size: Size, data: DataSizes) -> dict[str, str]:
     return {
         "like": f"a model of {size.name}: the largest that can be trained well in the time",
         "threads": "threads of one training, by the cores of this machine and the number of trainings",

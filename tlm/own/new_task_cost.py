@@ -37,7 +37,7 @@ _NEW = 0.5  # share of retrieved passages that no other query retrieves
 
 
 @dataclass(frozen=True)
-class Lengths:
+class TextLengths:
     """Tokens of texts and passages, counted with a trial vocabulary like the final one."""
 
     splits: Mapping[str, np.ndarray]
@@ -45,7 +45,7 @@ class Lengths:
     passages: np.ndarray
 
 
-def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSpec) -> Lengths:
+def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSpec) -> TextLengths:
     """Train a vocabulary on a sample of the passages and count tokens with it."""
     from tlm.training.tokenizer import build_tokenizer, load_tokenizer
 
@@ -66,7 +66,7 @@ def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSp
             coded = tokenizer(list(first), list(second) if second else None, truncation=False)["input_ids"]
             return np.array([len(ids) for ids in coded])
 
-        return Lengths(
+        return TextLengths(
             splits={
                 split: count(
                     [first for first, _ in rows], [str(pair) for _, pair in rows] if task.pair else None
@@ -85,7 +85,7 @@ class NewTaskFacts(DataFacts):
     task: TaskFindings
     corpus: CorpusFindings | None
     """None if the task uses a corpus that is declared elsewhere."""
-    lengths: Lengths
+    lengths: TextLengths
 
     def rows(self, task: str, split: Split) -> int | None:
         """Rows of a split."""

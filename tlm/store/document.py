@@ -26,7 +26,7 @@ from tlm.plan.project import Project, load_project
 from tlm.snakemake_adapter import dry_run
 from tlm.store.families import StageEntry, entries_of
 from tlm.store.parameters import keys, scale_file
-from tlm.store.stages import KINDS, Stage, StageKind, group
+from tlm.store.stages import KINDS, DvcStage, StageKind, group
 
 FILE = "dvc.yaml"
 WRITE = "python scripts/dvc_yaml.py"
@@ -86,7 +86,7 @@ def read_project(scale: str | None, folder: Path = Path("config")) -> Project:
     return load_project({**settings, **({"scale": scale} if scale else {})}, folder)
 
 
-def _entry(project: Project, stage: Stage) -> StageEntry:
+def _entry(project: Project, stage: DvcStage) -> StageEntry:
     """One stage, with keys of the scale in place of numbers in paths."""
 
     def path(text: str) -> str:
@@ -116,7 +116,7 @@ def _kept(out: str) -> dict[str, bool]:
     return {"persist": True, **({"cache": False} if in_git else {})}
 
 
-def _plots(project: Project, stage: Stage) -> list[Any]:
+def _plots(project: Project, stage: DvcStage) -> list[Any]:
     """Pictures, and the average of each table as bars."""
     plots: list[Any] = []
     for out in stage.outs:

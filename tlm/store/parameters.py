@@ -17,7 +17,7 @@ from tlm.config.base import load_yaml
 from tlm.config.params import FILE as PARAMS
 from tlm.errors import TlmError
 from tlm.plan.project import Project
-from tlm.store.stages import Stage
+from tlm.store.stages import DvcStage
 
 SETTINGS = "config/config.yaml"
 EXPERIMENTS = "config/experiments.yaml"
@@ -36,7 +36,7 @@ def scale_file(project: Project) -> str:
     return file
 
 
-def keys(project: Project, stage: Stage) -> Keys:
+def keys(project: Project, stage: DvcStage) -> Keys:
     """File → dotted keys; only keys that the file has, since DVC refuses others."""
     wanted = _READ[stage.kind.name](project, stage)
     found = {
@@ -59,35 +59,35 @@ def _has(content: Any, key: str) -> bool:
     return True
 
 
-def _source(project: Project, stage: Stage) -> Keys:
+def _source(project: Project, stage: DvcStage) -> Keys:
     return {SOURCES: [f"sources.{stage.item}"], SETTINGS: ["mirrors"]}
 
 
-def _task(project: Project, stage: Stage) -> Keys:
+def _task(project: Project, stage: DvcStage) -> Keys:
     local = ["local_tasks"] if stage.item in project.settings.local_tasks else []
     return {TASKS: [f"tasks.{stage.item}"], SETTINGS: local}
 
 
-def _corpus(project: Project, stage: Stage) -> Keys:
+def _corpus(project: Project, stage: DvcStage) -> Keys:
     return {CORPORA: [f"corpora.{stage.item}"]}
 
 
-def _tokenizer(project: Project, stage: Stage) -> Keys:
+def _tokenizer(project: Project, stage: DvcStage) -> Keys:
     return {scale_file(project): ["tokenizer"]}
 
 
-def _index(project: Project, stage: Stage) -> Keys:
+def _index(project: Project, stage: DvcStage) -> Keys:
     served = project.settings.retrieval.backend == "elasticsearch"
     return {
         SETTINGS: ["retrieval.index", "retrieval.backend", *(["retrieval.elasticsearch"] if served else [])]
     }
 
 
-def _retrieve(project: Project, stage: Stage) -> Keys:
+def _retrieve(project: Project, stage: DvcStage) -> Keys:
     return {SETTINGS: ["retrieval.index", "retrieval.query"], TASKS: [f"tasks.{stage.item}.query"]}
 
 
-def _select(project: Project, stage: Stage) -> Keys:
+def _select(project: Project, stage: DvcStage) -> Keys:
     names = [PurePosixPath(out).name for out in stage.outs]
     draws = not all(name.startswith("bm25-") for name in names)
     own = f"per_task.{stage.item}.k"
@@ -99,11 +99,11 @@ def _select(project: Project, stage: Stage) -> Keys:
     }
 
 
-def _none(project: Project, stage: Stage) -> Keys:
+def _none(project: Project, stage: DvcStage) -> Keys:
     return {}
 
 
-def _train(project: Project, stage: Stage) -> Keys:
+def _train(project: Project, stage: DvcStage) -> Keys:
     stages = (layout.STAGE1, layout.STAGE2)
     names = [names for out in stage.outs for pattern in stages if (names := pattern.match(out))]
     # A run is stored under the first variant with equal settings: a declared variant, or a value of a sweep.
@@ -121,11 +121,11 @@ def _train(project: Project, stage: Stage) -> Keys:
     }
 
 
-def _evaluate(project: Project, stage: Stage) -> Keys:
+def _evaluate(project: Project, stage: DvcStage) -> Keys:
     return {EXPERIMENTS: ["attention"] if "attention" in stage.rules else []}
 
 
-def _tables(project: Project, stage: Stage) -> Keys:
+def _tables(project: Project, stage: DvcStage) -> Keys:
     names = sorted({PurePosixPath(target).stem for target in stage.targets})
     experiments = project.experiments
     shown = [f"tables.{name}" for name in names if name in experiments.tables]
@@ -154,7 +154,7 @@ def _described(project: Project) -> Keys:
     return {**every, SETTINGS: ["seeds", "beside", "precision", "attention", "compile", "overrides"]}
 
 
-def _figures(project: Project, stage: Stage) -> Keys:
+def _figures(project: Project, stage: DvcStage) -> Keys:
     names = sorted({PurePosixPath(target).stem for target in stage.targets})
     drawn = [name for name in names if name in project.experiments.figures]
     heads = any(project.figure(name).kind == "heads" for name in drawn)
@@ -166,7 +166,7 @@ def _figures(project: Project, stage: Stage) -> Keys:
     return {**found, scale_file(project): read, SETTINGS: [*seeds, "overrides"]}
 
 
-_READ: dict[str, Callable[[Project, Stage], Keys]] = {
+_READ: dict[str, Callable[[Project, DvcStage], Keys]] = {
     "source": _source,
     "task": _task,
     "corpus": _corpus,

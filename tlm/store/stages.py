@@ -50,7 +50,7 @@ _KINDS = {kind.name: kind for kind in KINDS}
 
 
 @dataclass(frozen=True)
-class Stage:
+class DvcStage:
     """A stage for one configuration, with every path written out."""
 
     kind: StageKind
@@ -67,7 +67,7 @@ class Stage:
 
 
 def place(job: PlannedJob) -> tuple[str, str | None]:
-    """Stage and item of a job; no stage ("") if its output does not stay. Raises TlmError for an undeclared rule."""
+    """DvcStage and item of a job; no stage ("") if its output does not stay. Raises TlmError for an undeclared rule."""
     if job.rule not in RULES:
         raise TlmError(f"rule {job.rule} has no stage of dvc.yaml: declare it in tlm/dag.py")
     rule = RULES[job.rule]
@@ -92,7 +92,7 @@ def out_of(path: str) -> str:
     return path
 
 
-def group(jobs: Sequence[PlannedJob]) -> list[Stage]:
+def group(jobs: Sequence[PlannedJob]) -> list[DvcStage]:
     """The stages of a plan, along the flow. Raises TlmError if two stages would write to the same place."""
     grouped: dict[tuple[str, str | None], list[PlannedJob]] = {}
     for job in jobs:
@@ -103,7 +103,7 @@ def group(jobs: Sequence[PlannedJob]) -> list[Stage]:
     return sorted(stages, key=lambda stage: stage.order)
 
 
-def _stage(name: str, item: str | None, jobs: Sequence[PlannedJob], passing: set[str]) -> Stage:
+def _stage(name: str, item: str | None, jobs: Sequence[PlannedJob], passing: set[str]) -> DvcStage:
     """One stage. `passing` are files that exist only while a job runs: no stage depends on them."""
     written = {output for job in jobs for output in job.outputs}
     outs = {out_of(output) for output in written}
@@ -111,7 +111,7 @@ def _stage(name: str, item: str | None, jobs: Sequence[PlannedJob], passing: set
     # Parent folders are inputs of some rules. Their files are inputs, too, so DVC does not need the folders.
     folders = {str(parent) for path in read | written for parent in PurePosixPath(path).parents}
     files = {_read_as(path) for path in read - folders} - outs
-    return Stage(
+    return DvcStage(
         kind=_KINDS[name],
         item=item,
         targets=tuple(sorted(_targets(jobs))),
@@ -147,7 +147,7 @@ def _folded(files: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _check_disjoint(stages: Sequence[Stage]) -> None:
+def _check_disjoint(stages: Sequence[DvcStage]) -> None:
     owner: dict[str, str] = {}
     for stage in stages:
         for out in stage.outs:
