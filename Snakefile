@@ -42,10 +42,16 @@ rule all:
     input:
         RULES.finals(
             expand(layout.TABLE.file("html"), table=[*RULES.tables, *TABLES]),
-            expand(layout.EXAMPLES_TABLE.file("html"), examples=PROJECT.experiments.examples),
+            expand(
+                layout.EXAMPLES_TABLE.file("html"),
+                examples=PROJECT.experiments.examples,
+            ),
             expand(layout.FIGURE.file("png"), figure=PROJECT.experiments.figures),
             expand(layout.DIFFERENCES.file("html"), table=RULES.compared_tables),
-            [layout.ATTENTION_TABLE.file("html"), layout.CLAIMS.file("html").format(one="")],
+            [
+                layout.ATTENTION_TABLE.file("html"),
+                layout.CLAIMS.file("html").format(one=""),
+            ],
             [layout.CONTAMINATION.file("html")],
             RULES.pages,
         ),

@@ -243,7 +243,7 @@ def test_a_changed_k_reruns_the_selection_and_what_follows_and_can_be_dropped(st
 def test_older_results_and_back_without_a_build(story):
     printed = {}
     table = row(story.mine)
-    for number, command in enumerate(commands("Go back, and forward")):
+    for number, command in enumerate(commands("Go to another commit and back")):
         printed[f"{number} {command}"] = do(command, story.mine)
         if "snakemake -n" in command:
             assert row(story.mine) != table
@@ -291,7 +291,7 @@ def test_a_pull_elsewhere_is_a_built_project(story):
     for command in shared:
         do(command.replace("/srv/tlm-store", str(story.store)), story.mine)
     theirs = story.clone("theirs")
-    printed = follow("Take it up elsewhere", theirs)
+    printed = follow("Continue on another machine", theirs)
     assert "Nothing to be done" in only(printed, "snakemake -n") and "up to date" in only(
         printed, "dvc status"
     )
@@ -356,18 +356,18 @@ def test_a_file_that_no_longer_fits_the_configuration_stops_before_training(stor
     hasty = story.folder / "hasty"
     change(hasty / "config/scales/smoke.yaml", "k: 20", "k: 30")  # above every other: a retrieval of its own
     refused = run("dvc repro", hasty)
-    told = refused.stdout + refused.stderr
-    assert refused.returncode != 0 and jobs(told) == {}
+    printed = refused.stdout + refused.stderr
+    assert refused.returncode != 0 and jobs(printed) == {}
     assert (
-        "dvc.yaml says more than config/ and the workflow come to" in told
-        and "python scripts/dvc_yaml.py" in told
+        "dvc.yaml differs from config/ and the workflow" in printed
+        and "python scripts/dvc_yaml.py" in printed
     )
 
 
 def test_one_cell_is_taken_up_without_the_others(story):
     small = story.clone("small")
-    printed = follow("Take up one cell", small)
-    assert "Snakemake knows them" in only(printed, "restore.py results/cells")
+    printed = follow("Pull one cell", small)
+    assert "Snakemake has records of them" in only(printed, "restore.py results/cells")
     assert (small / OUT / "manifest.json").is_file()
     assert not (small / "runs/smoke/toy/plm").exists() and not (small / "runs/smoke/shared").exists()
     assert "Nothing to be done" in do(f"snakemake -n {CELL} --cores 1", small)

@@ -121,7 +121,7 @@ def test_unsuitable_checkpoints_raise(checkpoint: Checkpoint):
         build_mlm(other, vocabulary, attention="eager", seed=1)
     with pytest.raises(ValueError, match="roberta starts from a checkpoint"):
         ModelSpec(architecture="roberta")
-    with pytest.raises(ValueError, match="revision is of no use"):
+    with pytest.raises(ValueError, match="revision needs pretrained"):
         ModelSpec(architecture="bert", revision=COMMIT)
 
 
