@@ -21,12 +21,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from tlm.artifacts import canonical_json
-from tlm.config.base import load_yaml
+from tlm import layout
+from tlm.artifacts import MANIFEST, canonical_json
+from tlm.cost.jobs import read_project
 from tlm.plan import runs
-from tlm.plan.project import load_project
 from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import run_stage2
 
@@ -55,17 +53,17 @@ def digest(*parts: Any) -> str:
 def trained(run: Any, work: Path) -> tuple[float, float]:
     """Dev score in per cent and held-out MLM loss of a run, trained where no earlier trial has trained the same."""
     tokens, external = Path(run.internal_tokens), run.external_tokens
-    tokenizer = Path("data/tokenizers") / run.tokenizer
+    tokenizer = Path(layout.TOKENIZER.format(tokenizer=run.tokenizer))
     spec = run.spec.model_copy(update={"stage2": None})
     name = digest(spec.model_dump(mode="json"), run.internal_tokens, external)
     stage1 = work / "stage1" / name
-    if not (stage1 / "manifest.json").is_file():
+    if not (stage1 / MANIFEST).is_file():
         stage1.parent.mkdir(parents=True, exist_ok=True)
-        run_stage1(spec, tokens, Path(external) if external else None, tokenizer, stage1, 1)
+        run_stage1(spec, tokens, Path(external) if external else None, tokenizer, stage1)
     stage2 = work / "stage2" / digest(name, run.spec.stage2.model_dump(mode="json"))
-    if not (stage2 / "manifest.json").is_file():
+    if not (stage2 / MANIFEST).is_file():
         stage2.parent.mkdir(parents=True, exist_ok=True)
-        run_stage2(run.spec, stage1, tokens, tokenizer, stage2, 1)
+        run_stage2(run.spec, stage1, tokens, tokenizer, stage2)
     best = json.loads((stage2 / "record.json").read_text())["best"]["dev_primary"]
     held_out = json.loads((stage1 / "record.json").read_text())["held_out"][-1]["held_out_mlm"]
     return 100 * best, held_out
@@ -93,19 +91,17 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="a Markdown file that gets the row")
     args = parser.parse_args()
 
-    settings = {**load_yaml(Path("config/config.yaml")), **nested(args.config), "scale": args.scale}
-    project = load_project({**settings, "overrides": nested(args.set)}, Path("config"))
+    config = [*args.config, f"scale={args.scale}"]
+    project = read_project([*config, f"overrides={canonical_json(nested(args.set))}"])
     tasks = args.tasks or project.scale.tasks
     resolved = {
         task: [runs.resolve(project, task, args.variant, seed) for seed in args.seeds] for task in tasks
     }
     tokens = {run.internal_tokens for each in resolved.values() for run in each}
     tokens |= {run.external_tokens for each in resolved.values() for run in each if run.external_tokens}
-    build = [sys.executable, "-m", "snakemake", *(f"{folder}/manifest.json" for folder in sorted(tokens))]
-    config = [*args.config, f"scale={args.scale}"]
+    build = [sys.executable, "-m", "snakemake", *map(layout.manifest, sorted(tokens))]
     subprocess.run([*build, "--cores", "1", "--quiet", "all", "--config", *config], check=True)
 
-    torch.set_num_threads(1)
     scores = {task: [trained(run, args.work) for run in each] for task, each in resolved.items()}
     averages = [
         statistics.mean(scores[task][number][0] for task in tasks) for number in range(len(args.seeds))
