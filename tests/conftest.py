@@ -28,6 +28,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytest_plugins = ["allowed_skips", "cpu_times"]
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -82,10 +82,19 @@ def test_a_tracker_sees_both_stages_and_changes_nothing(toy: Toy, tmp_path: Path
     assert weights(tmp_path / "alone") == weights(tmp_path / "stage1")
 
 
-def test_tensorboard_writes_beside_the_run(toy: Toy, tmp_path: Path):
-    pytest.importorskip("tensorboard")
+def test_tensorboard_writes_the_logged_numbers_beside_the_run(toy: Toy, tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     stage1(toy, tmp_path / "run" / "stage1", Execution(cpu=True, trackers=("tensorboard",)))
-    assert list((tmp_path / "run" / "tracking").rglob("events.out.tfevents.*"))
+    logged = [json.loads(line) for line in (tmp_path / "run/stage1/log.jsonl").open()]
+    written: dict[str, dict[int, float]] = {}
+    for path in (tmp_path / "run/tracking").rglob("events.out.tfevents.*"):
+        events = EventAccumulator(str(path)).Reload()
+        for tag in events.Tags()["scalars"]:
+            written.setdefault(tag, {}).update({event.step: event.value for event in events.Scalars(tag)})
+    assert "learning_rate" in written
+    for tag, values in written.items():
+        assert values == pytest.approx({line["step"]: line[tag] for line in logged if tag in line}), tag
 
 
 @pytest.mark.parametrize("name", TRACKERS)
