@@ -282,7 +282,7 @@ def test_a_build_of_snakemake_and_one_of_dvc_at_once(story):
         os.killpg(process.pid, signal.SIGCONT)
         os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=120)
-    # Snakemake may have finished stage 1 before the interrupt; DVC drops files that it has not stored only with --force.
+    # If Snakemake has finished stage 1 before the interrupt, DVC drops the unstored files only with --force.
     do("git checkout -- . && dvc checkout --force && python scripts/restore.py", story.mine)
     nothing_to_do(story.mine)
 
