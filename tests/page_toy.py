@@ -40,6 +40,7 @@ class Toy:
         default_factory=lambda: {"tlm": 0.9, "task-only": 0.5, "random": 0.6, "tfidf": 0.55}
     )
     rows: dict[str, int] = field(default_factory=lambda: dict(ROWS))
+    methods: tuple[str, ...] = tuple(METHODS)
 
 
 def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
@@ -59,7 +60,8 @@ def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
     (folder / "audit").mkdir()
     write_manifest(folder / "audit", "audit", counts=counts, parameters={})
     evaluations, stages, methods = [], [], []
-    for name, label in METHODS.items():
+    for name in toy.methods:
+        label = METHODS[name]
         seeds = toy.seeds[:1] if name == "tfidf" else toy.seeds
         methods.append(MethodSpec(name=name, label=label, variant=name, seeds=seeds))
         for seed in seeds:

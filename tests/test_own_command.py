@@ -78,6 +78,27 @@ def test_it_writes_what_builds_and_says_what_it_found(project, capsys):
     assert told in said
 
 
+def seconds(text: str) -> int:
+    return sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in re.findall(r"(\d+)([hms])", text))
+
+
+def test_the_time_is_for_one_model_unless_a_comparison_or_seeds_divide_it(project, capsys):
+    model, runs_line = {}, {}
+    for given in ("", "--compare", "--seeds 2"):
+        new("--task", "rows.csv", "--force", *given.split())
+        printed = capsys.readouterr().out
+        whole, own = re.search(r"about (\S+) of the 20m0s granted.*; (\S+) of it train", printed).groups()
+        assert seconds(whole) <= 1200
+        model[given], runs_line[given] = seconds(own) / seconds(whole), printed
+        view = read_project([]).at("mine")
+        assert view.seeds == ([1, 2] if "seeds" in given else [1])
+        assert view.own["mine"].compare == (given == "--compare")
+    assert "1 training (tlm; 1 seed)" in runs_line[""] and "--compare would add" in runs_line[""]
+    assert "3 trainings (tlm, task-only, random; 1 seed)" in runs_line["--compare"]
+    assert "2 trainings (tlm; 2 seeds)" in runs_line["--seeds 2"]
+    assert model[""] >= 0.75 and model["--compare"] < 0.6  # three jobs on two cores: two rounds
+
+
 def test_a_written_configuration_is_not_written_over(project):
     new("--task", "rows.csv")
     before = (project / "config/own/mine.yaml").read_text()

@@ -17,23 +17,22 @@ from tlm.own.defaults import (
     papers_k,
     papers_rho1,
     read_times,
-    seeds_in,
     top_k,
     training_threads,
+    trainings,
 )
 
 DEMO = DataSizes(np.full(2000, 30), 250_000, 118, 170e6)
 
 
 def clock(rate=1e4, fixed=30.0):
-    """Seconds of everything on a machine that reads `rate` tokens a second, and a sixteenth of that with 4 x 256."""
+    """Seconds of one training on a machine that reads `rate` tokens a second, and a sixteenth of that with 4 x 256."""
 
     def seconds(training):
         slow = {"demo": 1, "mini": 16}[training["like"]] * (4 if "hidden_size" in training["model"] else 1)
         stage2 = training["stage2"]["epochs"] * 2000 * 30
         return (
-            fixed
-            + 3 * len(training["seeds"]) * slow * (training["stage1"]["budget"]["tokens"] + stage2) / rate
+            fixed + len(training["seeds"]) * slow * (training["stage1"]["budget"]["tokens"] + stage2) / rate
         )
 
     return seconds
@@ -68,18 +67,34 @@ def test_more_time_is_a_larger_model_and_the_time_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("granted", "cores", "threads"), [(600, 2, 1), (600, 16, 5), (3600, 16, 2), (8 * 3600, 8, 1)]
+    ("seeds", "compare", "cores", "threads"),
+    [
+        (1, False, 2, 2),
+        (1, True, 2, 1),
+        (1, True, 16, 5),
+        (2, True, 16, 2),
+        (2, False, 16, 8),
+        (3, True, 8, 1),
+    ],
 )
-def test_cores_that_would_lie_idle_are_shared_by_the_trainings(granted, cores, threads):
-    seeds = seeds_in(granted)
-    assert training_threads(seeds, cores) == threads
-    assert threads == 1 or threads * 3 * len(seeds) <= cores
+def test_the_trainings_share_all_cores(seeds, compare, cores, threads):
+    trained = trainings(seeds, compare=compare)
+    assert trained == seeds * (3 if compare else 1)
+    assert training_threads(trained, cores) == threads
+    assert threads == 1 or threads * trained <= cores
+
+
+def test_one_model_gets_at_least_three_quarters_of_the_time_whatever_is_granted():
+    for granted in (600, 1800, 3600, 4 * 3600, 86400):
+        training = choose(DEMO, granted, clock(), {}).training
+        assert training["seeds"] == [1]
+        assert clock(fixed=0)(training) >= 0.75 * (granted - 30)
 
 
 def test_long_texts_are_read_to_their_end_if_the_time_is_enough_to_read_each_twice():
     long = DataSizes(np.full(1500, 400), 250_000, 118, 170e6)
     found = {}
-    for granted in (30, 720, 1000):
+    for granted in (30, 260, 360):
         choice = choose(long, granted, clock(), {})
         found[granted] = choice.training["stage1"]["internal_length"], choice.size
         assert (

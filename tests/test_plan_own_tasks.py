@@ -49,13 +49,20 @@ def test_an_own_task_is_a_task_a_corpus_and_a_scale_whatever_the_scale(tmp_path)
     project = load(tmp_path, {"scale": "medium"}, places=PLACES)
     view = project.at("places")
     assert project.runnable == ["medium", "places"] and view.seeds == [1, 2]
-    for variant in compared_variants(view).values():
+    for variant in ("tlm", "task-only", "random"):
         run = runs.resolve(view, "places", variant, 1)
         assert run.folder == f"runs/places/places/{variant}/seed1" and run.corpus == "places"
     assert shared.largest_k(project, "places", "places") == shared.largest_k(view, "places", "places") == 20
     assert "places-wordpiece-512" in shared.tokenizers(project)
     tables.check(project)
     tables.check(load(tmp_path / "sweeps", {"scale": "smoke"}, places=PLACES))
+
+
+def test_it_trains_one_model_unless_it_compares(tmp_path):
+    for compare, methods in ((False, ["tlm", "tfidf"]), (True, ["tlm", "task-only", "random", "tfidf"])):
+        project = load(tmp_path / str(compare), {"scale": "smoke"}, places={**PLACES, "compare": compare})
+        assert list(compared_variants(project.at("places"))) == methods
+        assert list(compared_variants(project)) == ["tlm", "task-only", "random", "tfidf"]  # a shipped scale
 
 
 def test_it_changes_nothing_of_the_shipped_scales(tmp_path):
@@ -214,7 +221,7 @@ def test_files_of_splits_merged_labels_and_rows_to_skip(tmp_path):
 
 
 def test_page_and_model_are_targets_at_any_scale(tmp_path):
-    ask = Workflow(load(tmp_path, {"scale": "medium"}, places=PLACES))
+    ask = Workflow(load(tmp_path, {"scale": "medium"}, places={**PLACES, "compare": True}))
     page = ask.page_inputs(SimpleNamespace(task="places"))
     assert len(page["evaluations"]) == 3 * 2 + 1 and page["model"] == "models/places/manifest.json"
     assert ask.export_inputs(SimpleNamespace(model="places"))["task"] == "data/tasks/places/manifest.json"

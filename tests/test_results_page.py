@@ -32,6 +32,7 @@ TOYS = {
     "hostile pairs": Toy(labels=HOSTILE, texts=(*HOSTILE, ARABIC), pair=True),
     "all right": Toy(right=dict.fromkeys(("tlm", "task-only", "random", "tfidf"), 1.0)),
     "hidden test": Toy(rows={"train": 12, "dev": 60}),
+    "one model": Toy(methods=("tlm", "tfidf"), seeds=(1,)),
 }
 
 
@@ -197,6 +198,15 @@ def test_tasks_without_classes_or_mistakes_have_a_page_too(reports, pages):
     assert reports["all right"].methods[0].score.low is None
     assert reports["hidden test"].split == "dev" and "dev texts" in pages["hidden test"]
     assert "one training seed" in pages["two classes, one seed"]
+
+
+def test_a_page_of_one_model_names_what_a_comparison_would_add(reports, pages):
+    (lead,) = reports["one model"].differences
+    assert lead.rival == "tfidf" and "than TF-IDF" in reports["one model"].verdict.sentence
+    text = " ".join(Reader(pages["one model"]).text.split())
+    assert "Not compared: task data only and random passages." in text and "compare: true" in text
+    assert "random passages" not in text.replace("Not compared: task data only and random passages.", "")
+    assert all("Not compared" not in page for name, page in pages.items() if name != "one model")
 
 
 def test_many_classes_give_a_picture_and_the_weakest_classes_first(reports, pages):

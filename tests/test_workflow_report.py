@@ -21,6 +21,7 @@ DECLARED = """
 task: {files: examples/toy-task.csv}
 corpus: {files: examples/toy-corpus.jsonl}
 training: {like: smoke, seeds: [1]}
+compare: true
 """
 
 

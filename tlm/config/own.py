@@ -170,6 +170,8 @@ class OwnSpec(Strict):
     """Files, or the name of a declared corpus: of config/corpora.yaml or of another own task."""
     training: OwnTraining = OwnTraining()
     """Settings of the runs."""
+    compare: bool = False
+    """Also train the encoder on the task's data alone and with random passages, to show the effect of retrieval."""
 
     @model_validator(mode="after")
     def _apart(self) -> OwnSpec:

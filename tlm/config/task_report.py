@@ -20,6 +20,8 @@ METHODS: dict[Method, str] = {
     "tfidf": "TF-IDF + logistic regression",
 }
 """Kind of variant → label on the page. Random passages show the effect of retrieval."""
+TRAINED_RIVALS: tuple[Method, ...] = ("task-only", "random")
+"""Methods besides TLM that train an encoder: a task of your own trains them only with `compare: true`."""
 RIDGE = "TF-IDF + ridge regression"
 """The label of `tfidf` for regression tasks."""
 

@@ -65,7 +65,17 @@ def add_parser(commands: Any) -> None:
         "--budget",
         default="1h",
         metavar="TIME",
-        help="time for the whole build: 45m, 1h (default), 1h30m, 2d",
+        help="time for the whole build: 45m, 1h (default), 1h30m, 2d. All that data, index and the simple rivals leave "
+        "goes into one model, unless --compare or --seeds divides it",
+    )
+    training.add_argument(
+        "--compare",
+        action="store_true",
+        help="also train on the task's data alone and with random passages, to show the effect of retrieval: three "
+        "trainings per seed share the time instead of one",
+    )
+    training.add_argument(
+        "--seeds", type=int, metavar="N", help="trainings of each method, with seeds 1 to N (default: 1)"
     )
     training.add_argument("--cores", type=int, help="default: all")
     training.add_argument(
@@ -99,8 +109,8 @@ def run(args: argparse.Namespace) -> None:
     from tlm.plan.own_tasks import own_file
 
     granted = seconds_of(args.budget)
-    if (args.cores is not None and args.cores < 1) or (args.gflops is not None and args.gflops <= 0):
-        raise TlmError("--cores and --gflops must be positive")
+    if any(given is not None and given <= 0 for given in (args.cores, args.gflops, args.seeds)):
+        raise TlmError("--cores, --gflops and --seeds must be positive")
     path = own_file(_FOLDER, args.name)
     if not (_FOLDER / "config.yaml").is_file():
         raise TlmError(f"no {_FOLDER / 'config.yaml'} here: run this command in the project's folder")
@@ -148,7 +158,8 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
         "language": args.language,
         "task": task,
         "corpus": corpus,
-        "training": _tokenizer(args),
+        "training": {**_tokenizer(args), **({"seeds": [*range(1, args.seeds + 1)]} if args.seeds else {})},
+        "compare": args.compare,
     }
 
 

@@ -24,7 +24,7 @@ def as_yaml(name: str, spec: OwnSpec, reasons: Mapping[str, str]) -> str:
     """The file's text. `reasons` are comments: dotted key below `training` → why."""
     values = spec.model_dump(mode="json", exclude_defaults=True)
     lines = [_HEAD.format(name=name)]
-    for key in ("description", "language", "licence"):
+    for key in ("description", "language", "licence", "compare"):
         if key in values:
             lines += [f"{key}: {_inline(values[key])}"]
     for section in ("task", "corpus"):

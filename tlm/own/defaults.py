@@ -8,21 +8,18 @@ constants come from the paper or, where it gives none, from demo.yaml and mini.y
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tlm.config.base import merge
-from tlm.config.task_report import METHODS
+from tlm.config.task_report import TRAINED_RIVALS
 
 Clock = Callable[[Mapping[str, Any]], float]
 """Estimates the seconds until everything is built, for a `training:` section."""
 
-HOUR = 3600
-TRAINED = tuple(name for name in METHODS if name != "tfidf")
-"""The variants that are trained, once per seed."""
 EXTERNAL_LENGTH = 128  # the passages of a corpus are cut to fit
 _GRID_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _GRID_RHO1 = (1, 3, 7, 19, 99, 499, 999, 1999)  # Appendix B
@@ -112,7 +109,7 @@ def choose(data: DataSizes, granted: float, clock: Clock, fixed: Mapping[str, An
     If not even the smallest run fits, it is returned with a note.
     """
     for length, size in _shapes(data):
-        training = merge(_training(size, seeds_in(granted), length, data), fixed)
+        training = merge(_training(size, length, data), fixed)
         training = _shorter_stage2(training, granted, clock)
         tokens = _affordable(training, granted, clock)
         if tokens >= max(size.tokens, _texts_read(data, length)):
@@ -157,12 +154,12 @@ def _texts_read(data: DataSizes, length: int) -> float:
     return data.readings * data.rows * (internal + data.fewest * external)
 
 
-def _training(size: Size, seeds: list[int], length: int, data: DataSizes) -> dict[str, Any]:
+def _training(size: Size, length: int, data: DataSizes) -> dict[str, Any]:
     """All but K, rho1 and the budget."""
     epochs = stage2_epochs(data.rows)
     base = {
         "like": size.like,
-        "seeds": seeds,
+        "seeds": [1],
         "tokenizer": {"vocabulary": vocabulary(data.text_bytes)},
         "model": {"max_length": max(length, EXTERNAL_LENGTH)},
         "stage1": {"internal_length": length, "external_length": EXTERNAL_LENGTH},
@@ -208,14 +205,14 @@ def _affordable(training: Mapping[str, Any], granted: float, clock: Clock) -> in
     return low // digits * digits
 
 
-def seeds_in(granted: float) -> list[int]:
-    """Seeds: one below half an hour, two below four hours, then three as in the paper."""
-    return [1] if granted < HOUR / 2 else [1, 2] if granted < 4 * HOUR else [1, 2, 3]
+def trainings(seeds: int, *, compare: bool) -> int:
+    """How many encoders are trained: TLM's, and with `compare` those of the methods that it is compared with."""
+    return seeds * (1 + len(TRAINED_RIVALS) * compare)
 
 
-def training_threads(seeds: Sequence[int], cores: int) -> int:
-    """Threads of one training, so that all cores are used even if there are fewer trainings than cores."""
-    return max(1, cores // (len(TRAINED) * len(seeds)))
+def training_threads(trained: int, cores: int) -> int:
+    """Threads of each of `trained` trainings: all cores are used, even by fewer trainings than cores."""
+    return max(1, cores // trained)
 
 
 def internal_length(lengths: np.ndarray, longest: int) -> int:

@@ -130,12 +130,14 @@ class NewTaskFacts(DataFacts):
                 found += jobs(self.project, runs.resolve(view, self.name, variant, seed)).items()
         tlm = runs.resolve_reference(view, self.name, view.seeds[0])
         found.append(("audit", audit_folder(self.name, tlm.passages.folder)))
+        found.append(("export", layout.MODEL.format(model=self.name)))
         shared = {"corpus", "index", "tokenizer"} if self.corpus is None else set()
-        return [
+        pending = [
             PendingJob(rule, manifest(folder))
             for rule, folder in dict.fromkeys(found)
             if not (rule in shared and self.manifest(folder))
         ]
+        return [*pending, PendingJob("task_report", layout.TASK_REPORT.file("json").format(task=self.name))]
 
 
 def estimate_new_task(facts: NewTaskFacts, rate_of: RateOf) -> CostEstimate:

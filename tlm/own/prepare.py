@@ -23,7 +23,7 @@ from tlm.cost.jobs import read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.cost.training_rules import RateOf
 from tlm.own.declare import as_yaml
-from tlm.own.defaults import ChosenSettings, DataSizes, choose, seeds_in, training_threads
+from tlm.own.defaults import ChosenSettings, DataSizes, choose, training_threads, trainings
 from tlm.own.findings import Findings, read_data
 from tlm.own.new_task_cost import NewTaskFacts, TextLengths, estimate_new_task, measure_lengths
 from tlm.own.tokenizer import build_characters
@@ -50,11 +50,22 @@ class NewTask:
     """Seconds."""
     cores: int
     rates: Mapping[str, Rate]
+    comparison: float
+    """Seconds of the build that the methods of `--compare` take, or would add."""
 
     @property
     def seeds(self) -> int:
         """The number of training seeds."""
         return len(self.choice.training["seeds"])
+
+    @property
+    def model_seconds(self) -> float:
+        """Stages 1 and 2 of one TLM model."""
+        trained = trainings(self.seeds, compare=self.spec.compare)
+        return (
+            sum(rule.sum("seconds") for rule in self.estimate.rules if rule.rule in ("stage1", "stage2"))
+            / trained
+        )
 
 
 def prepare(
@@ -82,14 +93,15 @@ def prepare(
     project = read_project([], folder, {name: _with(known, declared)})
     sample = found.corpus.sample if found.corpus is not None else found.task.texts
     lengths = measure_lengths(found.task, sample, project.own_scales[name].tokenizer)
-    threads = spec.training.threads or training_threads(declared.get("seeds") or seeds_in(granted), cores)
+    trained = trainings(len(declared.get("seeds", [1])), compare=spec.compare)
+    threads = spec.training.threads or training_threads(trained, cores)
     if threads > 1:
         declared = {**declared, "threads": threads}
     rates: dict[str, Rate] = {}
     rate_of = _rate_of(DataFacts(project), gflops, rates, threads)
 
-    def estimate_of(training: Mapping[str, Any]) -> CostEstimate:
-        own = _with(known, training)
+    def estimate_of(training: Mapping[str, Any], *, compare: bool = spec.compare) -> CostEstimate:
+        own = _with(known, training).model_copy(update={"compare": compare})
         changed = project.model_copy(
             update={
                 "own": {**project.own, name: own},
@@ -101,9 +113,9 @@ def prepare(
         )
         return estimate_new_task(facts, rate_of)
 
-    def clock(training: Mapping[str, Any]) -> float:
+    def clock(training: Mapping[str, Any], *, compare: bool = spec.compare) -> float:
         gpu = any(rate.gpu for rate in rates.values())
-        return estimate_of(training).wall_seconds(cores, threads, gpu=gpu)
+        return estimate_of(training, compare=compare).wall_seconds(cores, threads, gpu=gpu)
 
     data = _data_sizes(DataFacts(project), found, lengths)
     choice = choose(data, granted, clock, declared)
@@ -123,6 +135,7 @@ def prepare(
         granted=granted,
         cores=cores,
         rates=rates,
+        comparison=clock(choice.training, compare=True) - clock(choice.training, compare=False),
     )
 
 

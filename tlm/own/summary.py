@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tlm.own.defaults import TRAINED
+from tlm.config.task_report import TRAINED_RIVALS
+from tlm.own.defaults import trainings
 from tlm.own.findings import CorpusFindings, TaskFindings, percentiles
 from tlm.own.language import Writing
 from tlm.own.prepare import NewTask
@@ -122,7 +123,9 @@ def _training(new: NewTask) -> list[str]:
     training = new.choice.training
     stage1, stage2 = training["stage1"], training["stage2"]
     shape = new.choice.size
-    runs = len(TRAINED) * new.seeds
+    compare, seeds = new.spec.compare, new.seeds
+    count = trainings(seeds, compare=compare)
+    methods = ["tlm", *TRAINED_RIVALS] if compare else ["tlm"]
     flops = new.estimate.sum("matmul_flops")
     disk = new.estimate.sum("disk_bytes")
     speed = ", ".join(f"{rate.flops_per_second / 1e9:.0f} GFLOP/s" for rate in list(new.rates.values())[-1:])
@@ -136,15 +139,26 @@ def _training(new: NewTask) -> list[str]:
         _line("model", f"{shape}, vocabulary {training['tokenizer'].get('vocabulary', 'of the checkpoint')}"),
         _line(
             "runs",
-            f"{runs} trainings ({', '.join(TRAINED)}; {new.seeds} seed{'s' * (new.seeds > 1)} each) and TF-IDF",
+            f"{count} training{'s' * (count > 1)} ({', '.join(methods)}; {seeds} seed{'s' * (seeds > 1)}) and TF-IDF",
         ),
         _line(
             "time",
             f"about {duration(new.choice.seconds)} of the {duration(new.granted)} granted, on {new.cores}"
-            f" core{'s' * (new.cores > 1)}" + (f" ({speed} a job, measured now)" if speed else ""),
+            f" core{'s' * (new.cores > 1)}"
+            + (f" ({speed} a job, measured now)" if speed else "")
+            + f"; {duration(new.model_seconds)} of it train the model that you keep",
         ),
+        _line("comparison", _comparison(new)),
         _line("cost", f"{flops:.2g} FLOPs of matrix products, {_bytes(disk)} of disk"),
     ]
+
+
+def _comparison(new: NewTask) -> str:
+    """The cost of the methods that `--compare` trains."""
+    seconds = duration(new.comparison)
+    if new.spec.compare:
+        return f"task data only and random passages take {seconds} of this time (--compare)"
+    return f"--compare would add task data only and random passages: {seconds} more for a model like this"
 
 
 def _tokens(budget: dict[str, int]) -> str:

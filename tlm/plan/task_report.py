@@ -1,11 +1,12 @@
 """Which variants the report of a task compares: TLM, task data alone, random passages and TF-IDF.
 
-Place in the flow: `tlm.plan.project` → here → `tlm.rules.page` and `tlm.own`. A task of your own builds these variants.
+Place in the flow: `tlm.plan.project` → here → `tlm.rules.page` and `tlm.own`. A task of your own builds these variants;
+without `compare: true` it trains TLM alone, and compares it with the methods that train no encoder.
 """
 
 from __future__ import annotations
 
-from tlm.config.task_report import METHODS, Method
+from tlm.config.task_report import METHODS, TRAINED_RIVALS, Method
 from tlm.config.variants import VariantSpec
 from tlm.errors import TlmError
 from tlm.plan.project import Project
@@ -24,7 +25,9 @@ def compared_variants(project: Project) -> dict[Method, str]:
             f"scale {project.settings.scale} has no variant of the kind {missing[0]!r}, which a report compares TLM "
             "with; add it to the sweep of K (`sweeps:` of the scale)"
         )
-    return {method: found[method] for method in METHODS}
+    own = project.own.get(project.settings.scale)
+    left_out = TRAINED_RIVALS if own is not None and not own.compare else ()
+    return {method: found[method] for method in METHODS if method not in left_out}
 
 
 def _method(spec: VariantSpec) -> Method | None:

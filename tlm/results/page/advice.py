@@ -5,6 +5,7 @@ Place in the flow: `task_report.TaskReport` → here → `render`. Every line co
 
 from __future__ import annotations
 
+from tlm.config.task_report import METHODS, TRAINED_RIVALS
 from tlm.results.page import formatting
 from tlm.results.page.task_report import TaskReport
 from tlm.results.page.worth import CHEAPER
@@ -61,6 +62,20 @@ def data_notes(report: TaskReport) -> list[str]:
     if not leaked:
         notes.append("No dev or test text was found in the passages that stage 1 read.")
     return notes
+
+
+def comparison_note(report: TaskReport) -> str:
+    """What `compare: true` would add to the report of an own task, and its cost; empty if nothing is missing."""
+    missing = [METHODS[name] for name in TRAINED_RIVALS if name not in {each.name for each in report.methods}]
+    if not report.own or not missing:
+        return ""
+    ours = report.methods[0]
+    seconds = len(missing) * len(ours.seeds) * ours.cost.seconds
+    return (
+        f"Not compared: {formatting.listed(missing)}. They would show whether the passages, and their choice, made the "
+        f"difference. `compare: true` in `config/own/{report.task}.yaml` adds them and keeps this model: about "
+        f"{formatting.duration(seconds)} of training."
+    )
 
 
 def _verb(rows: int, verb: str) -> str:

@@ -108,6 +108,7 @@ def view(report: TaskReport) -> dict[str, Any]:
         ],
         "data_notes": advice.data_notes(report),
         "advice": advice.advice(report),
+        "comparison_note": advice.comparison_note(report),
         "pictures": _pictures(report, short, chosen, matrix is None),
     }
 
