@@ -57,6 +57,24 @@ def test_all_formats_agree(tmp_path, kind, compression):
     assert read(path) == [(1, ROWS[0]), (2, ROWS[1])]
 
 
+@pytest.mark.parametrize("kind", [name for name, each in FORMATS.items() if each.columns])
+def test_a_renamed_column_of_where_raises_in_every_format(tmp_path, kind):
+    """Otherwise a corpus that keeps the rows with `language: en` would silently lose all rows."""
+    path = tmp_path / f"news.{kind}"
+    rows = [{"text": "one", "lang": "en"}, {"text": "two", "lang": "de"}]
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif kind == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        comma = "," if kind == "csv" else "\t"
+        path.write_text("".join(f"{one}{comma}{other}\n" for one, other in [("text", "lang"), ("one", "en")]))
+    parser = {"format": "delimited", "where": {"language": ["en"]}}
+    part = CorpusPart.model_validate({"source": "news", "parser": parser})
+    with pytest.raises(TlmError, match=r"no column 'language'.*there are text, lang"):
+        list(documents(part, [Input(path)], Counter()))
+
+
 def test_a_zip_is_opened_up(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("x/b.csv", CSV)

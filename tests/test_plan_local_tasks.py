@@ -1,5 +1,7 @@
 """`local_tasks`: the same tasks from folders of one's own; and the paper's tasks from real files."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from conftest import ROOT
 from tlm.artifacts import Manifest
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.settings import Settings
+from tlm.config.sources import SourceSpec
 from tlm.errors import TlmError
 from tlm.formats.files import Input
 from tlm.formats.registry import read_rows
@@ -26,7 +29,7 @@ FOLDERS = {
     "acl-arc": "citation_intent",
     "scierc": "sciie",
     "imdb": "imdb",
-    "agnews": "ag",
+    "agnews-titles": "ag",
     "hyperpartisan": "hyperpartisan_news",
     "rct": "rct_ei_derived",
     "cola": "glue_cola",
@@ -40,7 +43,7 @@ ROWS = {
     "acl-arc": (1688, 114, 139),
     "scierc": (3219, 455, 974),
     "imdb": (20000, 5000, 25000),
-    "agnews": (18973, 2000, 7600),
+    "agnews-titles": (18973, 2000, 7600),
     "hyperpartisan": (515, 65, 65),
     "rct": (25527, 3557, 3629),
     "cola": (8551, 1043, 0),
@@ -137,11 +140,46 @@ def test_the_declared_sources_give_the_same_rows(shared, tmp_path, task, capsys)
 def test_ag_news_as_published_is_read_without_a_lost_row(shared):
     """Its training file is not in the mirror; the test file has the same form."""
     (test,) = (shared / "mirror").rglob("ag_news_csv/test.csv")
-    options = declared_options(SHIPPED.tasks["agnews"].parser, ["label", "title", "description"])
+    options = declared_options(SHIPPED.tasks["agnews-titles"].parser, ["label", "title", "description"])
     found = list(read_rows(Input(test), options))
     assert len(found) == 7600
-    assert {row["label"] for _, row in found} == set(SHIPPED.tasks["agnews"].parser.label_names)
+    assert {row["label"] for _, row in found} == set(SHIPPED.tasks["agnews-titles"].parser.label_names)
     assert all(row["title"] and row["description"] for _, row in found)
+
+
+def test_ag_news_without_titles_has_the_size_of_the_authors_file(shared):
+    """Their test.csv has 1.52 MB on the Hub; with titles it would have 1.82 MB."""
+    (test,) = (shared / "mirror").rglob("ag_news_csv/test.csv")
+    options = declared_options(SHIPPED.tasks["agnews-titles"].parser, ["label", "title", "description"])
+    rows = [row for _, row in read_rows(Input(test), options)]
+    sizes = []
+    for columns in (("description",), ("title", "description")):
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows(
+            [("text", "label"), *((" ".join(row[name] for name in columns), row["label"]) for row in rows)]
+        )
+        sizes.append(len(written.getvalue().encode()))
+    assert sizes == [1_496_187, 1_822_708]
+
+
+def test_the_authors_files_give_the_papers_tasks(tmp_path):
+    """Files of the form of yxchar/<task>-tlm: the columns text and label, labels as numbers, three given splits."""
+    for task, labels in (("agnews", ["World", "Sports", "Business", "Sci/Tech"]), ("imdb", ["neg", "pos"])):
+        folder = tmp_path / task
+        urls = {}
+        for split in ("train", "dev", "test"):
+            rows = "".join(f"{split} text {n},{n % len(labels)}\n" for n in range(8))
+            (folder / "mirror").mkdir(parents=True, exist_ok=True)
+            (folder / f"mirror/{split}.csv").write_text(f"text,label\n{rows}")
+            (urls[split],) = (f for f in SHIPPED.sources[SHIPPED.tasks[task].source].files if split in f.uri)
+        prefix = urls["train"].url().removesuffix("train.csv")
+        # Without the digests, which are those of the real files.
+        files = [{"uri": file.uri, "first_use": True} for file in urls.values()]
+        sources = {**SHIPPED.sources, SHIPPED.tasks[task].source: SourceSpec(files=files)}
+        data = SHIPPED.model_copy(update={"sources": sources})
+        manifest = build(data, task, folder, {prefix: f"{folder}/mirror/"})
+        assert manifest.counts["rows"] == {"train": 8, "dev": 8, "test": 8}
+        assert manifest.parameters["labels"] == labels
 
 
 def test_glue_as_the_hub_holds_it(tmp_path):
