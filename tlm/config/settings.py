@@ -61,7 +61,9 @@ class Settings(Strict):
     mirrors: dict[str, str] = {}
     """URL prefix → folder with the same files; digests are checked too."""
     local_tasks: dict[str, str] = {}
-    """Task → folder with its train, dev and test files, in place of its source (`tlm.plan.local_tasks`)."""
+    """Task → folder with its train, dev and test files, in place of its source (`tlm.plan.local_data`)."""
+    local_corpora: dict[str, str] = {}
+    """Corpus → file, folder or glob with its text, in place of its sources: `{general: my-corpus/*.jsonl.zst}`."""
     exclude: Exclude | None = None
     """contaminated: no run reads passages that share text with its dev or test rows (docs/contamination.md)."""
     beside: list[str] = []
@@ -71,7 +73,7 @@ class Settings(Strict):
     versioned: list[str] = ["results/table2.csv"]
     """Results that DVC versions, with all their inputs (`scripts/dvc_yaml.py`). Causes no reruns."""
 
-    @field_validator("beside", "overrides", "local_tasks", mode="before")
+    @field_validator("beside", "overrides", "local_tasks", "local_corpora", mode="before")
     @classmethod
     def _retype(cls, value: Any) -> Any:
         """Snakemake's `--config` passes nested values as text: `{"k": "10"}`."""

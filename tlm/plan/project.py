@@ -22,7 +22,7 @@ from tlm.config.scale import ScaleSpec
 from tlm.config.settings import Experiments, Settings
 from tlm.config.variants import Swept, SweptValue, VariantSpec
 from tlm.errors import TlmError
-from tlm.plan.local_tasks import with_local_tasks
+from tlm.plan.local_data import with_local_corpora, with_local_tasks
 from tlm.plan.own_tasks import own_data, own_scale, own_variants, read_own
 from tlm.plan.sweeps import swept
 
@@ -152,6 +152,7 @@ def load_project(
             wanted = folder / "scales" / f"{name}.yaml"
             raise TlmError(f"no scale {name!r}: there is no {wanted}; there are {', '.join(files)}")
     data = with_local_tasks(load_data_config(folder), settings.local_tasks)
+    data = with_local_corpora(data, settings.local_corpora)
     experiments = parse(Experiments, load_yaml(folder / "experiments.yaml"), str(folder / "experiments.yaml"))
     scales = {name: _scale(path, data, experiments) for name, path in files.items()}
     declared = read_own(folder, data, scales, own or {})

@@ -69,7 +69,8 @@ def _task(project: Project, stage: DvcStage) -> Keys:
 
 
 def _corpus(project: Project, stage: DvcStage) -> Keys:
-    return {CORPORA: [f"corpora.{stage.item}"]}
+    local = ["local_corpora"] if stage.item in project.settings.local_corpora else []
+    return {CORPORA: [f"corpora.{stage.item}"], SETTINGS: local}
 
 
 def _tokenizer(project: Project, stage: DvcStage) -> Keys:

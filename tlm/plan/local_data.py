@@ -1,7 +1,7 @@
-"""Tasks from your own folders, in place of their declared sources (`local_tasks` in config.yaml).
+"""Tasks and corpora from your own files, in place of their declared sources: `local_tasks`, `local_corpora`.
 
-Place in the flow: between config/tasks.yaml and everything that reads it; no other module handles it. For
-machines without a network, for files that are no longer to be had, and for a task's name with other data.
+Place in the flow: between config/tasks.yaml, config/corpora.yaml and everything that reads them; no other module
+handles these settings. For machines without a network, and for files that no public address offers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tlm.config.base import parse
-from tlm.config.data import DataConfig, Delimited, Split, TaskSpec
-from tlm.config.sources import SourceSpec
+from tlm.config.data import CorpusSpec, DataConfig, Delimited, Split, TaskSpec
+from tlm.config.sources import SourceSpec, local_files
 from tlm.errors import TlmError
 
 _SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -39,6 +39,29 @@ def with_local_tasks(data: DataConfig, folders: Mapping[str, str]) -> DataConfig
         )
         tasks[name] = _task(name, tasks[name], source, files)
     return DataConfig(sources=sources, tasks=tasks, corpora=data.corpora)
+
+
+def with_local_corpora(data: DataConfig, files: Mapping[str, str]) -> DataConfig:
+    """`data` with the text of each corpus in `files` read from that file, folder or glob; sizes of passages stay.
+
+    Raises TlmError for an unknown corpus, a sample of another corpus, and a path that names no file.
+    """
+    sources, corpora = dict(data.sources), dict(data.corpora)
+    for name, path in files.items():
+        where = f"local_corpora.{name}"
+        if name not in corpora:
+            raise TlmError(f"{where}: no such corpus in corpora.yaml; there are {', '.join(sorted(corpora))}")
+        spec = corpora[name]
+        if spec.sample is not None:
+            raise TlmError(f"{where}: {name} is a sample of {spec.sample.of}; give the files of {spec.sample.of}")
+        source = f"local-{name}"
+        file = {"uri": f"file://{path}", "to": "files/", "in_place": True}
+        sources[source] = parse(SourceSpec, {"files": [file]}, where)
+        if not local_files(sources[source]):
+            raise TlmError(f"{where}: no file {path}")
+        part = {"source": source, "parser": {"format": "mixed", "files": "files/**"}}
+        corpora[name] = parse(CorpusSpec, {**spec.model_dump(), "parts": [part]}, where)
+    return DataConfig(sources=sources, tasks=data.tasks, corpora=corpora)
 
 
 def _files(name: str, folder: Path) -> dict[Split, Path]:

@@ -14,12 +14,12 @@ from conftest import ROOT
 from tlm.artifacts import Manifest
 from tlm.config.data import DataConfig, load_data_config
 from tlm.config.settings import Settings
-from tlm.config.sources import SourceSpec
+from tlm.config.sources import SourceSpec, local_files
 from tlm.errors import TlmError
 from tlm.formats.files import Input
 from tlm.formats.registry import read_rows
 from tlm.formats.tables import declared_options
-from tlm.plan.local_tasks import with_local_tasks
+from tlm.plan.local_data import with_local_corpora, with_local_tasks
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
 
@@ -97,6 +97,32 @@ def test_mistakes_are_named(tmp_path):
         (tmp_path / name).touch()
     with pytest.raises(TlmError, match="two files of train"):
         with_local_tasks(SHIPPED, {"imdb": str(tmp_path)})
+
+
+def test_the_files_of_a_corpus_take_the_place_of_its_sources(tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.jsonl").write_text('{"text": "one"}\n')
+    (tmp_path / "texts/b.txt").write_text("two\n")
+    data = with_local_corpora(SHIPPED, {"general": str(tmp_path / "texts")})
+    spec = data.corpora["general"]
+    assert spec.sources == ["local-general"]
+    assert (spec.min_words, spec.max_words) == (40, 120)
+    files = local_files(data.sources["local-general"])
+    assert [path.name for path in files] == ["a.jsonl", "b.txt"]
+    assert data.corpora["demo"] == SHIPPED.corpora["demo"]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ("genral", "local_corpora.genral: no such corpus"),
+        ("general-tenth", "is a sample of general; give the files of general"),
+        ("general", "local_corpora.general: no file"),
+    ],
+)
+def test_mistakes_in_local_corpora_are_named(tmp_path, corpus, message):
+    with pytest.raises(TlmError, match=message):
+        with_local_corpora(SHIPPED, {corpus: str(tmp_path / "missing.jsonl")})
 
 
 def test_snakemakes_command_line_hands_over_text():
