@@ -53,7 +53,9 @@ def with_local_corpora(data: DataConfig, files: Mapping[str, str]) -> DataConfig
             raise TlmError(f"{where}: no such corpus in corpora.yaml; there are {', '.join(sorted(corpora))}")
         spec = corpora[name]
         if spec.sample is not None:
-            raise TlmError(f"{where}: {name} is a sample of {spec.sample.of}; give the files of {spec.sample.of}")
+            raise TlmError(
+                f"{where}: {name} is a sample of {spec.sample.of}; give the files of {spec.sample.of}"
+            )
         source = f"local-{name}"
         file = {"uri": f"file://{path}", "to": "files/", "in_place": True}
         sources[source] = parse(SourceSpec, {"files": [file]}, where)
