@@ -318,6 +318,12 @@ def test_performance_is_relative_to_the_most_expensive_row_of_its_own_panel():
     assert "demo" in left.get_title() and REPORTED.paper.version in right.get_title()
 
 
+def test_without_reported_rows_performance_has_one_panel():
+    drawn = draw_performance(PERFORMANCE.model_copy(update={"paper": None, "reported": ()}), CELLS, REPORTED)
+    assert len(drawn.figure.axes) == 1
+    assert {record[0] for record in drawn.rows} == {drawn.figure.axes[0].get_title()}
+
+
 def test_a_point_without_performance_raises():
     cells = [each for each in CELLS if (each["row"], each["column"]) != ("plm", "average")]
     with pytest.raises(TlmError, match="row plm has no average"):

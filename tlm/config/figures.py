@@ -54,7 +54,7 @@ class Series(Strict):
 
 
 class PerformanceFigure(Strict):
-    """Performance against relative FLOPs (Figure 1): the rows of one of our tables, and the paper's rows."""
+    """Performance against relative FLOPs (Figure 1): the rows of one of our tables; beside them the paper's."""
 
     kind: Literal["performance"]
     title: str
@@ -63,9 +63,10 @@ class PerformanceFigure(Strict):
     """The column for the vertical axis, in our table and in the paper's."""
     flops: str = "flops"
     """The column for the horizontal axis, relative to the most expensive row."""
-    paper: str
+    paper: str | None = None
     """The paper's table, in config/reported.yaml."""
-    reported: tuple[Series, ...] = Field(min_length=1)
+    reported: tuple[Series, ...] = ()
+    """The paper's rows; none: only our panel is drawn."""
 
 
 class PipelineFigure(Strict):

@@ -54,6 +54,8 @@ class VariantSpec(Strict):
     corpus: Literal["own", "other"] = "own"
     """other: the scale's `other_corpus`."""
     k: PositiveInt | None = None
+    compute: float | None = Field(None, ge=1)
+    """plm only: the stage-1 budget as a multiple of the mean TLM run's, in place of the scale's `plm.compute`."""
     model: dict[str, Any] = {}
     embedding_init: dict[str, Any] = {}
     stage1: dict[str, Any] = {}
@@ -77,6 +79,8 @@ class VariantSpec(Strict):
             raise ValueError(
                 "exclude is for variants that read passages: of method tlm or plm, not task-only"
             )
+        if self.compute is not None and self.method != "plm":
+            raise ValueError("compute is for variants of method plm")
         if self.method == "checkpoint" and "pretrained" not in self.model:
             raise ValueError("method 'checkpoint' needs model.pretrained: the checkpoint's name or folder")
         return self

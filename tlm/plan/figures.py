@@ -7,6 +7,7 @@ because small scales lack the paper's tasks; its panels name the task.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,9 +128,9 @@ def _check_heads(project: Project, name: str, figure: HeadsFigure) -> None:
 
 
 def _performance(project: Project, figure: PerformanceFigure) -> PerformanceDrawing:
-    """A point for each row of the table; one variant at several scales is one series."""
+    """A point for each row of the table. Rows whose labels differ only in a last parenthesis are one series."""
     rows = [
-        ShownRow(row=row.id, series=row.label.removesuffix(f" ({row.scale} scale)"))
+        ShownRow(row=row.id, series=re.sub(r" \([^()]*\)$", "", row.label))
         for row in tables.table(project, figure.table).rows
     ]
     return PerformanceDrawing(**dict(figure), rows=tuple(rows))

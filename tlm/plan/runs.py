@@ -230,7 +230,8 @@ def resolve_pretraining(project: Project, variant: str) -> EncoderRun:
     seed = project.seeds[0]  # trained once: the seeds of its row are those of stage 2
     base = merged(project, SHARED, variant)
     budgets = [_reference(project, task).spec.stage1.training_tokens for task in scale.tasks]
-    tokens = math.ceil(scale.plm.compute * sum(budgets) / len(budgets))
+    compute = project.variant(variant).compute or scale.plm.compute
+    tokens = math.ceil(compute * sum(budgets) / len(budgets))
     stage1 = merge(base["stage1"], {"rho1": INFINITE, "rho2": 0, "budget": {"tokens": tokens}})
     init = EmbeddingInitSpec(**base["embedding_init"])
     # A word is at least one token: so many words hold at least the tokens that training and the start will read.

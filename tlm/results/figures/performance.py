@@ -1,8 +1,8 @@
 """Figure 1: average performance against relative FLOPs, logarithmic.
 
-Place in the flow: cells of a table → figure. Two pairs of axes, one for our scores and one for the paper's, because
-scores on different tasks are not comparable. On each, FLOPs are relative to the most expensive row, which in the paper
-is RoBERTa-Large.
+Place in the flow: cells of a table → figure. Two pairs of axes, one for our scores and one for the paper's (if the
+figure names its rows), because scores on different tasks are not comparable. On each, FLOPs are relative to the most
+expensive row, which in the paper is RoBERTa-Large.
 """
 
 from __future__ import annotations
@@ -57,21 +57,17 @@ def draw_performance(figure: PerformanceDrawing, cells: Sequence[Cell], reported
         for row in series.rows
         for line in [reported_line(reported, f"{figure.paper}/{row}")]
     ]
+    first = given[figure.rows[0].row, figure.performance]
+    scales = ", ".join(dict.fromkeys(cell["scale"] for cell in cells))
+    panels = [(f"measured, scale {scales}", measured, _height_label(first))]
+    if printed:
+        panels.append((f"reported, {reported.paper.version}", printed, "average of the paper's tasks (%)"))
     canvas = new_figure(TEXT_WIDTH, 3.2)
     canvas.suptitle(figure.title)
-    left, right = canvas.subplots(1, 2)
-    first = given[figure.rows[0].row, figure.performance]
-    panels = (
-        (
-            left,
-            f"measured, scale {', '.join(dict.fromkeys(cell['scale'] for cell in cells))}",
-            measured,
-            _height_label(first),
-        ),
-        (right, f"reported, {reported.paper.version}", printed, "average of the paper's tasks (%)"),
-    )
     records: list[tuple[Any, ...]] = []
-    for axes, title, points, label in panels:
+    for axes, (title, points, label) in zip(
+        canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
         reference = _most_expensive(points)
         _draw_panel(axes, points, reference)
         axes.set(title=title, ylabel=label)
