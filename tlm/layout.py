@@ -103,6 +103,8 @@ SHARES = "data/shares"
 # Runs, models and their parts.
 RUN = Pattern("runs/{scale}/{task}/{variant}/seed{seed}")
 STAGE1 = Pattern(f"{RUN}/stage1")
+STABLE = Pattern(f"{RUN}/stable")
+"""Stage 1 before its decay, kept for a longer run. No rule's output: Snakemake would delete it before stage 1 runs."""
 STAGE2 = Pattern(f"{RUN}/stage2")
 EVALUATION = Pattern(f"{RUN}/evaluation")
 ATTENTION = Pattern(f"{RUN}/attention")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from tlm.config.base import Strict
+from tlm.config.base import Strict, added
 from tlm.errors import TlmError
 
 INFINITE = "inf"
@@ -75,6 +75,9 @@ class Budget(Strict):
 
     steps: PositiveInt | None = None
     tokens: PositiveInt | None = None
+    seconds: float | None = added(None, gt=0)
+    """Longest time of stage 1. If the machine is too slow, the decay starts earlier, so that stage 1 ends in time with
+    fewer steps; `record.json` has them. The result then depends on the speed of the machine."""
 
     @model_validator(mode="after")
     def _one(self) -> Budget:
@@ -139,6 +142,9 @@ class Stage1Spec(Strict):
     """How often the held-out MLM loss is measured on the task's dev texts."""
     held_out_rows: PositiveInt = 512
     """Dev texts for that measurement, at most; the same in every run. Each costs a forward pass."""
+    evaluate_every: PositiveInt | None = added(None)
+    """Measure the loss every so many steps before the decay of the learning rate, and `evaluations` times during it. A
+    longer run then measures at the same steps."""
     checkpoint_every: PositiveInt = 200
 
     @property

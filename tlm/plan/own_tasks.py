@@ -33,6 +33,11 @@ def own_file(folder: Path, name: str) -> Path:
     return folder / "own" / f"{name}.yaml"
 
 
+def forecast_file(folder: Path, name: str) -> Path:
+    """Where `tlm new` and `tlm train` write the forecast of an own task's build."""
+    return folder / "own" / f"{name}.forecast.json"
+
+
 def read_own(
     folder: Path, data: DataConfig, scales: Mapping[str, ScaleSpec], more: Mapping[str, OwnSpec]
 ) -> dict[str, OwnSpec]:

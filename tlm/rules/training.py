@@ -11,6 +11,7 @@ from tlm.config.training import TokenizerSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
+from tlm.plan.own_tasks import forecast_file
 from tlm.plan.run_types import EncoderRun, Run, as_encoder
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
@@ -80,8 +81,16 @@ class TrainingRules(RuleFunctions):
         return manifests(self._stage1_tokens(wildcards))
 
     def stage1_flags(self, wildcards: Any) -> str:
-        """The same inputs as command-line options of the script."""
-        return flags(self._stage1_tokens(wildcards))
+        """The same inputs as options of the script; for an own task also the state to continue from and the forecast."""
+        options = self._stage1_tokens(wildcards)
+        if wildcards.scale in self.project.own:
+            options["stable"] = layout.STABLE.format(**self._names(wildcards))
+            options["forecast"] = str(forecast_file(self.project.folder, wildcards.scale))
+        return flags(options)
+
+    @staticmethod
+    def _names(wildcards: Any) -> dict[str, str]:
+        return {name: getattr(wildcards, name) for name in layout.RUN.names}
 
     def stage1_spec(self, wildcards: Any) -> str:
         """The run without its stage 2, so that a change of stage 2 reruns stage 2 alone."""

@@ -36,16 +36,27 @@ def save(
     working = folder / f".{final.name}.tmp"
     shutil.rmtree(working, ignore_errors=True)
     working.mkdir(parents=True)
-    save_file(_plain(dict(model.named_parameters())), working / "model.safetensors")
-    save_file(_plain(_optimizer_tensors(model, optimizers)), working / "optimizer.safetensors")
-    (working / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf-8")
-    for path in working.iterdir():
-        _sync(path)
+    write(working, step, model, optimizers, state)
     shutil.rmtree(final, ignore_errors=True)
     working.replace(final)
     for old in _finished(folder)[:-_KEEP]:
         shutil.rmtree(old)
     return final
+
+
+def write(
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    state: Mapping[str, Any],
+) -> None:
+    """Write the files of a checkpoint into an empty `folder`."""
+    save_file(_plain(dict(model.named_parameters())), folder / "model.safetensors")
+    save_file(_plain(_optimizer_tensors(model, optimizers)), folder / "optimizer.safetensors")
+    (folder / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf-8")
+    for path in folder.iterdir():
+        _sync(path)
 
 
 def latest(folder: Path) -> Path | None:

@@ -7,6 +7,7 @@ restart (docs/differences.md).
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,15 +16,17 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from tlm.errors import TlmError
-from tlm.training import checkpoint
+from tlm.training import checkpoint, stable
 from tlm.training.model import TwoHeads
 from tlm.training.monitor import Monitor
-from tlm.training.optimizer import build_optimizers, learning_rate
+from tlm.training.optimizer import build_optimizers
 from tlm.training.prefetch import prepared_steps
 from tlm.training.randomness import torch_seed
+from tlm.training.rate_schedule import DECIDE_EVERY, RateSchedule
 from tlm.training.stage_plan import StagePlan, StageProgress
 
 
@@ -44,16 +47,17 @@ def train(
     began, world, folder = _clocks(), accelerator.num_processes, workspace / "checkpoints"
     model.to(accelerator.device)
     optimizers = build_optimizers(plan.optimizer, model)
-    done = _begin(plan, model, optimizers, folder, fingerprint, accelerator)
+    done = _begin(plan, model, optimizers, workspace, fingerprint, accelerator)
     before = done.seconds, done.cpu_seconds
+    schedule = RateSchedule.of(plan.optimizer, plan.steps, done.cuts)
     ready, *ready_optimizers = accelerator.prepare(torch.compile(model) if compiled else model, *optimizers)
-    monitor = Monitor(plan, done, workspace, accelerator)
+    monitor = Monitor(plan, done, schedule, workspace, accelerator)
     has_dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
     model.train()
     with _explain_memory_errors(plan):
         for prepared in prepared_steps(plan, done.step, accelerator):
             number, step = prepared.number, prepared.step
-            rate = learning_rate(plan.optimizer, number, plan.steps)
+            rate = schedule.rate(number)
             weights = plan.weights(step)
             for micro, (batch, tensors) in enumerate(prepared.mine):
                 if has_dropout:
@@ -76,16 +80,23 @@ def train(
             done.step = number + 1
             wall, cpu = _clocks()
             done.seconds, done.cpu_seconds = before[0] + wall - began[0], before[1] + cpu - began[1]
+            if (shorter := _in_time(plan, schedule, done, accelerator)) is not schedule:
+                schedule, done.cuts = shorter, [list(cut) for cut in shorter.cuts]
+                monitor.reschedule(schedule)
             values = monitor.read()
             measured = _evaluate(plan, model, done) if done.step in monitor.evaluations else {}
             monitor.report(rate, {**values, **measured})
-            if measured and plan.enough(measured):
+            if done.step == schedule.steps or (measured and plan.enough(measured)):
                 break
-            if done.step % plan.checkpoint_every == 0 and done.step < plan.steps:
+            starts_decay = plan.stable is not None and done.step == schedule.decay_start
+            if done.step % plan.checkpoint_every == 0 or starts_decay:
                 done.log_bytes = monitor.log_bytes()
-                if accelerator.is_main_process:
+            if accelerator.is_main_process:
+                if done.step % plan.checkpoint_every == 0:
                     state = {"fingerprint": fingerprint, "progress": done.as_dict()}
                     checkpoint.save(folder, done.step, model, optimizers, state)
+                if plan.stable is not None and starts_decay:
+                    stable.save(plan.stable, schedule, model, optimizers, fingerprint, done, monitor.file)
     monitor.finish()
     model.eval()
     return done
@@ -100,18 +111,39 @@ def _begin(
     plan: StagePlan,
     model: TwoHeads,
     optimizers: Sequence[torch.optim.Optimizer],
-    folder: Path,
+    workspace: Path,
     fingerprint: Mapping[str, Any],
     accelerator: Accelerator,
 ) -> StageProgress:
-    """Restore the last checkpoint and its progress, or start at step 0."""
-    if (last := checkpoint.latest(folder)) is not None:
-        state = checkpoint.read_state(last, fingerprint)
-        done = StageProgress.from_dict(state["progress"])
+    """Restore the last checkpoint and its progress, or those of a shorter run, or start at step 0."""
+    if (last := checkpoint.latest(workspace / "checkpoints")) is not None:
+        done = StageProgress.from_dict(checkpoint.read_state(last, fingerprint)["progress"])
         checkpoint.restore(last, model, optimizers)
         accelerator.print(f"{plan.name}: resumes after step {done.step} of {plan.steps}")
         return done
+    if plan.stable is not None and (state := stable.read(plan.stable)) is not None:
+        schedule = RateSchedule(plan.optimizer, plan.steps)
+        if (reason := stable.obstacle(state, fingerprint, schedule)) is None:
+            done = StageProgress.from_dict(state["progress"])
+            checkpoint.restore(plan.stable, model, optimizers)
+            if accelerator.is_main_process:
+                shutil.copyfile(plan.stable / stable.LOG, workspace / stable.LOG)
+            accelerator.print(f"{plan.name}: continues a shorter run after step {done.step} of {plan.steps}")
+            return done
+        accelerator.print(f"{plan.name}: starts at step 0, not from {plan.stable}: {reason}")
     return StageProgress(start=plan.initialise() if plan.initialise else {})
+
+
+def _in_time(
+    plan: StagePlan, schedule: RateSchedule, done: StageProgress, accelerator: Accelerator
+) -> RateSchedule:
+    """The schedule, shortened if the stage would take longer than `plan.seconds`; the main process decides."""
+    if plan.seconds is None or done.step % DECIDE_EVERY:
+        return schedule
+    shorter = [schedule.cut_for_time(done.step, done.seconds, plan.seconds)]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(shorter)
+    return schedule if shorter[0] == schedule else shorter[0]
 
 
 def _evaluate(plan: StagePlan, model: TwoHeads, done: StageProgress) -> dict[str, float]:

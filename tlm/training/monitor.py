@@ -16,12 +16,15 @@ import torch
 from accelerate import Accelerator
 
 from tlm.errors import TlmError
-from tlm.progress import Progress
+from tlm.progress import Progress, duration
 from tlm.training import checkpoint
 from tlm.training.masking import Batch
+from tlm.training.rate_schedule import RateSchedule
 from tlm.training.stage_plan import StagePlan, StageProgress
 
 _LOG_EVERY = 10  # steps
+_SLOWER = 1.15  # times the forecast: a line warns
+_SURE = 60.0  # seconds before the speed of this machine is compared with the forecast
 _DIVERGED = 3.0  # a logged loss of this many times the larger of the first one and chance
 
 
@@ -29,20 +32,26 @@ class Monitor:
     """Collects, logs and checks the losses of one run; every process has one, only the main process writes."""
 
     def __init__(
-        self, plan: StagePlan, done: StageProgress, workspace: Path, accelerator: Accelerator
+        self,
+        plan: StagePlan,
+        done: StageProgress,
+        schedule: RateSchedule,
+        workspace: Path,
+        accelerator: Accelerator,
     ) -> None:
         """Cuts `log.jsonl` back to the checkpoint that `done` comes from."""
         self.plan, self.done, self.accelerator = plan, done, accelerator
         self.meter = LossMeter(accelerator)
         self.checkpoints, self.file = workspace / "checkpoints", workspace / "log.jsonl"
-        self.evaluations = plan.evaluation_steps()
+        self.steps, self.evaluations = schedule.steps, plan.evaluation_steps(schedule)
         self.bad_step = torch.full((), torch.inf, device=accelerator.device)
         self.last: dict[str, float] = {}
+        self.warned = plan.expected_seconds is None or plan.seconds is not None
         self.progress: Progress | None = None
         if accelerator.is_main_process:
             self.file.touch()
             os.truncate(self.file, done.log_bytes)
-            self.progress = Progress(plan.name, int(plan.tokens[-1]), "tokens")
+            self.progress = Progress(plan.name, int(plan.tokens[self.steps - 1]), "tokens")
             if done.step:
                 self.progress.skip(int(plan.tokens[done.step - 1]))
 
@@ -94,8 +103,34 @@ class Monitor:
                 line |= {"seconds": round(done.seconds, 3)}
                 with self.file.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(line) + "\n")
+        if not self.warned and done.step % _LOG_EVERY == 0:
+            self._compare_with_forecast()
         if self.progress:
             self.progress.add(now - (int(tokens[done.step - 2]) if done.step > 1 else 0), self._note())
+
+    def _compare_with_forecast(self) -> None:
+        """Print one line if the stage will take much longer than its forecast."""
+        done, forecast = self.done, self.plan.expected_seconds or 0.0
+        needed = done.seconds * self.steps / done.step
+        if done.seconds >= _SURE and needed > _SLOWER * forecast:
+            self.warned = True
+            self.accelerator.print(
+                f"{self.plan.name}: slower than the forecast: at this speed {duration(needed)}, not "
+                f"{duration(forecast)}. To end in time with fewer steps, press Ctrl-C and run `tlm train <name> "
+                "--stop-at-budget`: training goes on from its last checkpoint"
+            )
+
+    def reschedule(self, schedule: RateSchedule) -> None:
+        """Follow a schedule that was shortened to end in time."""
+        plan, before = self.plan, self.steps
+        self.steps, self.evaluations = schedule.steps, plan.evaluation_steps(schedule)
+        if self.progress:
+            self.progress.total = int(plan.tokens[self.steps - 1])
+            self.accelerator.print(
+                f"{plan.name}: slower than planned; the learning rate falls from step {self.done.step:,} on, and "
+                f"training ends after {self.steps:,} steps, not {before:,}, to keep within "
+                f"{duration(plan.seconds or 0)}"
+            )
 
     def log_bytes(self) -> int:
         """Size of the log, for the checkpoint."""
@@ -108,7 +143,7 @@ class Monitor:
 
     def _note(self) -> str:
         losses = " ".join(f"{name} {value:.3f}" for name, value in self.last.items())
-        return f"step {self.done.step:,}/{self.plan.steps:,} {losses}".rstrip()
+        return f"step {self.done.step:,}/{self.steps:,} {losses}".rstrip()
 
 
 class LossMeter:

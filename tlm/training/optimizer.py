@@ -24,15 +24,20 @@ def warmup_steps(spec: Optimizer, steps: int) -> int:
     return spec.warmup_steps if spec.warmup_steps is not None else round(spec.warmup_fraction * steps)
 
 
+def decay_start(spec: Optimizer, steps: int) -> int:
+    """Steps before the decay: warm-up and plateau."""
+    return max(warmup_steps(spec, steps), steps - round(spec.decay_fraction * steps))
+
+
 def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
     """Learning rate of step 0 … steps - 1."""
     warmup = warmup_steps(spec, steps)
     if step < warmup:
         return spec.learning_rate * (step + 1) / warmup
-    decay_start = max(warmup, steps - round(spec.decay_fraction * steps))
-    if step < decay_start:
+    start = decay_start(spec, steps)
+    if step < start:
         return spec.learning_rate
-    return spec.learning_rate * (steps - step) / (steps - decay_start)
+    return spec.learning_rate * (steps - step) / (steps - start)
 
 
 def build_optimizers(spec: Optimizer, model: TwoHeads) -> list[torch.optim.Optimizer]:

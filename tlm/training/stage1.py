@@ -87,13 +87,19 @@ def run_stage1(
     held_out_tokens: Path | None = None,
     start: Path | None = None,
     until: float = -math.inf,
+    stable: Path | None = None,
+    expected_seconds: float | None = None,
     execution: Execution | None = None,
 ) -> Manifest:
     """Train stage 1 and save `mlm/` and, with a task, `classifier/` as a `stage1` artifact.
 
     `task_tokens` may be None for rho1 = "inf", `external_tokens` for rho1 = 0. The held-out MLM loss is measured on the
     dev texts of `held_out_tokens` (a task's tokens; by default `task_tokens`); training ends early when that loss is at
-    most `until`. `start` is another `stage1` artifact whose model is trained further (PLM + MLM, Table 8). An
+    most `until`. `stable` is a folder for the state before the decay: if a shorter run of the same settings has left
+    one there, this run continues from it (`tlm.training.stable`). `expected_seconds` is the forecast: if training is
+    much slower, a line says so.
+
+    `start` is another `stage1` artifact whose model is trained further (PLM + MLM, Table 8). An
     interrupted run continues from its last checkpoint. Raises TlmError for inputs that do not fit each other or the
     spec.
     """
@@ -137,6 +143,10 @@ def run_stage1(
         evaluate=evaluate if held_out else None,
         enough=lambda measured: measured["held_out_mlm"] <= until,
         initialise=lambda: _start_embeddings(spec, model, data, vocabulary, start),
+        evaluate_every=stage.evaluate_every,
+        seconds=stage.budget.seconds,
+        expected_seconds=expected_seconds,
+        stable=stable,
     )
     fingerprint = setup.fingerprint()
     with workspace(destination, accelerator, fingerprint) as working:

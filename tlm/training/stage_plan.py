@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tlm.config.training import Optimizer
 from tlm.training.masking import Batch
 from tlm.training.objective import Weights
+from tlm.training.rate_schedule import RateSchedule
 from tlm.training.work_counts import StageWork, peak_memory
 
 
@@ -44,15 +46,28 @@ class StagePlan:
     """Whether the run may end early, given the result of `evaluate`."""
     initialise: Callable[[], dict[str, Any]] | None = None
     """Called on every process before step 0, never on resume; its result becomes part of the record."""
+    evaluate_every: int | None = None
+    """Steps between evaluations before the decay; `evaluations` then counts those of the decay."""
+    seconds: float | None = None
+    """Longest time of the stage: on a slow machine its decay starts early."""
+    expected_seconds: float | None = None
+    """The forecast of the stage's time, for a warning if it takes longer."""
+    stable: Path | None = None
+    """Where to keep the state before the decay, from which a longer run of the same settings continues."""
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the stage."""
         return len(self.tokens)
 
-    def evaluation_steps(self) -> set[int]:
+    def evaluation_steps(self, schedule: RateSchedule) -> set[int]:
         """The numbers of finished steps after which the model is evaluated; they include the last step."""
-        return {max(1, round(self.steps * k / self.evaluations)) for k in range(1, self.evaluations + 1)}
+        first = 0 if self.evaluate_every is None else schedule.decay_start
+        decay = schedule.steps - first
+        found = {first + max(1, round(decay * k / self.evaluations)) for k in range(1, self.evaluations + 1)}
+        return (
+            found if self.evaluate_every is None else {*found, *range(0, first + 1, self.evaluate_every)[1:]}
+        )
 
 
 @dataclass
@@ -68,6 +83,8 @@ class StageProgress:
     cpu_seconds: float = 0.0
     """CPU time of all threads of this process; other work on the machine changes it less than `seconds`."""
     log_bytes: int = 0
+    cuts: list[list[int]] = field(default_factory=list)
+    """`RateSchedule.cuts`: where the stage was shortened to end in time."""
     start: dict[str, Any] = field(default_factory=dict)
     """The result of `StagePlan.initialise`."""
 

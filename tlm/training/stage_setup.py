@@ -119,9 +119,14 @@ class StageSetup:
         )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that decides the weights; it must be equal for a run to continue from a checkpoint."""
+        """Everything that decides the weights; it must be equal for a run to continue from a checkpoint.
+
+        A limit of time is left out, because it may be set or changed while a run is interrupted.
+        """
+        settings = self.spec.model_dump(mode="json")
+        settings["stage1"]["budget"].pop("seconds", None)
         return {
-            **self.spec.model_dump(mode="json"),
+            **settings,
             "stage": self.name,
             "inputs": self.input_digests,
             "resolved_precision": self.precision,
@@ -137,6 +142,7 @@ class StageSetup:
             "work": outcome.work.as_dict(),
             "parameters": parameter_counts(model),
             **record,
+            **({"cuts": outcome.cuts} if outcome.cuts else {}),
             "environment": self._environment(),
         }
         write_json(working / "record.json", content)
