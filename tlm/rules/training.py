@@ -81,7 +81,7 @@ class TrainingRules(RuleFunctions):
         return manifests(self._stage1_tokens(wildcards))
 
     def stage1_flags(self, wildcards: Any) -> str:
-        """The same inputs as options of the script; for an own task also the state to continue from and the forecast."""
+        """The same inputs as options of the script; for an own task also where the state before the decay is kept."""
         options = self._stage1_tokens(wildcards)
         if wildcards.scale in self.project.own:
             options["stable"] = layout.STABLE.format(**self._names(wildcards))
