@@ -16,6 +16,7 @@ from tlm.plan import runs, shared_artifacts, tables
 from tlm.plan.run_types import BaselineRun
 from tlm.plan.selections import Selection
 from tlm.results.reported import load_reported
+from tlm.training.optimizer import learning_rate
 
 
 @pytest.fixture
@@ -192,6 +193,19 @@ def test_adaptations_start_from_the_first_baseline():
     assert medium.spec.model.pretrained == "FacebookAI/roberta-base"
     assert medium.tokenizer == "FacebookAI--roberta-base"
     assert medium.spec.stage1.budget.steps == 30_000
+
+
+@pytest.mark.parametrize("scale", ["small", "medium", "large"])
+@pytest.mark.parametrize("variant", ["plm-mlm", "tapt"])
+def test_the_warmup_of_an_adaptation_shrinks_with_its_steps(scale, variant):
+    """Its share of the steps is that of the TLM run, so every adaptation reaches its learning rate and decays."""
+    view = project(scale=scale)
+    for task in view.scale.tasks:
+        own = runs.resolve_reference(view, task, 1).spec.stage1
+        stage = runs.resolve_encoder(view, task, variant, 1).spec.stage1
+        assert stage.optimizer.warmup_steps == 1000 and stage.budget.steps == own.budget.steps // 10
+        rates = [learning_rate(stage.optimizer, step, stage.budget.steps) for step in (999, 1000, 4999)]
+        assert rates[:2] == pytest.approx([1e-4, 1e-4]) and rates[2] < 1e-4
 
 
 def test_one_retrieval_serves_every_scale_and_table():

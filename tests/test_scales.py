@@ -63,6 +63,16 @@ def test_the_papers_scales_are_table_b1(scale, task):
 
 
 @pytest.mark.parametrize("scale", PAPER)
+def test_the_papers_scales_use_the_authors_optimizer(scale):
+    """Their code never clips gradients, and its AdamW has an epsilon of 1e-6."""
+    for task in project(scale).scale.all_tasks:
+        spec, _ = run(scale, task)
+        for stage in (spec.stage1, spec.stage2):
+            assert (stage.optimizer.epsilon, stage.optimizer.max_grad_norm) == (1e-6, None)
+            assert stage.optimizer.betas == (0.9, 0.999)
+
+
+@pytest.mark.parametrize("scale", PAPER)
 def test_finetuning_is_table_a1(scale):
     ours = REPORTED.tables["tableA.1"].rows["ours"].cells
     for task in project(scale).scale.all_tasks:

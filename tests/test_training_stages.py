@@ -91,6 +91,13 @@ def test_every_mode_trains_and_loads(toy: Toy, tmp_path: Path, mode: str):
     assert model.config.id2label == {0: "garden", 1: "harbour", 2: "kitchen"}
 
 
+def test_gradients_are_clipped_only_where_a_norm_is_set(toy: Toy, tmp_path: Path):
+    for name, limit in (("none", None), ("huge", 1e9), ("small", 0.01)):
+        stage1(toy, toy_spec(**{"stage1.optimizer.max_grad_norm": limit}), tmp_path / name)
+    assert same(tmp_path / "none" / "mlm", tmp_path / "huge" / "mlm")
+    assert not same(tmp_path / "none" / "mlm", tmp_path / "small" / "mlm")
+
+
 def test_a_language_model_without_a_task(toy: Toy, tmp_path: Path):
     spec = toy_spec(**{"stage1.rho1": "inf"})
     run_stage1(spec, None, toy.external, toy.tokenizer, tmp_path / "plm", execution=CPU)

@@ -100,7 +100,8 @@ class Optimizer(Strict):
     warmup_fraction: float = Field(0.05, ge=0, le=1)
     decay_fraction: float = Field(1.0, ge=0, le=1)
     """1.0 is the paper's schedule: decay begins when the warm-up ends."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Longer gradients are cut to this norm; `null`: no clipping, as in the authors' code."""
 
 
 def paper_tokens(

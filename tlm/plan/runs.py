@@ -170,12 +170,14 @@ def _adapted(
     """A baseline's further stage 1 on the task's data (Tables 8 and A.2)."""
     name = project.scale.baselines[0]
     baseline = project.variant(name)
-    own = _reference(project, task).spec
+    own, share = _reference(project, task).spec.stage1, project.scale.plm.adaptation
     budget = {
-        unit: math.ceil(project.scale.plm.adaptation * amount)
-        for unit, amount in own.stage1.budget.model_dump(exclude_none=True).items()
+        unit: math.ceil(share * amount) for unit, amount in own.budget.model_dump(exclude_none=True).items()
     }
     base = merge(base, {"stage1": {"rho1": 0, "budget": budget}})
+    # A warm-up in steps shrinks with the budget, or a short stage would never reach its learning rate.
+    if (warmup := base["stage1"].get("optimizer", {}).get("warmup_steps")) is not None:
+        base = merge(base, {"stage1": {"optimizer": {"warmup_steps": math.ceil(share * warmup)}}})
     if baseline.method == "checkpoint":
         base["model"] = baseline.model
     spec = _spec(project, base, where)

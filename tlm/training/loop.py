@@ -68,7 +68,8 @@ def train(
                     # Processes average their gradients; the weights already count the whole step.
                     accelerator.backward(losses["loss"] * world)
                 monitor.measure(number, step.internal, batch, losses)
-            accelerator.clip_grad_norm_(ready.parameters(), plan.optimizer.max_grad_norm)
+            if (limit := plan.optimizer.max_grad_norm) is not None:
+                accelerator.clip_grad_norm_(ready.parameters(), limit)
             for optimizer in ready_optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
