@@ -10,7 +10,7 @@ from tlm.training.randomness import generator
 from tlm.training.tokenizer import Vocabulary
 
 VOCABULARY = Vocabulary(size=60, pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4))
-HEAD = TaskHead(("a", "b", "c"), regression=False)
+HEAD = TaskHead(("a", "b", "c"))
 
 
 def batch(seed: int, rows: int = 3) -> Batch:

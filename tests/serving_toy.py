@@ -23,6 +23,7 @@ from tlm.artifacts import write_manifest
 from tlm.config.data import TaskSpec
 from tlm.evaluation.artifact import RunName
 from tlm.evaluation.evaluate import evaluate_run
+from tlm.problems import CLASSIFICATION, REGRESSION
 from tlm.serving.export import copy_model, export_model
 from tlm.tasks.build import build_task
 from tlm.training.model import TaskHead, build_mlm, new_classifier
@@ -97,7 +98,8 @@ def random_model(
     spec = toy_spec(**{f"model.{key}": value for key, value in model.items()})
     tokenizer = load_tokenizer(toy.tokenizer)
     mlm = build_mlm(spec.model, vocabulary_of(tokenizer), attention="eager", seed=1)
-    head = TaskHead(("score",) if regression else LABELS, regression)
+    problem = REGRESSION if regression else CLASSIFICATION
+    head = TaskHead(problem.outputs(LABELS), problem)
     classifier = new_classifier(mlm, head, seed=2)
     with torch.no_grad():  # a fresh head says nearly the same of everything
         classifier.classifier.weight.mul_(20)

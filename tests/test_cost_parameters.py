@@ -32,7 +32,7 @@ def test_counts_equal_the_models(architecture, heads, layers, intermediate, leng
     )
     entries = Vocabulary(vocabulary, pad=0, cls=2, sep=3, mask=4, specials=(0, 1, 2, 3, 4))
     mlm = build_mlm(spec, entries, attention="eager", seed=1)
-    classifier = new_classifier(mlm, TaskHead(tuple(map(str, range(classes))), False), seed=1)
+    classifier = new_classifier(mlm, TaskHead(tuple(map(str, range(classes)))), seed=1)
     counted = parameters.count(spec, vocabulary, classes)
     assert counted.mlm == mlm.num_parameters()
     assert counted.classification == sum(each.numel() for each in classifier.parameters())

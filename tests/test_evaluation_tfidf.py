@@ -11,8 +11,16 @@ from sklearn.metrics import f1_score
 from tlm.artifacts import read_manifest, verify
 from tlm.config.baseline import TfidfSpec
 from tlm.errors import TlmError
-from tlm.evaluation.artifact import RunName, TaskInfo, as_predictions, read_rows, split_metrics
+from tlm.evaluation.artifact import (
+    Predictions,
+    RunName,
+    TaskInfo,
+    as_predictions,
+    read_rows,
+    split_metrics,
+)
 from tlm.evaluation.tfidf import evaluate_tfidf, unspaced
+from tlm.problems import CLASSIFICATION
 
 WORDS = {"red": "apple cherry rose blood", "green": "grass leaf lime frog", "blue": "sky sea ink whale"}
 
@@ -131,14 +139,14 @@ def test_invalid_input_raises_and_writes_nothing(task_dir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-TASK = TaskInfo("t", False, ("a", "b", "c"), "macro_f1", ("dev",), "0" * 64)
+TASK = TaskInfo("t", CLASSIFICATION, ("a", "b", "c"), "macro_f1", ("dev",), "0" * 64)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=40))
 def test_class_scores_agree_with_scikit_learn(pairs):
     labels, guesses = [one for one, _ in pairs], [two for _, two in pairs]
-    found = split_metrics(TASK, labels, guesses)
+    found = split_metrics(TASK, labels, Predictions(guesses, None))
     assert found["n"] == len(pairs) == sum(value["n"] for value in found["classes"].values())
     seen = sorted(set(labels) | set(guesses))
     mean = sum(found["classes"][label]["f1"] for label in seen) / len(seen)

@@ -74,7 +74,7 @@ def test_pairs_have_two_separators_as_the_tokenizer_puts_them(checkpoint: Checkp
 def test_both_heads_compute_what_the_native_classes_do(checkpoint: Checkpoint):
     vocabulary = vocabulary_of(load_tokenizer(checkpoint.tokenizer))
     mlm = build_mlm(checkpoint.spec.model, vocabulary, attention="eager", seed=1).eval()
-    two = TwoHeads(mlm, new_classifier(mlm, TaskHead(("a", "b", "c"), regression=False), seed=2)).eval()
+    two = TwoHeads(mlm, new_classifier(mlm, TaskHead(("a", "b", "c")), seed=2)).eval()
     plain = assemble(open_split(checkpoint.single, "train"), np.arange(9), LENGTH, vocabulary)
     assert plain.lengths.min() < plain.padded_length
     batch = mask(plain, vocabulary, 0.15, generator(0))

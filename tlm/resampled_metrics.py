@@ -2,7 +2,7 @@
 
 Place in the flow: `tlm.statistics` draws and calls this module; the values equal those of `tlm.metrics` on the same
 items. Items with the same label and the same prediction in every run are of one kind. Classification metrics follow
-from sums per class.
+from sums per class, those of multi-label tasks from sums per label.
 """
 
 from __future__ import annotations
@@ -62,6 +62,62 @@ def _from_counts(
         return f1.sum(axis=1) / (actual + predicted > 0).sum(axis=1)
     of_positive = f1[:, positive].sum(axis=1)  # 0 if the class never occurs: no column
     return of_positive if metric == "f1" else (accuracy + of_positive) / 2
+
+
+def label_sets(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequence[Any]) -> ItemKinds:
+    """Metrics of indicators `labels` (items, labels); `guesses` (runs, items, labels), for a ranking probabilities.
+
+    Every item is a separate kind.
+    """
+    truth = labels.astype(np.float64)
+    sizes = np.ones(len(labels), np.int64)
+    if metric == "mean_average_precision":
+        rankings = [[_Ranking(of, each) for of, each in zip(truth.T, run.T, strict=True)] for run in guesses]
+
+        def precisions(drawn: np.ndarray) -> np.ndarray:
+            weights = drawn.astype(np.float64)
+            occur = weights @ truth > 0
+            found = [np.stack([each.precision(weights) for each in run], axis=1) for run in rankings]
+            return np.stack([_divide(each.sum(axis=1), occur.sum(axis=1)) for each in found], axis=1)
+
+        return ItemKinds(sizes, precisions)
+    runs = [run.astype(np.float64) for run in guesses]
+
+    def values(drawn: np.ndarray) -> np.ndarray:
+        weights = drawn.astype(np.float64)
+        found = []
+        for run in runs:
+            if metric == "exact_match":
+                found.append(weights @ (run == truth).all(axis=1) / weights.sum(axis=1))
+                continue
+            actual, predicted, hits = weights @ truth, weights @ run, weights @ (run * truth)
+            if metric == "micro_f1":
+                actual, predicted, hits = (
+                    each.sum(axis=1, keepdims=True) for each in (actual, predicted, hits)
+                )
+            f1 = _divide(2 * hits, actual + predicted)
+            found.append(_divide(f1.sum(axis=1), (actual + predicted > 0).sum(axis=1)))
+        return np.stack(found, axis=1)
+
+    return ItemKinds(sizes, values)
+
+
+class _Ranking:
+    """One label's items, sorted once by probability, highest first."""
+
+    def __init__(self, truth: np.ndarray, probabilities: np.ndarray) -> None:
+        self._order = np.argsort(-probabilities, kind="stable")
+        ordered = probabilities[self._order]
+        self._last = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])  # of each distinct probability
+        self._truth = truth[self._order]
+
+    def precision(self, weights: np.ndarray) -> np.ndarray:
+        """Average precision in each resample (resamples,); 0 if no item of the label is drawn."""
+        drawn = weights[:, self._order]
+        items = np.cumsum(drawn, axis=1)[:, self._last]
+        hits = np.cumsum(drawn * self._truth, axis=1)[:, self._last]
+        gained = np.diff(hits, axis=1, prepend=0)
+        return _divide((gained * _divide(hits, items)).sum(axis=1), hits[:, -1])
 
 
 def correlation(metric: str, labels: np.ndarray, guesses: np.ndarray, _: Sequence[Any]) -> ItemKinds:

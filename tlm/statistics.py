@@ -28,12 +28,14 @@ from typing import Any
 import numpy as np
 
 from tlm.errors import TlmError
-from tlm.resampled_metrics import agreement, correlation
+from tlm.resampled_metrics import agreement, correlation, label_sets
 
 RESAMPLES = 2000
 LEVEL = 0.95
 CLASSIFICATION = ("micro_f1", "macro_f1", "accuracy", "matthews", "f1", "accuracy_f1")
 REGRESSION = ("pearson", "spearman", "pearson_spearman")
+MULTI_LABEL = ("micro_f1", "macro_f1", "exact_match", "mean_average_precision")
+_KNOWN = tuple(dict.fromkeys(CLASSIFICATION + REGRESSION + MULTI_LABEL))
 _CHUNK = 2_000_000  # numbers in an array of resamples by kinds of items: 16 MB
 
 Seed = int | Sequence[int]
@@ -199,15 +201,19 @@ def scores(
     """The metric of each of `systems`, averaged over its seeds, in the same resamples of the items.
 
     `labels` is (items,), each system (seeds, items) predictions, or (items,) for a single run; the systems may have
-    different numbers of seeds. `classes` names the two classes of `f1`, the second positive. Fractions, not
-    percentages, equal to `tlm.metrics.score` on the same items. Raises TlmError for an unknown metric, for unequal
-    numbers of items or none, and for `f1` without exactly two classes.
+    different numbers of seeds. For a multi-label task, labels and predictions are indicators with a last axis for the
+    labels, and `mean_average_precision` takes probabilities instead of predictions. `classes` names the two classes of
+    `f1`, the second positive. Fractions, not percentages, equal to `tlm.metrics.score` on the same items. Raises
+    TlmError for an unknown metric, for unequal numbers of items or none, and for `f1` without exactly two classes.
     """
-    if metric not in CLASSIFICATION + REGRESSION:
-        raise TlmError(f"unknown metric {metric!r}; known: {', '.join(CLASSIFICATION + REGRESSION)}")
+    if metric not in _KNOWN:
+        raise TlmError(f"unknown metric {metric!r}; known: {', '.join(_KNOWN)}")
     truth = np.asarray(labels)
-    runs = [np.atleast_2d(np.asarray(system)) for system in systems]
-    if not runs or truth.ndim != 1 or not truth.size or any(each.shape[1:] != truth.shape for each in runs):
+    runs = [np.asarray(system) for system in systems]
+    runs = [each[None] if each.ndim == truth.ndim else each for each in runs]
+    many = truth.ndim == 2
+    fits = truth.ndim == 1 or (many and metric in MULTI_LABEL)
+    if not runs or not fits or not truth.size or any(each.shape[1:] != truth.shape for each in runs):
         shapes = ", ".join(str(each.shape) for each in runs) or "none"
         raise TlmError(
             f"metric {metric}: {truth.shape} labels against predictions {shapes}; "
@@ -217,8 +223,10 @@ def scores(
         raise TlmError(
             f"metric {metric}: needs two classes, the second of them positive; the task has {len(classes)}"
         )
+    if metric not in CLASSIFICATION + REGRESSION and not many:
+        raise TlmError(f"metric {metric}: is for tasks with several labels a row")
     guesses = np.concatenate(runs)
-    measure = correlation if metric in REGRESSION else agreement
+    measure = label_sets if many else correlation if metric in REGRESSION else agreement
     found = measure(metric, truth, guesses, classes)
     sizes = found.sizes
     values = found.values(sizes[None])[0]

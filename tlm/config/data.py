@@ -16,6 +16,7 @@ from tlm.config.base import Strict, added, load_yaml, parse
 from tlm.config.retrieval import QuerySpec
 from tlm.config.sources import SourceSpec
 from tlm.errors import TlmError
+from tlm.problems import PROBLEMS
 
 Split = Literal["train", "dev", "test"]
 Globs = str | list[str]
@@ -129,8 +130,15 @@ class SplitRule(Strict):
         return self
 
 
-CLASSIFICATION_METRICS = ("micro_f1", "macro_f1", "accuracy", "matthews", "accuracy_f1")
-Metric = Literal["micro_f1", "macro_f1", "accuracy", "matthews", "accuracy_f1", "pearson_spearman"]
+Metric = Literal[
+    "micro_f1",
+    "macro_f1",
+    "accuracy",
+    "matthews",
+    "accuracy_f1",
+    "pearson_spearman",
+    "mean_average_precision",
+]
 
 
 class TaskSpec(Strict):
@@ -160,9 +168,10 @@ class TaskSpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskSpec:
-        if (self.metric in CLASSIFICATION_METRICS) != (self.problem == "classification"):
+        problem = PROBLEMS[self.problem]
+        if self.metric not in problem.metrics:
             raise ValueError(f"metric {self.metric} does not score a {self.problem} problem")
-        if self.labels is not None and self.problem == "regression":
+        if self.labels is not None and not problem.has_labels:
             raise ValueError("a regression problem has no labels")
         given = None if isinstance(self.parser, MedlineSentences) else self.parser.splits
         if self.split == "given" and not given:

@@ -6,7 +6,8 @@ it for tables, claims, figures, task reports and exported models. Opening loads 
 | file | content |
 |---|---|
 | `metrics.json` | task, its metric, and per split: rows `n`, `primary`, `metrics`, `classes`, `mlm_loss` |
-| `predictions.parquet` | `split`, `row_id`, `label`, `prediction`, `probabilities` (in order of the labels) |
+| `predictions.parquet` | `split`, `row_id`, `label`, `prediction` (lists where a row has several labels), \
+`probabilities` (in order of the labels) |
 | `flops.json` | parameters, external data, tokens and FLOPs of each stage; null where a run has none |
 | `timing.json` | seconds on the machine that ran it; not part of the digest |
 """
@@ -14,7 +15,8 @@ it for tables, claims, figures, task reports and exported models. Opening loads 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlm.artifacts import MANIFEST, Manifest, read_manifest, staged_directory, write_json, write_manifest
 from tlm.errors import TlmError
+from tlm.problems import MULTI_LABEL, PROBLEMS, REGRESSION, Problem
 
 if (
     TYPE_CHECKING
@@ -52,11 +55,16 @@ class TaskInfo:
     """The task as its manifest describes it; `labels` are in the order of the model's outputs."""
 
     name: str
-    regression: bool
+    problem: Problem
     labels: tuple[str, ...]
     metric: str
     splits: tuple[str, ...]  # dev, and test unless the task's test labels are secret
     digest: str
+
+    @property
+    def regression(self) -> bool:
+        """Whether its labels are numbers."""
+        return self.problem is REGRESSION
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,13 @@ class SplitRows:
     row_ids: np.ndarray
     texts: list[str]
     pairs: list[str] | None
-    labels: list[Any]  # str for classification, float for regression
+    labels: list[Any]  # str for classification, lists of str for several labels, float for regression
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's predictions on a split: labels (rows,) and, for classification, probabilities (rows, classes)."""
+    """A model's predictions on a split: labels as in `SplitRows`; probabilities (rows, labels) unless they are
+    numbers."""
 
     labels: list[Any]
     probabilities: np.ndarray | None
@@ -86,7 +95,7 @@ def read_task(directory: Path) -> TaskInfo:
         raise TlmError(f"{directory}: no dev split, which is needed to choose models; give the task one")
     return TaskInfo(
         name=parameters["task"],
-        regression=parameters["problem"] == "regression",
+        problem=PROBLEMS[parameters["problem"]],
         labels=tuple(parameters["labels"]),
         metric=parameters["metric"],
         splits=splits,
@@ -112,31 +121,49 @@ def read_rows(directory: Path, split: str) -> SplitRows:
     )
 
 
-def as_predictions(task: TaskInfo, outputs: np.ndarray) -> Predictions:
-    """Labels and probabilities from a model's outputs (rows, labels); numbers from (rows, 1)."""
-    import numpy as np
-
-    if task.regression:
-        return Predictions(labels=[float(value) for value in outputs[:, 0]], probabilities=None)
-    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    best = outputs.argmax(axis=1)
+def as_predictions(task: TaskInfo, outputs: np.ndarray, cut: np.ndarray | None = None) -> Predictions:
+    """Labels and probabilities from a model's outputs (rows, labels); numbers from (rows, 1). `cut`: thresholds."""
+    problem = task.problem
     return Predictions(
-        labels=[task.labels[index] for index in best],
-        probabilities=shifted / shifted.sum(axis=1, keepdims=True),
+        labels=problem.values(problem.predict(outputs, cut), task.labels),
+        probabilities=problem.probabilities(outputs),
     )
 
 
-def split_metrics(task: TaskInfo, labels: list[Any], predictions: list[Any]) -> dict[str, Any]:
-    """Rows, the task's own metric as `primary`, all metrics, and precision, recall and F1 of each class."""
+@dataclass(frozen=True)
+class Decided:
+    """The predictions of all splits, and the thresholds (labels,) chosen on dev, if the problem has any."""
+
+    splits: dict[str, tuple[SplitRows, Predictions]]
+    thresholds: np.ndarray | None
+
+
+def decide(task: TaskInfo, outputs: Mapping[str, tuple[SplitRows, np.ndarray]]) -> Decided:
+    """Predictions from the outputs (rows, labels) of each split; thresholds come from dev alone (`tlm.thresholds`)."""
+    problem = task.problem
+    rows, dev = outputs["dev"]
+    truth = problem.ids(rows.labels, task.labels)
+    cut = problem.thresholds(dev, truth)
+    splits = {split: (rows, as_predictions(task, found, cut)) for split, (rows, found) in outputs.items()}
+    labels = problem.values(problem.predict_dev(dev, truth), task.labels)
+    splits["dev"] = rows, Predictions(labels, splits["dev"][1].probabilities)
+    return Decided(splits, cut)
+
+
+def split_metrics(task: TaskInfo, labels: list[Any], predictions: Predictions) -> dict[str, Any]:
+    """Rows, the task's own metric as `primary`, all metrics, and precision, recall and F1 of each label."""
     from sklearn.metrics import precision_recall_fscore_support  # slow to import, and not needed to read
 
-    from tlm.metrics import score
+    from tlm.metrics import average_precisions, score
 
-    values = score(task.metric, labels, predictions, task.labels)
+    truth = task.problem.array(labels, task.labels)
+    guess = task.problem.array(predictions.labels, task.labels)
+    values = score(task.metric, truth, guess, task.labels, predictions.probabilities)
     result: dict[str, Any] = {"n": len(labels), "primary": values.pop("primary"), "metrics": values}
-    if not task.regression:
+    if task.problem.has_labels:
+        names = range(len(task.labels)) if task.problem.many else task.labels
         parts = precision_recall_fscore_support(
-            labels, predictions, labels=list(task.labels), average=None, zero_division=0.0
+            truth, guess, labels=list(names), average=None, zero_division=0.0
         )
         result["classes"] = {
             label: {
@@ -147,6 +174,11 @@ def split_metrics(task: TaskInfo, labels: list[Any], predictions: list[Any]) -> 
             }
             for label, precision, recall, f1, n in zip(task.labels, *parts, strict=True)
         }
+    if task.problem.many:
+        assert predictions.probabilities is not None
+        found = average_precisions(truth, predictions.probabilities)
+        for label, value in zip(task.labels, found.tolist(), strict=True):
+            result["classes"][label]["average_precision"] = None if math.isnan(value) else value
     return result
 
 
@@ -161,8 +193,9 @@ def write_evaluation(
     parameters: Mapping[str, Any],
     inputs: Mapping[str, str],
     mlm_loss: float | None = None,
+    thresholds: np.ndarray | None = None,
 ) -> Manifest:
-    """Write the artifact. `mlm_loss` is the held-out MLM loss on the dev texts, in nats.
+    """Write the artifact. `mlm_loss` is the held-out MLM loss on the dev texts, in nats; `thresholds` are on log-odds.
 
     Raises TlmError if the run belongs to another task than `task`.
     """
@@ -174,7 +207,7 @@ def write_evaluation(
         )
     metrics: dict[str, Any] = {"task": task.name, "metric": task.metric}
     for split, (rows, predictions) in splits.items():
-        metrics[split] = split_metrics(task, rows.labels, predictions.labels)
+        metrics[split] = split_metrics(task, rows.labels, predictions)
     metrics["dev"]["mlm_loss"] = mlm_loss
     with staged_directory(destination) as folder:
         write_json(folder / METRICS, metrics)
@@ -192,6 +225,7 @@ def write_evaluation(
                 "seed": run.seed,
                 "metric": task.metric,
                 "labels": list(task.labels),
+                **({} if thresholds is None else {"thresholds": thresholds.tolist()}),
                 **parameters,
             },
             inputs={"task": task.digest, **inputs},
@@ -207,8 +241,8 @@ def _predictions_table(splits: Mapping[str, tuple[SplitRows, Predictions]]) -> p
         columns: dict[str, Any] = {
             "split": [split] * len(rows.labels),
             "row_id": pa.array(rows.row_ids, pa.int64()),
-            "label": rows.labels,
-            "prediction": predictions.labels,
+            "label": _label_column(rows.labels),
+            "prediction": _label_column(predictions.labels),
         }
         if predictions.probabilities is not None:
             columns["probabilities"] = pa.array(predictions.probabilities.tolist(), pa.list_(pa.float32()))
@@ -216,19 +250,50 @@ def _predictions_table(splits: Mapping[str, tuple[SplitRows, Predictions]]) -> p
     return pa.concat_tables(parts)
 
 
+def _label_column(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    several = any(isinstance(value, list) for value in values)
+    return pa.array(values, pa.list_(pa.string())) if several else values
+
+
 @dataclass(frozen=True)
 class SplitPredictions:
-    """Stored predictions of one split, one value per row; `probabilities` (rows, classes) are None for regression."""
+    """Stored predictions of one split.
+
+    `labels` and `predictions` (rows,) are names or numbers, or indicators (rows, labels) where a row has several
+    labels; `probabilities` (rows, labels) are None for regression.
+    """
 
     row_ids: np.ndarray
     labels: np.ndarray
     predictions: np.ndarray
     probabilities: np.ndarray | None
 
+    def scored(self, metric: str) -> np.ndarray:
+        """The array that `metric` compares with `labels`."""
+        return scored(metric, self.predictions, self.probabilities)
 
-def read_predictions(path: Path, split: str, task: str = "the task") -> SplitPredictions:
-    """One split of a `predictions.parquet`. Raises TlmError if the file is missing or has no rows of `split`."""
+
+def scored(metric: str, predictions: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray:
+    """What `metric` compares with the labels: predictions, or probabilities for a metric of ranking."""
+    from tlm.metrics import RANKING_METRICS
+
+    if metric not in RANKING_METRICS:
+        return predictions
+    assert probabilities is not None
+    return probabilities
+
+
+def read_predictions(
+    path: Path, split: str, labels: Sequence[str], task: str = "the task"
+) -> SplitPredictions:
+    """One split of a `predictions.parquet`; `labels` in the order of the probabilities.
+
+    Raises TlmError if the file is missing or has no rows of `split`.
+    """
     import numpy as np
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -241,12 +306,12 @@ def read_predictions(path: Path, split: str, task: str = "the task") -> SplitPre
     if "probabilities" in table.column_names:
         flat = table["probabilities"].combine_chunks().flatten().to_numpy()
         probabilities = flat.reshape(table.num_rows, -1).astype(np.float64)
-    return SplitPredictions(
-        row_ids=table["row_id"].to_numpy(),
-        labels=np.array(table["label"].to_pylist()),
-        predictions=np.array(table["prediction"].to_pylist()),
-        probabilities=probabilities,
+    many = pa.types.is_list(table["label"].type)
+    truth, guess = (
+        MULTI_LABEL.array(each, labels) if many else np.array(each)
+        for each in (table["label"].to_pylist(), table["prediction"].to_pylist())
     )
+    return SplitPredictions(table["row_id"].to_numpy(), truth, guess, probabilities)
 
 
 @dataclass(frozen=True)
@@ -279,7 +344,8 @@ class Evaluation:
 
     def predictions(self, split: str) -> SplitPredictions:
         """The predictions of `split`. Raises TlmError as `read_predictions` does."""
-        return read_predictions(self.folder / PREDICTIONS, split, f"task {self.run.task}")
+        labels = self.manifest.parameters["labels"]
+        return read_predictions(self.folder / PREDICTIONS, split, labels, f"task {self.run.task}")
 
 
 def open_evaluation(path: Path) -> Evaluation:

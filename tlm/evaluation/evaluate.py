@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 from transformers.utils import logging
@@ -20,11 +21,10 @@ from tlm.artifacts import Manifest, read_manifest
 from tlm.config.training import INFINITE
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import (
-    Predictions,
     RunName,
     SplitRows,
     TaskInfo,
-    as_predictions,
+    decide,
     read_rows,
     read_task,
     write_evaluation,
@@ -32,6 +32,7 @@ from tlm.evaluation.artifact import (
 from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops, paper_flops, shape_of
 from tlm.evaluation.heldout import held_out_loss
 from tlm.evaluation.outputs import class_names, encode, load_classifier, model_outputs, read_tokenizer
+from tlm.problems import problem_of_type
 
 
 def evaluate_run(
@@ -72,7 +73,8 @@ def evaluate_run(
     length = _length(manifests["stage1"], manifests["stage2"])
     model = load_classifier(model_dir)
     _check_labels(model, task, model_dir)
-    splits = {split: _predict(model, model_dir, task, task_dir, split, length) for split in task.splits}
+    outputs = {split: _outputs(model, model_dir, task, task_dir, split, length) for split in task.splits}
+    decided = decide(task, outputs)
     first, second = _record(stage1_dir), _record(stage2_dir)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     shape = shape_of(model.config.to_dict())
@@ -94,7 +96,7 @@ def evaluate_run(
     loss = None
     if stage1_dir is not None and manifests["stage1"] is not None:
         spec = manifests["stage1"].parameters["stage1"]
-        dev = splits["dev"][0]
+        dev = outputs["dev"][0]
         loss = held_out_loss(
             stage1_dir / "mlm",
             dev.texts,
@@ -108,7 +110,7 @@ def evaluate_run(
         destination,
         run=run,
         task=task,
-        splits=splits,
+        splits=decided.splits,
         flops=flops,
         timing={
             "train_seconds": round(sum(seconds), 3),
@@ -117,6 +119,7 @@ def evaluate_run(
         parameters={"length": length},
         inputs={role: found.digest for role, found in manifests.items() if found is not None},
         mlm_loss=loss,
+        thresholds=decided.thresholds,
     )
 
 
@@ -129,10 +132,14 @@ def _length(first: Manifest | None, second: Manifest | None) -> int:
 
 
 def _check_labels(model: PreTrainedModel, task: TaskInfo, where: Path) -> None:
-    names = class_names(model)
+    names, kind = class_names(model), problem_of_type(model.config.problem_type)
     if task.regression and len(names) != 1:
         raise TlmError(
             f"{where}: has {len(names)} outputs, but task {task.name} is a regression; train it again"
+        )
+    if task.problem.many != kind.many:
+        raise TlmError(
+            f"{where}: is a {kind.name} model, but task {task.name} is a {task.problem.name} task; train it again"
         )
     if not task.regression and names != task.labels:
         raise TlmError(
@@ -141,13 +148,12 @@ def _check_labels(model: PreTrainedModel, task: TaskInfo, where: Path) -> None:
         )
 
 
-def _predict(
+def _outputs(
     model: PreTrainedModel, model_dir: Path, task: TaskInfo, task_dir: Path, split: str, length: int
-) -> tuple[SplitRows, Predictions]:
+) -> tuple[SplitRows, np.ndarray]:
     rows = read_rows(task_dir, split)
     encoded = encode(read_tokenizer(model_dir), rows.texts, rows.pairs, length)
-    outputs = model_outputs(model, encoded, what=f"predict {task.name} {split}")
-    return rows, as_predictions(task, outputs)
+    return rows, model_outputs(model, encoded, what=f"predict {task.name} {split}")
 
 
 def _record(directory: Path | None) -> Mapping[str, Any] | None:

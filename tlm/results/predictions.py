@@ -42,10 +42,10 @@ class EvaluatedRun:
         """The folder of the evaluation."""
         return self.evaluation.folder
 
-    def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row ids, labels and predictions of a split, each (rows,). Raises TlmError if the run lacks the split."""
+    def predictions(self, split: str, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row ids, labels, and the predictions that `metric` scores. Raises TlmError if the run lacks the split."""
         stored = self.evaluation.predictions(split)
-        return stored.row_ids, stored.labels, stored.predictions
+        return stored.row_ids, stored.labels, stored.scored(metric)
 
 
 def open_runs(paths: Iterable[Path]) -> dict[Key, EvaluatedRun]:
@@ -69,12 +69,13 @@ def estimates(
     Raises TlmError if runs were evaluated on different items.
     """
     first = runs[0][0]
-    ids, labels, _ = first.predictions(split)
+    metric = first.metric if metric == PRIMARY else metric
+    ids, labels, _ = first.predictions(split, metric)
     guesses = []
     for system in runs:
         own = []
         for run in system:
-            own_ids, own_labels, guess = run.predictions(split)
+            own_ids, own_labels, guess = run.predictions(split, metric)
             same = run.task_digest == first.task_digest and np.array_equal(own_ids, ids)
             if not same or not np.array_equal(own_labels, labels):
                 raise TlmError(
@@ -83,7 +84,7 @@ def estimates(
             own.append(guess)
         guesses.append(np.stack(own))
     found = scores(
-        first.metric if metric == PRIMARY else metric,
+        metric,
         labels,
         guesses,
         first.classes,

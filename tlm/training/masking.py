@@ -28,7 +28,8 @@ class Batch:
 
     `input_ids` (rows, length) int64; `lengths` (rows,) real tokens of each row; `token_types` like
     input_ids, for pairs; `positions` (masked,) increasing indices of the chosen tokens in the flattened
-    input_ids; `targets` (masked,) their original ids; `labels` (rows,) class ids or numbers.
+    input_ids; `targets` (masked,) their original ids; `labels` class ids or numbers (rows,), or
+    indicators (rows, labels).
     """
 
     input_ids: np.ndarray

@@ -30,6 +30,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from tlm.config.training import Attention, ModelSpec, Precision
 from tlm.errors import TlmError
+from tlm.problems import CLASSIFICATION, PROBLEMS, Problem
 from tlm.training import cpu_forward
 from tlm.training.masking import Batch
 from tlm.training.model_families import (
@@ -49,16 +50,16 @@ _ROTARY_BASE = 10_000.0  # the usual base; ModernBERT's 160,000 serves its 8,192
 
 @dataclass(frozen=True)
 class TaskHead:
-    """The outputs of the classification head: class names in the order of their ids, or one real number."""
+    """The outputs of the classification head: names in the order of their ids, and their meaning."""
 
     labels: tuple[str, ...]
-    regression: bool
+    problem: Problem = CLASSIFICATION
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> TaskHead:
         """From the parameters of a task's manifest."""
-        regression = parameters["problem"] == "regression"
-        return cls(("score",) if regression else tuple(map(str, parameters["labels"])), regression)
+        problem = PROBLEMS[parameters["problem"]]
+        return cls(problem.outputs(parameters["labels"]), problem)
 
 
 def attention_for(device: str, wanted: Attention = "auto", precision: Precision = "fp32") -> str:
@@ -127,7 +128,7 @@ def _head_config(config: PretrainedConfig, task: TaskHead) -> PretrainedConfig:
     copy = type(config).from_dict(
         {**config.to_dict(), "id2label": names, "label2id": {name: index for index, name in names.items()}}
     )
-    copy.problem_type = "regression" if task.regression else "single_label_classification"
+    copy.problem_type = task.problem.problem_type
     return copy
 
 

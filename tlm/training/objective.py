@@ -101,8 +101,17 @@ class _OutputLayerLoss(torch.autograd.Function):
 
 
 def task_loss(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
-    """Summed loss over rows: squared error for float labels (regression), cross-entropy for class ids."""
+    """Summed loss over rows; the form of `labels` (`tlm.problems.Problem.ids`) decides which.
+
+    Class ids (rows,): cross-entropy. Numbers (rows,): squared error. Indicators (rows, labels) of several labels:
+    binary cross-entropy, summed over the labels, which is the negative log-likelihood of the row's set of labels.
+    """
     logits = logits.float()
+    if labels.dim() == 2:
+        wanted = labels.float()
+        if label_smoothing:
+            wanted = wanted * (1 - label_smoothing) + label_smoothing / 2
+        return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
     if labels.is_floating_point():
         return functional.mse_loss(logits.squeeze(-1), labels.float(), reduction="sum")
     return functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)

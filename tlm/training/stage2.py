@@ -95,7 +95,7 @@ def run_stage2(
             weights=lambda step: stage2_weights(step.batches),
             nominal_length=lambda internal: stage.length,
             optimizer=stage.optimizer,
-            chance=1.0 if head.regression else math.log(max(2, len(head.labels))),
+            chance=head.problem.chance(len(head.labels)),
             evaluations=stage.evaluations,
             checkpoint_every=stage.checkpoint_every,
             evaluate=evaluate,
@@ -133,9 +133,11 @@ def predict(
 def dev_scores(logits: np.ndarray, dev: Store, metric: str, head: TaskHead) -> dict[str, float]:
     """The task's metrics on dev, each named `dev_…`."""
     assert dev.labels is not None
-    predictions = logits[:, 0] if head.regression else logits.argmax(axis=1)
-    classes = () if head.regression else range(len(head.labels))
-    return {f"dev_{name}": value for name, value in score(metric, dev.labels, predictions, classes).items()}
+    problem = head.problem
+    classes = range(len(head.labels)) if problem.has_labels else ()
+    predictions, chances = problem.predict_dev(logits, dev.labels), problem.probabilities(logits)
+    values = score(metric, dev.labels, predictions, classes, chances)
+    return {f"dev_{name}": value for name, value in values.items()}
 
 
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
 from tlm.errors import TlmError
+from tlm.problems import PROBLEMS
 from tlm.progress import Progress
 from tlm.training.tokenizer import load_tokenizer
 
@@ -31,7 +32,8 @@ class Store:
     """Token ids of many texts. Row r is `tokens[offsets[r]:offsets[r + 1]]`.
 
     For pairs, `middle[r]` is the index in `tokens` at which the second text begins. `labels` are class ids (int64)
-    in the manifest's order, or real numbers (float64); `row_id` are the task's row ids.
+    in the manifest's order, indicators (rows, labels) of several labels a row (bool), or real numbers (float64);
+    `row_id` are the task's row ids.
     """
 
     tokens: np.ndarray
@@ -122,16 +124,11 @@ def tokenize_selection(selection_dir: Path, tokenizer_dir: Path, destination: Pa
 
 
 def _label_ids(raw: list[Any], task: Manifest, where: str) -> np.ndarray:
-    """Class ids in the manifest's order (int64) or, for regression, the numbers themselves (float64)."""
-    if task.parameters["problem"] == "regression":
-        return np.array(raw, np.float64)
-    ids = {label: index for index, label in enumerate(task.parameters["labels"])}
-    unknown = sorted({str(label) for label in raw if label not in ids})
-    if unknown:
-        raise TlmError(
-            f"{where}: label {unknown[0]!r} is not among the task's labels {list(ids)}; build the task again"
-        )
-    return np.array([ids[label] for label in raw], np.int64)
+    """Class ids in the manifest's order (int64), indicators of labels (bool), or numbers (float64)."""
+    try:
+        return PROBLEMS[task.parameters["problem"]].ids(raw, task.parameters["labels"])
+    except TlmError as error:
+        raise TlmError(f"{where}: {error}") from None
 
 
 class _Writer:
