@@ -180,6 +180,8 @@ def project(tmp_path_factory):
     for task in OWN_FILES:
         (folder / "my-data" / task).mkdir(parents=True)
         (folder / "my-data" / task / "train.csv").write_text("text,label\n")
+    (folder / "my-data/corpus").mkdir()
+    (folder / "my-data/corpus/part.jsonl.zst").touch()
     (folder / "config/own").mkdir(exist_ok=True)
     for command in COMMANDS:  # what `tlm new` would have written before a plan
         if command.words[:2] == ("tlm", "new") and len(command.words) > 2:
