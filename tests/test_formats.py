@@ -106,7 +106,16 @@ def test_find_keeps_the_order_of_the_globs_and_wants_matches(tmp_path):
         ("a.jsonl", b'{"text": "x"}\n{"text"\n', "a.jsonl: row 2: not JSON"),
         ("a.jsonl", b"[1]\n", "a.jsonl: row 1: not a JSON object"),
         ("a.parquet", b"PAR1 no", "a.parquet: not a Parquet file"),
-        ("a.xlsx", b"", "a.xlsx: its name must end in one of .csv, .tsv, .jsonl"),
+        ("a.xlsx", b"", "a.xlsx: not a workbook, or a broken one"),
+        ("a.doc", b"", "a.doc: cannot be read; convert it to text first"),
+        ("a.data", b"", "a.data: its name must end in one of .csv, .tsv, .tab, .jsonl"),
+        (
+            "a.json",
+            b'[{"text": "x", "label": "y"}',
+            "a.json: row 2: not JSON (a comma or the end of the array",
+        ),
+        ("a.json", b'{"data": []}', "a.json: row 1: no column 'text'; there are data"),
+        ("a.txt", b"words", "a.txt: .txt holds texts without labels; a file of rows ends in one of .csv"),
         ("a.csv.gz", gzip.compress(CSV.encode() * 500)[:-40], "a.csv.gz: truncated or broken"),
         ("a.csv.zst", b"no frame", "a.csv.zst: truncated or broken"),
         ("a.csv.bz2", bz2.compress(CSV.encode())[:-8], "a.csv.bz2: truncated or broken"),
@@ -207,13 +216,15 @@ def test_two_columns_of_one_name_raise(tmp_path):
 
 def test_a_value_with_parts_is_no_text(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": ["x"], "label": "a"}\n')
-    with pytest.raises(TlmError, match=r"a\.jsonl: row 1: column 'text' holds no text but a list"):
+    with pytest.raises(TlmError, match=r"a\.jsonl: row 1: column 'text' holds a list of 1 values"):
         read(tmp_path / "a.jsonl")
 
 
 def test_an_unknown_kind_names_the_known_ones(tmp_path):
     (tmp_path / "a.csv").write_text(CSV)
-    with pytest.raises(TlmError, match=r"no format 'cvs' \(`kind:`\); there are csv, tsv, jsonl, parquet"):
+    with pytest.raises(
+        TlmError, match=r"no format 'cvs' \(`kind:`\) \(did you mean 'csv'\?\); there are csv, tsv"
+    ):
         read(tmp_path / "a.csv", kind="cvs")
 
 

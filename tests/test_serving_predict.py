@@ -233,7 +233,7 @@ def test_faults_name_file_row_and_column(classifier, tmp_path, content, told):
 def test_other_faults(classifier, tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_text('{"text": "a"}\n{"text": ["b"]}\n')
-    with pytest.raises(TlmError, match=r"in\.jsonl: row 2: column 'text' holds no text but a list"):
+    with pytest.raises(TlmError, match=r"in\.jsonl: row 2: column 'text' holds a list"):
         predict_file(classifier, path, tmp_path / "out.csv", PredictOptions())
     path.write_text('{"text": "a", "n": 1}\n{"text": "b", "n": "x"}\n')
     with pytest.raises(TlmError, match=r"column 'n' holds values of several types.*write \.jsonl"):

@@ -24,17 +24,17 @@ Unit = Literal["paragraph", "line", "lines", "file"]
 
 
 class Delimited(Strict):
-    """Rows of CSV, TSV, JSON Lines or Parquet, also compressed (.gz, .bz2, .xz, .zst) or inside a .zip."""
+    """Rows of CSV, TSV, JSON, Parquet, Excel or fastText, also compressed (.gz, .bz2, .xz, .zst) or inside a .zip."""
 
     format: Literal["delimited"]
     files: Globs = "**/*"
     """Which files of the source; in the order of the globs, then of the names."""
     kind: str | None = None
-    """Format of the files (csv, tsv, jsonl, parquet); by default their suffix decides."""
+    """Format of the files (csv, tsv, jsonl, json, parquet, excel, fasttext); by default their suffix decides."""
     columns: list[str] | None = None
-    """Names of the columns of a CSV or TSV without a header line."""
+    """Names of the columns of a CSV, TSV or sheet without a header line."""
     text: str | list[str] = "text"
-    """The column with the text, or several that are joined by a space."""
+    """The column with the text, or several that are joined by a space; `a.b` is the key b of objects in column a."""
     text_pair: str | None = None
     label: str = "label"
     document: str | None = None
@@ -45,6 +45,10 @@ class Delimited(Strict):
     """Which files belong to which given split, instead of `files`."""
     quoting: bool = True
     """Off for TSV files that use quotation marks as plain characters."""
+    delimiter: str | None = added(None, min_length=1, max_length=1)
+    """The character between the fields of a CSV or TSV; by default recognised (comma, semicolon, tab, vertical bar)."""
+    sheet: str | None = added(None)
+    """The sheet of a workbook; by default its only sheet with cells."""
     skip_empty: bool = added(False)
     """Leave out rows without a text or a label, and count them, instead of refusing the file (tasks only)."""
     label_names: dict[str, str] = {}
@@ -76,8 +80,8 @@ class Text(Strict):
 
 
 class Mixed(Strict):
-    """Files of several kinds by suffix (corpora only): .csv, .tsv, .jsonl and .parquet as `delimited`,
-    .txt and .md as `text`; all also compressed or inside a .zip."""
+    """Files of several kinds by suffix (corpora only): .csv, .tsv, .jsonl, .json, .parquet, .xlsx and fastText as
+    `delimited`, .txt and .md as `text`, .html as one document a file; all also compressed or inside a .zip."""
 
     format: Literal["mixed"]
     """This kind of parser."""
@@ -89,6 +93,12 @@ class Mixed(Strict):
     """A document of a text file, as for `text`."""
     lines: PositiveInt = 100
     """For `unit: lines`."""
+    quoting: bool = added(True)
+    """Off for TSV files that use quotation marks as plain characters."""
+    delimiter: str | None = added(None, min_length=1, max_length=1)
+    """The character between the fields of a CSV or TSV; by default recognised."""
+    sheet: str | None = added(None)
+    """The sheet of a workbook; by default its only sheet with cells."""
     encodings: list[str] = Field(["utf-8"], min_length=1)
     """Tried in this order on each file."""
 

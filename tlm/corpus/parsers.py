@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from lxml import html
 from tlm.config.data import Botocore, CorpusPart, Delimited, MedlineAbstracts, Mixed, Text
 from tlm.errors import TlmError
 from tlm.formats.files import Input, find, open_bytes, open_text
-from tlm.formats.registry import format_of, read_rows
-from tlm.formats.tables import declared_options
+from tlm.formats.registry import format_of, read_chunks, read_rows
+from tlm.formats.tables import KEYS, Setting, declared_options
 from tlm.sources.medline import articles
 from tlm.text import clean, paragraphs
 
@@ -44,19 +45,23 @@ def units(part: CorpusPart, source_dir: Path) -> list[list[Input]]:
 
 
 def documents(
-    part: CorpusPart, files: Sequence[Input], left_out: Counter[str], flags: Mapping[str, str] | None = None
+    part: CorpusPart,
+    files: Sequence[Input],
+    left_out: Counter[str],
+    flags: Mapping[str, str] | None = None,
+    settings: Mapping[Setting, str] | None = None,
 ) -> Iterator[Document]:
     """The documents of one unit, in order. Empty ones are skipped and counted in `left_out`.
 
-    `flags`: column → command-line option, for error messages.
+    For error messages: `flags`, column → command-line option; `settings`, setting of a reader → command-line option.
     """
     parser = part.parser
     if isinstance(parser, Mixed):
-        parser = _by_suffix(parser, files)
-    if isinstance(parser, Delimited):
-        found = _delimited(parser, files, left_out, flags)
+        found = _mixed(parser, files, left_out, flags, settings)
+    elif isinstance(parser, Delimited):
+        found = _delimited(parser, files, left_out, flags, settings)
     elif isinstance(parser, Text):
-        found = _text(parser, files)
+        found = _text(parser, files, settings)
     elif isinstance(parser, MedlineAbstracts):
         found = _medline_abstracts(files, left_out)
     else:
@@ -68,20 +73,40 @@ def documents(
             left_out["empty texts"] += 1
 
 
-def _by_suffix(parser: Mixed, files: Sequence[Input]) -> Delimited | Text:
-    """The parser for the file of a unit. Raises TlmError for an unknown suffix."""
+def _mixed(
+    parser: Mixed,
+    files: Sequence[Input],
+    left_out: Counter[str],
+    flags: Mapping[str, str] | None,
+    settings: Mapping[Setting, str] | None,
+) -> Iterator[Document]:
+    """The documents of a unit's one file, by the format of its suffix. Raises TlmError for an unknown suffix."""
     (file,) = files
     common = {"files": parser.files, "encodings": parser.encodings}
-    if format_of(file).columns:
-        return Delimited(format="delimited", text=parser.text, **common)
-    return Text(format="text", unit=parser.unit, lines=parser.lines, **common)
+    form = format_of(file)
+    if form.whole:
+        options = replace(declared_options(_as_delimited(parser), (), flags, settings), text="text")
+        return (paragraphs(text) for chunk in read_chunks(file, options, 1) for text in chunk.values("text"))
+    if form.columns:
+        return _delimited(_as_delimited(parser), files, left_out, flags, settings)
+    text = Text(format="text", unit=parser.unit, lines=parser.lines, **common)
+    return _text(text, files, settings)
+
+
+def _as_delimited(parser: Mixed) -> Delimited:
+    shared = parser.model_dump(include={"files", "text", "encodings", "quoting", "delimiter", "sheet"})
+    return Delimited(format="delimited", **shared)
 
 
 def _delimited(
-    parser: Delimited, files: Sequence[Input], left_out: Counter[str], flags: Mapping[str, str] | None
+    parser: Delimited,
+    files: Sequence[Input],
+    left_out: Counter[str],
+    flags: Mapping[str, str] | None,
+    settings: Mapping[Setting, str] | None,
 ) -> Iterator[Document]:
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
-    options = declared_options(parser, [*texts, *parser.where], flags)
+    options = declared_options(parser, [*texts, *parser.where], flags, settings)
     for file in files:
         for _, values in read_rows(file, options):
             if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
@@ -90,9 +115,10 @@ def _delimited(
             yield [part for column in texts for part in paragraphs(values[column] or "")]
 
 
-def _text(parser: Text, files: Sequence[Input]) -> Iterator[Document]:
+def _text(parser: Text, files: Sequence[Input], settings: Mapping[Setting, str] | None) -> Iterator[Document]:
+    option = (settings or KEYS)["encodings"]
     for file in files:
-        with open_text(file, parser.encodings) as stream:
+        with open_text(file, parser.encodings, option=option) as stream:
             if parser.unit == "file":
                 yield paragraphs(stream.read())
             elif parser.unit == "line":

@@ -100,4 +100,6 @@ def compressed_text(raw: IO[bytes], name: str) -> Iterator[IO[str]]:
     _, packed = split_suffix(name)
     with ExitStack() as stack:
         inner: Any = stack.enter_context(COMPRESSIONS[packed].write(raw)) if packed else raw
-        yield stack.enter_context(io.TextIOWrapper(inner, encoding="utf-8", newline=""))
+        # Half of a surrogate pair, which JSON can hold, becomes its escape again.
+        text = io.TextIOWrapper(inner, encoding="utf-8", errors="backslashreplace", newline="")
+        yield stack.enter_context(text)

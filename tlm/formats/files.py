@@ -6,6 +6,7 @@ Place in the flow: below the readers of `tlm.formats.registry`. Everything strea
 from __future__ import annotations
 
 import codecs
+import encodings.aliases
 import io
 import re
 import zipfile
@@ -16,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from tlm.artifacts import MANIFEST
-from tlm.errors import TlmError
+from tlm.errors import TlmError, did_you_mean
 from tlm.formats.compression import BROKEN, decompressed, split_suffix
 
 
@@ -26,11 +27,13 @@ class Input:
 
     path: Path
     member: str | None = None
+    shown: str | None = None
+    """The name in messages, and whose suffixes count, if it is not that of `path`."""
 
     @property
     def name(self) -> str:
         """The name whose suffixes determine format and compression."""
-        return self.member or self.path.name
+        return self.member or self.shown or self.path.name
 
     @property
     def suffix(self) -> str:
@@ -38,7 +41,8 @@ class Input:
         return split_suffix(self.name)[0]
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.member}" if self.member else str(self.path)
+        where = self.shown or str(self.path)
+        return f"{where}:{self.member}" if self.member else where
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:
@@ -90,7 +94,7 @@ def members(path: Path) -> list[Input]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, OSError) as error:
         raise TlmError(f"{path}: broken archive ({error})") from None
     return [Input(path, name) for name in names if not is_hidden(name)]
 
@@ -107,9 +111,7 @@ def open_bytes(source: Input, watch: Watch | None = None) -> Iterator[IO[bytes]]
             if source.member is None:
                 raw: IO[bytes] = stack.enter_context(source.path.open("rb"))
             else:
-                raw = stack.enter_context(
-                    stack.enter_context(zipfile.ZipFile(source.path)).open(source.member)
-                )
+                raw = stack.enter_context(_member(stack.enter_context(zipfile.ZipFile(source.path)), source))
             yield stack.enter_context(decompressed(watch(raw) if watch else raw, source.name))
     except FileNotFoundError:
         raise TlmError(f"{source}: no such file") from None
@@ -117,16 +119,30 @@ def open_bytes(source: Input, watch: Watch | None = None) -> Iterator[IO[bytes]]
         raise TlmError(f"{source}: truncated or broken ({error})") from None
 
 
+def _member(archive: zipfile.ZipFile, source: Input) -> IO[bytes]:
+    assert source.member is not None
+    try:
+        return archive.open(source.member)
+    except NotImplementedError as error:  # also a RuntimeError
+        raise TlmError(
+            f"{source}: cannot be unpacked ({error}); pack it again with another program"
+        ) from None
+    except RuntimeError:
+        raise TlmError(f"{source}: needs a password; unpack the archive first") from None
+    except KeyError:
+        raise TlmError(f"{source}: no such member") from None
+
+
 @contextmanager
 def open_text(
-    source: Input, encodings: Sequence[str], watch: Watch | None = None, option: str = "`encodings:`"
+    source: Input, names: Sequence[str], watch: Watch | None = None, option: str = "`encodings:`"
 ) -> Iterator[io.TextIOWrapper]:
     """The decoded text of a file, as a stream with its line ends unchanged and without a byte-order mark.
 
-    Takes the first of `encodings` that decodes the whole file. Raises TlmError naming the first byte that none of
-    them decodes; `option` is where the user sets the encodings.
+    Takes the first of the encodings `names` that decodes the whole file. Raises TlmError naming the first byte that
+    none of them decodes; `option` is where the user sets the encodings.
     """
-    codecs_of = [_codec(source, encoding) for encoding in encodings]
+    codecs_of = [_codec(source, name) for name in names]
     for encoding in codecs_of[:-1]:
         if _decodes(source, encoding):
             break
@@ -137,19 +153,41 @@ def open_text(
             reader = io.TextIOWrapper(stream, encoding=encoding, newline="")
             yield reader
             reader.detach()
-    except UnicodeDecodeError as error:
-        byte = f"byte 0x{error.object[error.start]:02x}"
-        hint = f"save it as UTF-8 or name its encoding with {option}"
-        raise TlmError(f"{source}: not {', '.join(encodings)} ({byte}); {hint}") from None
+    except UnicodeError as error:
+        hint = _likely_encoding(source)
+        raise TlmError(
+            f"{source}: not {', '.join(names)} ({_fault(error)}); save it as UTF-8 or name its encoding with"
+            f" {option}{hint}"
+        ) from None
+
+
+def _fault(error: UnicodeError) -> str:
+    if isinstance(error, UnicodeDecodeError) and error.start < len(error.object):
+        return f"byte 0x{error.object[error.start]:02x}"
+    return str(error)
+
+
+def _likely_encoding(source: Input) -> str:
+    """The value of an encoding's option that a byte-order mark suggests."""
+    with open_bytes(source) as stream:
+        mark = stream.read(2)
+    return (
+        " utf-16 (it begins with a mark of UTF-16)"
+        if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        else ""
+    )
 
 
 def _codec(source: Input, encoding: str) -> str:
     """Python's name of an encoding; every spelling of UTF-8 gives the codec that drops a byte-order mark."""
     try:
-        name = codecs.lookup(encoding).name
-    except LookupError:
-        raise TlmError(f"{source}: unknown encoding {encoding!r}") from None
-    return "utf-8-sig" if name == "utf-8" else name
+        found = codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        hint = did_you_mean(encoding, encodings.aliases.aliases)
+        raise TlmError(f"{source}: unknown encoding {encoding!r}{hint}") from None
+    if not found._is_text_encoding:
+        raise TlmError(f"{source}: {encoding!r} is not an encoding of text")
+    return "utf-8-sig" if found.name == "utf-8" else found.name
 
 
 def _decodes(source: Input, encoding: str) -> bool:
@@ -158,6 +196,6 @@ def _decodes(source: Input, encoding: str) -> bool:
             reader = io.TextIOWrapper(stream, encoding=encoding)
             while reader.read(1 << 20):
                 pass
-        except UnicodeDecodeError:
+        except UnicodeError:
             return False
     return True

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlm.errors import TlmError
-from tlm.formats import readers, writers
+from tlm.errors import TlmError, did_you_mean
+from tlm.formats import delimited, json_files, readers, workbooks, writers
 from tlm.formats.compression import COMPRESSIONS, split_suffix
 from tlm.formats.files import Input, Watch
 from tlm.formats.tables import Chunk, TableOptions, as_text
@@ -30,6 +30,8 @@ class Format:
     """None: the format can only be read."""
     columns: bool = True
     """Whether rows have named columns; False for plain text."""
+    whole: bool = False
+    """Whether a file is one text."""
     compressible: bool = True
     """Whether a file is written compressed where its name asks for that."""
     count_rows: Callable[[Input], int | None] | None = None
@@ -37,9 +39,10 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "csv": Format((".csv",), readers.read_csv, writers.write_csv),
-    "tsv": Format((".tsv",), readers.read_tsv, writers.write_tsv),
-    "jsonl": Format((".jsonl", ".ndjson"), readers.read_jsonl, writers.write_jsonl),
+    "csv": Format((".csv",), delimited.read_csv, writers.write_csv),
+    "tsv": Format((".tsv", ".tab"), delimited.read_tsv, writers.write_tsv),
+    "jsonl": Format((".jsonl", ".ndjson"), json_files.read_jsonl, writers.write_jsonl),
+    "json": Format((".json",), json_files.read_jsonl),
     "parquet": Format(
         (".parquet",),
         readers.read_parquet,
@@ -47,9 +50,31 @@ FORMATS: dict[str, Format] = {
         compressible=False,
         count_rows=readers.count_parquet_rows,
     ),
+    "excel": Format((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), workbooks.read_workbook),
+    "fasttext": Format((".fasttext", ".ft"), readers.read_fasttext),
     "text": Format((".txt", ".text", ".md"), readers.read_lines, columns=False),
+    "html": Format((".html", ".htm", ".xhtml"), readers.read_html, columns=False, whole=True),
 }
 """Name → format. The name is a value of `kind:` in the configuration."""
+
+
+_PANDOC = "convert it to text first, for example with `pandoc -t plain -o a.txt`"
+_ROWS_AS = "write the rows as .parquet, .jsonl or .csv first"
+_UNPACK = "unpack it first, and name the files inside"
+ADVICE = {
+    ".pdf": "a PDF holds positions of letters, not text; convert it first, for example with `pdftotext a.pdf a.txt`",
+    **dict.fromkeys((".doc", ".docx", ".odt", ".rtf", ".epub", ".tex", ".pptx", ".ppt"), _PANDOC),
+    **dict.fromkeys((".tar", ".tgz", ".tbz2", ".txz", ".rar", ".7z", ".zip", ".z"), _UNPACK),
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".pt", ".bin"), "a pickle can run code; write the rows as .parquet or .jsonl"
+    ),
+    **dict.fromkeys(
+        (".arrow", ".feather", ".npy", ".h5", ".rds", ".sav", ".dta"), "write the rows as .parquet or .csv"
+    ),
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".sql", ".mdb"), "export the table as .csv first"),
+    **dict.fromkeys((".xml", ".yaml", ".yml"), "write the rows as .jsonl or .csv first"),
+}
+"""Suffixes that people try, which are not read → what to do instead."""
 
 
 def known_suffixes(*, columns: bool | None = None, writable: bool = False) -> str:
@@ -68,20 +93,43 @@ def by_suffix(name: str) -> Format | None:
     return next((each for each in FORMATS.values() if suffix in each.suffixes), None)
 
 
-def format_of(source: Input, kind: str | None = None, *, columns: bool | None = None) -> Format:
+def recognised(source: Input) -> Format | None:
+    """The format of a file by its suffix; fastText for a text file that begins with `__label__`."""
+    found = by_suffix(source.name)
+    return FORMATS["fasttext"] if found is FORMATS["text"] and readers.is_fasttext(source) else found
+
+
+def format_of(
+    source: Input, kind: str | None = None, *, columns: bool | None = None, option: str = "`kind:`"
+) -> Format:
     """The format named `kind`, or that of the file's suffix; with `columns`, one whose rows have (no) columns.
 
-    Raises TlmError listing the known formats.
+    Raises TlmError listing the known formats; `option` is where the user sets `kind`.
     """
     if kind is not None and kind not in FORMATS:
-        raise TlmError(f"{source}: no format {kind!r} (`kind:`); there are {', '.join(FORMATS)}")
-    found = FORMATS[kind] if kind else by_suffix(source.name)
-    if found is None or columns not in (None, found.columns):
         raise TlmError(
-            f"{source}: its name must end in one of {known_suffixes(columns=columns)}, which {', '.join(COMPRESSIONS)}"
-            " may follow; rename it, or name the files by a glob such as `folder/**/*.csv`"
+            f"{source}: no format {kind!r} ({option}){did_you_mean(kind, FORMATS)}; there are {', '.join(FORMATS)}"
         )
+    found = FORMATS[kind] if kind else recognised(source)
+    if found is None or columns not in (None, found.columns):
+        raise TlmError(f"{source}: {_refusal(source, found, columns)}")
     return found
+
+
+def _refusal(source: Input, found: Format | None, columns: bool | None) -> str:
+    advice = ADVICE.get(split_suffix(source.name)[0])
+    if advice is not None:
+        return f"cannot be read; {advice}"
+    packed = ", ".join(COMPRESSIONS)
+    if found is not None and not found.columns:
+        return (
+            f"{source.suffix} holds texts without labels; a file of rows ends in one of {known_suffixes(columns=True)}"
+            f" ({packed} may follow), or has lines such as `__label__x text`"
+        )
+    return (
+        f"its name must end in one of {known_suffixes(columns=columns)}, which {packed}"
+        " may follow; rename it, or name the files by a glob such as `folder/**/*.csv`"
+    )
 
 
 def read_chunks(
@@ -92,7 +140,8 @@ def read_chunks(
     Raises TlmError naming file and row: an unknown format, a required column that does not exist, two columns of one
     name, a row that cannot be parsed or has too many or too few fields.
     """
-    return format_of(source, options.kind).read(source, options, rows, watch)
+    found = format_of(source, options.kind, option=options.settings["kind"])
+    return found.read(source, options, rows, watch)
 
 
 def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -100,13 +149,16 @@ def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[
 
     Raises TlmError as `read_chunks` and `as_text` do, and for a format without columns.
     """
-    format_of(source, options.kind, columns=True)
+    format_of(source, options.kind, columns=True, option=options.settings["kind"])
     for chunk in read_chunks(source, options, _ROWS):
         columns = [chunk.values(name) for name in options.required]
         for number, values in zip(chunk.numbers, zip(*columns, strict=True), strict=True):
             where = f"{source}: row {number}"
             named = zip(options.required, values, strict=True)
-            yield number, {name: as_text(value, where, name) for name, value in named}
+            yield (
+                number,
+                {name: as_text(value, where, name, options.flags.get(name)) for name, value in named},
+            )
 
 
 def writable_format(path: Path) -> Format:

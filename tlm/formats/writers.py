@@ -135,6 +135,11 @@ def _array(chunk: Chunk, name: str, schema: pa.Schema | None, source: Path) -> A
     known = schema is not None and name in schema.names
     try:
         found = pa.array(values, schema.field(name).type if schema is not None and known else None)
+    except UnicodeEncodeError:
+        raise TlmError(
+            f"{source}: rows {chunk.numbers[0]} to {chunk.numbers[-1]}: column {name!r} holds half of a surrogate pair,"
+            " which Parquet cannot store; write .jsonl"
+        ) from None
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise TlmError(
             f"{source}: rows {chunk.numbers[0]} to {chunk.numbers[-1]}: column {name!r} holds values of several types"

@@ -24,11 +24,17 @@ from tlm.corpus.build import cut
 from tlm.corpus.parsers import documents
 from tlm.errors import TlmError
 from tlm.formats.files import Input, members, open_text
-from tlm.formats.registry import by_suffix
+from tlm.formats.registry import recognised
+from tlm.formats.tables import OPTIONS, Setting
 from tlm.own.language import Writing, guess
 from tlm.plan.own_tasks import task_spec
 from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
+
+CORPUS_OPTIONS: dict[Setting, str] = {
+    key: option.replace("--", "--corpus-", 1) for key, option in OPTIONS.items()
+}
+"""A setting of the reader of the corpus's files → its option of `tlm new`."""
 
 SMALL = 16 << 20
 """Bytes on disk up to which a corpus is read whole."""
@@ -170,7 +176,7 @@ def read_task(name: str, spec: OwnSpec) -> TaskFindings:
         for source in members(path)
     ]
     left_out: Counter[str] = Counter()
-    examples = list(delimited(task.parser, inputs, left_out, _task_options(task.parser)))
+    examples = list(delimited(task.parser, inputs, left_out, _task_options(task.parser), OPTIONS))
     if task.problem == "regression":
         _check_numbers(examples, spec.task.label)
     else:
@@ -185,7 +191,7 @@ def _task_options(parser: Delimited) -> dict[str, str]:
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
     others = {"--document": parser.document, "--pair": parser.text_pair, "--label": parser.label}
     options = {column: option for option, column in others.items() if column is not None}
-    return {**options, **dict.fromkeys(texts, "--text"), "encoding": "--encoding"}
+    return {**options, **dict.fromkeys(texts, "--text")}
 
 
 def _check_classes(examples: Sequence[Example], column: str) -> None:
@@ -231,7 +237,7 @@ def read_corpus(corpus: OwnCorpus) -> CorpusFindings:
     sample: list[str] = []
     text = 0
     for file in chosen:
-        for document in _some(documents(part, [file], left_out, options), whole):
+        for document in _some(documents(part, [file], left_out, options, CORPUS_OPTIONS), whole):
             found = cut(document, corpus.min_words, corpus.max_words, spaces=corpus.spaces)
             text += sum(len(passage.encode()) for passage in found)
             sample += found
@@ -284,10 +290,12 @@ def unit_of(paths: Sequence[Path], encodings: Sequence[str]) -> str | None:
     Decided by the beginnings of some files: blank lines separate paragraphs.
     """
     found = [source for path in paths for source in members(path)]
-    texts = [source for source in found if (known := by_suffix(source.name)) and not known.columns]
+    texts = [
+        source for source in found if (known := recognised(source)) and not known.columns and not known.whole
+    ]
     votes: Counter[str] = Counter()
     for source in texts[:: max(1, -(-len(texts) // 20))]:
-        with open_text(source, encodings) as stream:
+        with open_text(source, encodings, option=CORPUS_OPTIONS["encodings"]) as stream:
             lines = [line.strip() for line in islice(stream, 2000)]
         filled = sum(map(bool, lines))
         votes["paragraph" if filled <= 1 or len(lines) - filled > filled / 50 else "line"] += 1

@@ -23,7 +23,7 @@ from tlm.artifacts import atomic_file
 from tlm.errors import TlmError
 from tlm.evaluation.outputs import Encoded
 from tlm.formats.registry import open_writer
-from tlm.formats.tables import Chunk, TableOptions, as_text
+from tlm.formats.tables import OPTIONS, Chunk, TableOptions, as_text
 from tlm.progress import Progress
 from tlm.serving.classifier import Classifier, Outputs
 from tlm.serving.folder import Columns
@@ -76,7 +76,8 @@ class PredictOptions:
             text=columns.text[0],
             required=(*columns.text, *pair),
             rows_may_lack=self.allow_empty,
-            flags={**flags, "encoding": "--encoding"},
+            flags=flags,
+            settings=OPTIONS,
         )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tlm.config.data import Delimited, MedlineSentences, Split, TaskSpec, TextFolders
 from tlm.formats.files import Input, find, open_text
 from tlm.formats.registry import read_rows
-from tlm.formats.tables import declared_options
+from tlm.formats.tables import Setting, declared_options
 from tlm.sources.medline import CATEGORIES, articles
 from tlm.text import clean, sentences
 
@@ -54,15 +54,16 @@ def delimited(
     inputs: Sequence[tuple[Split | None, Input]],
     left_out: Counter[str],
     flags: Mapping[str, str] | None = None,
+    settings: Mapping[Setting, str] | None = None,
 ) -> Iterator[Example]:
     """The rows of files, each with the split to which it was given, if any.
 
-    `flags`: column → option of the command line, for error messages.
+    For error messages: `flags`, column → command-line option; `settings`, setting of a reader → command-line option.
     """
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
     wanted = [*texts, parser.label, *parser.where]
     wanted += [column for column in (parser.text_pair, parser.document) if column]
-    options = declared_options(parser, wanted, flags)
+    options = declared_options(parser, wanted, flags, settings)
     for split, source in inputs:
         for number, values in read_rows(source, options):
             if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
