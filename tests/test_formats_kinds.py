@@ -1,4 +1,4 @@
-"""Files as people have them: other delimiters and formats, nested values; each is read, or refused in one clear line."""
+"""Other delimiters and formats, nested values: each file is read, or refused in one clear line."""
 
 import json
 import zipfile
@@ -143,7 +143,7 @@ def test_nested_keys_name_a_text(tmp_path):
         assert [row["text.en"] for _, row in found] == ["a rose, red", "a pan"]
         with pytest.raises(
             TlmError,
-            match=r"row 1: column 'text' holds an object with the keys en, de; name one of them, such as --text text\.en",
+            match=r"'text' holds an object with the keys en, de; name one of them, such as --text text\.en",
         ):
             read(path, flags={"text": "--text"})
     assert read(lines, ("text.fr",)) == [(1, {"text.fr": None}), (2, {"text.fr": None})]
