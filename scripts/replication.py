@@ -1,0 +1,40 @@
+"""Copy finished results of a scale to docs/replication/: `python scripts/replication.py --config scale=mini-paper …`.
+
+Give the same `--config` as to Snakemake. Results that are not built are listed and left out.
+"""
+
+import argparse
+from pathlib import Path
+
+from tlm.process import quick_imports, run_script
+
+with quick_imports():
+    from tlm.cost.jobs import read_project
+    from tlm.plan import tables
+    from tlm.results.reported import load_reported
+    from tlm.results.shipped import ShippedResults, ship
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--to", type=Path, default=Path("docs/replication"))
+    args = parser.parse_args()
+    project = read_project(args.config)
+    names = tables.available(project)
+    pages = ["claims", "contamination", *(f"differences/{name}" for name in names)]
+    wanted = ShippedResults(
+        project.settings.scale,
+        [tables.table(project, name) for name in names],
+        list(project.experiments.figures),
+        pages,
+    )
+    missing = ship(wanted, args.results, args.to, load_reported(Path("config/reported.yaml")))
+    print(f"{args.to}: not built and left out: {', '.join(missing) or 'nothing'}")
+
+
+if __name__ == "__main__":
+    run_script(main)
