@@ -8,10 +8,10 @@ from tlm.process import quick_imports, run_script
 with quick_imports():
     from tlm.config.base import parse_json
     from tlm.config.claims import Ledger
+    from tlm.config.reported import load_reported
     from tlm.results.claims import HEADER, ledger_lines, open_sources, records
     from tlm.results.claims_page import as_markdown
     from tlm.results.rendering import csv_text
-    from tlm.results.reported import load_reported
     from tlm.results.static import write_table
 
 

@@ -8,9 +8,9 @@ from tlm.process import quick_imports, run_script
 with quick_imports():
     from tlm.config.base import parse_json
     from tlm.config.figures import Drawing
+    from tlm.config.reported import load_reported
     from tlm.results.figures.draw import draw
     from tlm.results.figures.style import save, styled
-    from tlm.results.reported import load_reported
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from tlm.process import quick_imports, run_script
 with quick_imports():
     from tlm.artifacts import write_json
     from tlm.config.base import parse_json
-    from tlm.results.hyperparameters import ScaleSettings
+    from tlm.config.hyperparameters import ScaleSettings
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from tlm.process import quick_imports, run_script
 
 with quick_imports():
-    from tlm.results.hyperparameters import TABLES, assemble, read_settings
-    from tlm.results.reported import load_reported
+    from tlm.config.hyperparameters import TABLES
+    from tlm.config.reported import load_reported
+    from tlm.results.hyperparameters import assemble, read_settings
     from tlm.results.static import write_table
 
 

@@ -8,8 +8,8 @@ from tlm.process import quick_imports, run_script
 with quick_imports():
     from tlm.config.base import parse_json
     from tlm.config.experiments import Table
+    from tlm.config.reported import load_reported
     from tlm.results.cells import read_cell
-    from tlm.results.reported import load_reported
     from tlm.results.static import write_table
     from tlm.results.tables import assemble_table
 

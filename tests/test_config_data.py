@@ -7,9 +7,9 @@ import pytest
 import toy
 
 from tlm.config.data import load_data_config
+from tlm.config.reported import load_reported
 from tlm.config.sources import FileSpec, SourceSpec, local_files
 from tlm.errors import TlmError
-from tlm.results.reported import load_reported
 
 ROOT = Path(__file__).resolve().parent.parent
 SHA = "0" * 64

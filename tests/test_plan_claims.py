@@ -6,12 +6,12 @@ from conftest import ROOT
 
 from tlm.config.base import parse
 from tlm.config.claims import ClaimSpec
+from tlm.config.reported import load_reported
 from tlm.errors import TlmError
 from tlm.plan import claims, tables
 from tlm.plan.differences import compared_tables, differences
 from tlm.plan.project import load_project
 from tlm.results.evidence import evidence
-from tlm.results.reported import load_reported
 
 SETTINGS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 SCALES = sorted(path.stem for path in (ROOT / "config/scales").glob("*.yaml"))

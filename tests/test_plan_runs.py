@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from projects import CONFIG, project
 
 from tlm.config.base import added
+from tlm.config.reported import load_reported
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts, tables
 from tlm.plan.run_types import BaselineRun
 from tlm.plan.selections import Selection
-from tlm.results.reported import load_reported
 from tlm.training.optimizer import learning_rate
 
 

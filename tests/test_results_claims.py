@@ -15,6 +15,7 @@ from tlm.config.claims import Claim, Ledger, Side
 from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import Column, Score
 from tlm.config.figures import SensitivityDrawing
+from tlm.config.reported import load_reported
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, Hits
 from tlm.results.claims import HEADER, LedgerSources, ledger_lines, open_sources, records
@@ -24,7 +25,6 @@ from tlm.results.evidence import evidence
 from tlm.results.figures.sensitivity import draw_sensitivity
 from tlm.results.figures.style import styled
 from tlm.results.predictions import open_runs
-from tlm.results.reported import load_reported
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, SUPPORTED, judge
 from tlm.statistics import BootstrapEstimate
 

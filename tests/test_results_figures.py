@@ -22,6 +22,7 @@ from tlm.config.figures import (
     ShownModel,
     ShownRow,
 )
+from tlm.config.reported import load_reported
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, AttentionExample, count, stack
 from tlm.results.attention import HEADER, as_markdown, attention_rows
@@ -37,7 +38,6 @@ from tlm.results.figures.performance import draw_performance
 from tlm.results.figures.pipeline import draw_pipeline, read_graph, rule_graph, wrapped
 from tlm.results.figures.selection import SelectionPanel, SourceCounts, draw_selection, sources
 from tlm.results.figures.style import save, styled, whiskers
-from tlm.results.reported import load_reported
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))

@@ -8,11 +8,12 @@ import pytest
 from conftest import ROOT
 
 from tlm.artifacts import write_json
+from tlm.config.hyperparameters import STAGE1, STAGE2, ScaleSettings
+from tlm.config.reported import load_reported
 from tlm.errors import TlmError
-from tlm.plan import runs
+from tlm.plan.hyperparameters import scale_settings
 from tlm.plan.project import load_project
-from tlm.results.hyperparameters import STAGE1, STAGE2, ScaleSettings, assemble, read_settings, setting
-from tlm.results.reported import load_reported
+from tlm.results.hyperparameters import assemble, read_settings
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")
 
@@ -20,9 +21,7 @@ REPORTED = load_reported(ROOT / "config/reported.yaml")
 def settings(table, scale, **overrides):
     config = {"scale": scale, "seeds": [1], "overrides": overrides}
     project = load_project(config, ROOT / "config")
-    return [
-        setting(table, runs.resolve_reference(project, task, 1), REPORTED) for task in project.scale.all_tasks
-    ]
+    return list(scale_settings(project, table, REPORTED).settings)
 
 
 def lines(table, *scales, **overrides):

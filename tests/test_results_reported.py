@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from tlm.config.reported import load_reported, reported_line
 from tlm.config.training import paper_tokens
 from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops
-from tlm.results.reported import load_reported, reported_line
 
 FILE = Path(__file__).parent.parent / "config" / "reported.yaml"
 REPORTED = load_reported(FILE)

@@ -11,11 +11,11 @@ import pytest
 from tlm.artifacts import write_json, write_manifest
 from tlm.config.base import load_yaml, parse
 from tlm.config.experiments import CellSpec, Row, Table, TableSpec
+from tlm.config.reported import load_reported
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
 from tlm.plan.tables import columns_of
 from tlm.results.cells import build_cell
-from tlm.results.reported import load_reported
 from tlm.results.tables import assemble_table
 
 ROOT = Path(__file__).parent.parent

@@ -7,12 +7,12 @@ from conftest import ROOT
 from training_toy import Toy
 from transformers import AutoModelForSequenceClassification
 
+from tlm.config.reported import load_reported
 from tlm.config.training import RunSpec, paper_tokens
 from tlm.evaluation.flops import paper_flops
 from tlm.plan import runs
 from tlm.plan.project import load_project
 from tlm.plan.shared_artifacts import largest_k
-from tlm.results.reported import load_reported
 from tlm.training.execution import Execution
 from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import run_stage2

@@ -18,12 +18,12 @@ import numpy as np
 
 from tlm.artifacts import read_manifest
 from tlm.config.claims import Claim, Ledger, Side
+from tlm.config.reported import Reported, reported_line
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, read_attention
 from tlm.results.attention import check_paired, counted
 from tlm.results.evidence import ALL, Evidence, comparison_of, evidence
 from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean, open_runs
-from tlm.results.reported import Reported, reported_line
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, Verdict, judge
 from tlm.statistics import BootstrapEstimate, combine
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tlm.config.claims import Claim
 from tlm.config.facts import FACTS
-from tlm.results.reported import Reported, reported_line
+from tlm.config.reported import Reported, reported_line
 
 ALL = "all"
 PAPER_HIGH_RESOURCE = ("agnews", "imdb", "rct", "helpfulness")  # Section 4.1

@@ -13,11 +13,11 @@ from typing import Any
 
 from tlm.config.experiments import MLM_LOSS, Column, Table
 from tlm.config.facts import FACTS
+from tlm.config.reported import Reported, reported_line
 from tlm.errors import TlmError
 from tlm.progress import duration
 from tlm.results.cells import unit_of
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
-from tlm.results.reported import Reported, reported_line
 
 Cell = Mapping[str, Any]
 _SINGLE = ("fact", "text")  # columns without a standard deviation

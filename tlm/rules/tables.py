@@ -8,11 +8,9 @@ from typing import Any
 
 from tlm import layout
 from tlm.config.experiments import CellSpec
+from tlm.config.reported import Reported, load_reported
 from tlm.errors import TlmError
-from tlm.plan import runs, shared_artifacts, tables
-from tlm.results import hyperparameters
-from tlm.results.hyperparameters import ScaleSettings
-from tlm.results.reported import Reported, load_reported
+from tlm.plan import hyperparameters, runs, shared_artifacts, tables
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, manifests
 
 
@@ -78,13 +76,7 @@ class TableRules(RuleFunctions):
     def setting(self, wildcards: Any) -> str:
         """The specification of a cell of Table A.1 or B.1. Raises TlmError listing the scales."""
         view = self.project.at(wildcards.row)
-        found = [
-            hyperparameters.setting(
-                wildcards.described, runs.resolve_reference(view, task, view.seeds[0]), self._reported
-            )
-            for task in view.scale.all_tasks
-        ]
-        return as_json(ScaleSettings(settings=tuple(found)))
+        return as_json(hyperparameters.scale_settings(view, wildcards.described, self._reported))
 
     def setting_cells(self, wildcards: Any) -> list[str]:
         """The cells of Table A.1 or B.1, in the order of its rows."""

@@ -13,7 +13,7 @@ from tlm.plan import contamination, claims, tables, figures
 from tlm.config.sources import local_files
 from tlm.plan.project import load_project
 from tlm.errors import TlmError
-from tlm.results.hyperparameters import TABLES
+from tlm.config.hyperparameters import TABLES
 from tlm.store.records import require
 from tlm.rules import Workflow, as_json
 from tlm.rules.import_closure import import_closure

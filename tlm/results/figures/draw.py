@@ -22,6 +22,7 @@ from tlm.config.figures import (
     SelectionDrawing,
     SensitivityDrawing,
 )
+from tlm.config.reported import Reported
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import read_attention
 from tlm.results.cells import read_cell
@@ -36,7 +37,6 @@ from tlm.results.figures.selection import draw_selection, read_selections
 from tlm.results.figures.sensitivity import draw_sensitivity
 from tlm.results.figures.style import Drawn
 from tlm.results.predictions import open_runs
-from tlm.results.reported import Reported
 
 
 def draw(drawing: Drawing, made_from: Sequence[Path], reported: Reported) -> Drawn:

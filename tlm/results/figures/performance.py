@@ -17,9 +17,9 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tlm.config.figures import PerformanceDrawing
+from tlm.config.reported import Reported, reported_line
 from tlm.errors import TlmError
 from tlm.results.figures.style import SERIES, TEXT_WIDTH, Drawn, new_figure
-from tlm.results.reported import Reported, reported_line
 
 Cell = Mapping[str, Any]
 _LEVEL = " (level)"  # follows the name of a row without FLOPs

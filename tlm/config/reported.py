@@ -91,6 +91,8 @@ class Reported(Strict):
     tables: dict[str, ReportedTable]
     hyperparameters: dict[str, dict[str, HyperParameters]]
     """Table B.1: scale → task → values."""
+    hyperparameter_means: dict[str, str]
+    """Scale → row of a table, `<table>/<row>`, with the mean data and FLOPs of these tasks."""
     pretraining: dict[str, Pretraining]
 
 
