@@ -16,19 +16,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="the corpus's name in config/corpora.yaml")
     parser.add_argument("--spec", required=True, help="its specification as JSON, or @file")
-    parser.add_argument("--sources", required=True, type=Path, help="folder of the source artifacts")
-    parser.add_argument("--corpora", type=Path, help="folder of the corpus artifacts, for a sample")
+    parser.add_argument(
+        "--made-from",
+        required=True,
+        type=Path,
+        nargs="+",
+        help="manifests of the sources, or of a corpus to sample",
+    )
     parser.add_argument("--threads", type=int, default=0, help="processes (default: as many as cores)")
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()
     spec = parse_json(CorpusSpec, args.spec, f"--spec of corpus {args.name}")
+    folders = {path.parent.name: path.parent for path in args.made_from}
     if spec.sample is not None:
-        if args.corpora is None:
-            parser.error("--corpora is needed for a sample of another corpus")
-        build_sample(args.name, spec, args.corpora / spec.sample.of, args.output)
-        return
-    directories = {source: args.sources / source for source in spec.sources}
-    build_corpus(args.name, spec, directories, args.output, workers=args.threads)
+        build_sample(args.name, spec, spec.sample, folders[spec.sample.of], args.output)
+    else:
+        build_corpus(args.name, spec, folders, args.output, workers=args.threads)
 
 
 if __name__ == "__main__":

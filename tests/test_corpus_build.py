@@ -191,7 +191,8 @@ def test_script(tmp_path):
     for source in spec.sources:
         seal(tmp_path / source)
     command = [sys.executable, "scripts/corpus.py", "--name", "c", "--spec", spec.model_dump_json()]
-    command += ["--sources", str(tmp_path), "--threads", "2", "--output", str(tmp_path / "c")]
+    command += ["--made-from", *(str(tmp_path / source / "manifest.json") for source in spec.sources)]
+    command += ["--threads", "2", "--output", str(tmp_path / "c")]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
     assert verify(tmp_path / "c", "corpus").counts["documents"] == 60
 
@@ -208,7 +209,7 @@ def test_a_book_with_one_sentence_per_line_is_cut_between_sentences(tmp_path):
 
 def sample(tmp_path, share: float, name: str = "sample"):
     spec = CorpusSpec.model_validate({"sample": {"of": "c", "share": share}})
-    return build_sample(name, spec, tmp_path / "c", tmp_path / name)
+    return build_sample(name, spec, spec.sample, tmp_path / "c", tmp_path / name)
 
 
 def test_a_sample_is_a_corpus_of_about_its_share_and_samples_are_nested(tmp_path):

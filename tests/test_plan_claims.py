@@ -73,7 +73,7 @@ def test_the_papers_numbers_speak_for_every_claim_that_has_some():
 def test_rows_are_named_by_the_scales_own_values():
     found = resolved(project("demo"))
     assert [side.label for side in found["larger-k"].sides] == ["Top-500", "Top-10"]
-    assert [side.runs["bbc-news"] for side in found["larger-k"].sides] == ["k500", "tlm"]
+    assert [side.variants["bbc-news"] for side in found["larger-k"].sides] == ["k500", "tlm"]
     assert found["larger-corpus"].corpora == ("demo", "demo-tenth")
     assert [side.label for side in found["tlm-plm"].sides] == ["TLM", "PLM"]
     medium = resolved(project("medium"))
@@ -120,6 +120,6 @@ def test_every_table_of_scores_has_differences_and_a_row_of_tfidf(scale):
     for name in compared:
         spec = differences(found, cells, name)
         assert [row.id for row in spec.rows if row.is_tfidf] == ["tfidf"], name
-        assert all(set(row.runs) == set(spec.rows[0].runs) for row in spec.rows)
+        assert all(set(row.variants) == set(spec.rows[0].variants) for row in spec.rows)
     with pytest.raises(TlmError, match="shows no scores"):
         differences(found, cells, "table1")

@@ -112,7 +112,7 @@ def side(variant, weight, tasks=("small-task", "large-task"), seeds=(1, 2), **mo
         label=variant.upper(),
         weight=weight,
         scale="small",
-        runs=dict.fromkeys(tasks, variant),
+        variants=dict.fromkeys(tasks, variant),
         seeds=seeds,
         **more,
     )
@@ -346,7 +346,7 @@ def test_sensitivity_fills_points_that_differ_from_the_own_run(tmp_path):
             id=row,
             label=row,
             scale="small",
-            runs={"news": variant},
+            variants={"news": variant},
             seeds=(1,) if variant == "tfidf" else (1, 2),
             tlm_tasks=("news",) if variant == "tlm" else (),
             is_tfidf=variant == "tfidf",
@@ -399,7 +399,7 @@ def test_a_task_of_two_numbers_counts_once_in_a_difference(tmp_path):
     ]
     columns.append(Column(id="average", kind="average", tasks=tuple(metrics), scores=tuple(found)))
     rows = tuple(
-        ComparedRow(id=name, label=name, scale="small", runs=dict.fromkeys(metrics, name), seeds=(1,))
+        ComparedRow(id=name, label=name, scale="small", variants=dict.fromkeys(metrics, name), seeds=(1,))
         for name in ("bad", "good")
     )
     spec = Differences(table="t", title="GLUE", scale="small", rows=rows, columns=tuple(columns))
@@ -427,7 +427,7 @@ def test_differences_between_the_rows_of_a_table(sources):
             id=name,
             label=name.upper(),
             scale="small",
-            runs=dict.fromkeys(tasks, name),
+            variants=dict.fromkeys(tasks, name),
             seeds=seeds,
             is_tfidf=name == "tfidf",
         )

@@ -35,9 +35,10 @@ from tlm.results.figures.graph_layout import crossings, lay_out
 from tlm.results.figures.heads import classes, draw_heads, mosaic
 from tlm.results.figures.learning import LearningCurve, draw_curves, draw_learning
 from tlm.results.figures.performance import draw_performance
-from tlm.results.figures.pipeline import draw_pipeline, read_graph, rule_graph, wrapped
+from tlm.results.figures.pipeline import draw_pipeline, wrapped
 from tlm.results.figures.selection import SelectionPanel, SourceCounts, draw_selection, sources
 from tlm.results.figures.style import save, styled, whiskers
+from tlm.snakemake_adapter import parse_rule_graph, rule_graph
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
@@ -223,7 +224,9 @@ def some_figures():
     yield "one-model", lambda: draw_heads(heads_drawing("tlm"), [model("tlm")])
     yield (
         "pipeline",
-        lambda: draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), DOT, RULES),
+        lambda: draw_pipeline(
+            PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), parse_rule_graph(DOT), RULES
+        ),
     )
 
 
@@ -445,7 +448,7 @@ def test_a_cycle_raises():
 
 
 def test_the_graph_does_not_depend_on_snakemakes_numbers():
-    names, edges = read_graph(DOT)
+    names, edges = parse_rule_graph(DOT)
     assert names == ["cell", "evaluate", "table", "task", "tfidf"]
     renumbered = DOT
     for number in range(5):
@@ -456,15 +459,15 @@ def test_the_graph_does_not_depend_on_snakemakes_numbers():
         .replace("3 -> 1\n", "13 -> 11\n")
     )
     renumbered = renumbered.replace("4 -> 2", "14 -> 12").replace("4 -> 3", "14 -> 13")
-    assert read_graph(renumbered) == (names, edges)
+    assert parse_rule_graph(renumbered) == (names, edges)
     with pytest.raises(TlmError, match="another format"):
-        read_graph("digraph {}")
+        parse_rule_graph("digraph {}")
 
 
 @pytest.mark.slow
 def test_the_real_graph_has_the_steps_of_the_method_in_their_order():
-    dot = rule_graph(["results/table2.csv"], '{"scale": "smoke"}', ROOT)
-    names, edges = read_graph(dot)
+    graph = rule_graph(["results/table2.csv"], '{"scale": "smoke"}', ROOT)
+    names, edges = graph
     path = [
         "fetch",
         "task",
@@ -479,7 +482,7 @@ def test_the_real_graph_has_the_steps_of_the_method_in_their_order():
     ]
     assert set(itertools.pairwise(path)) <= set(edges)
     with styled():
-        drawn = draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), dot, RULES)
+        drawn = draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), graph, RULES)
         outside, touching = overlaps(drawn.figure)
         left = [box.get_x() for box in drawn.figure.axes[0].patches if isinstance(box, FancyBboxPatch)]
         assert len(left) == len(set(names))
@@ -501,7 +504,9 @@ def test_text_is_wrapped_by_its_width_and_ends_in_an_ellipsis():
 
 def test_a_rule_without_a_docstring_raises():
     with pytest.raises(TlmError, match="no declaration with a docstring"):
-        draw_pipeline(PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), DOT, [])
+        draw_pipeline(
+            PipelineDrawing(kind="pipeline", title="Rules", targets=["x"]), parse_rule_graph(DOT), []
+        )
 
 
 def test_a_figure_of_cells_is_read_from_their_files(tmp_path):

@@ -43,16 +43,19 @@ def test_a_wide_table_scrolls_in_the_page_and_not_the_page(chromium, tmp_path):
 
 
 def test_the_first_page_describes_the_build_and_its_results(tmp_path):
+    smoke = project(scale="smoke")
     (tmp_path / "results/differences").mkdir(parents=True)
     (tmp_path / "results/table2.csv").write_text("row\n")
-    assert list(findings(tmp_path)) == ["To compare TLM with TF-IDF, build results/differences/table2.csv."]
+    assert list(findings(smoke, tmp_path)) == [
+        "To compare TLM with TF-IDF, build results/differences/table2.csv."
+    ]
     sentence = "TLM does not beat TF-IDF + logistic regression; it is worse on toy (−5.0 [−6.0, −4.0])."
     (tmp_path / "results/differences/table2.md").write_text(f"# T\n\n- {sentence}\n- Points.\n")
-    assert list(findings(tmp_path)) == [sentence]
+    assert list(findings(smoke, tmp_path)) == [sentence]
     (tmp_path / "results/claims.csv").write_text(
         "claim,task,verdict\na,all,supported\na,toy,supported\nb,all,supported\n"
     )
-    assert next(findings(tmp_path)) == "The paper's claims at this scale: 2 supported."
+    assert next(findings(smoke, tmp_path)) == "The paper's claims at this scale: 2 supported."
 
     record = tmp_path / "runs/smoke/toy/tlm/seed1/stage1/record.json"
     record.parent.mkdir(parents=True)
@@ -79,7 +82,7 @@ def test_the_first_page_describes_the_build_and_its_results(tmp_path):
         ("task", "1", "3s", "3s", "105 MB"),
     ]
 
-    first_page = overview(project(scale="smoke"), tmp_path)
+    first_page = overview(smoke, tmp_path)
     assert first_page["scale"] == "smoke" and ("corpus", "toy") in first_page["facts"]
     assert "    scale: smoke" in first_page["settings"] and "rho1: 3" in first_page["scale_settings"]
 

@@ -129,3 +129,11 @@ TASK_REPORT = Pattern("results/tasks/{task}/report")
 # What Snakemake writes about a job (`tlm.dag` says under which name).
 LOG = Pattern("logs/{job}.log")
 BENCHMARK = Pattern("benchmarks/{job}.tsv")
+
+WILDCARDS = {
+    name: _OTHER_NAMES.get(name, NAME)
+    for pattern in list(globals().values())
+    if isinstance(pattern, Pattern)
+    for name in pattern.names
+}
+"""Name in a pattern → the values that it can have, as a regular expression."""

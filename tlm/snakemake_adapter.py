@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ RECORDS = ".snakemake/metadata"
 _UNFINISHED = ".snakemake/incomplete"
 _PENDING = "update pending"
 _JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<body>(?:    .*\n)+)", re.M)
+_NODE = re.compile(r'^\s*(\d+)\[label = "(\w+)"', re.M)
+_EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.M)
 _FILES = re.compile(r"^    (?P<role>input|output): (?P<files>.*)$", re.M)
 
 # Calls of Snakemake, and the texts that they print.
@@ -92,6 +95,46 @@ def touch(targets: Sequence[str], scale: str, folder: Path = Path()) -> None:
     if result.returncode:
         report = " ".join((result.stderr or result.stdout).split())
         raise TlmError(f"snakemake --touch failed: {report[-300:]}")
+
+
+RuleGraph = tuple[list[str], list[tuple[str, str]]]
+"""The names of rules, and which rule feeds which."""
+
+
+def rule_graph(targets: Sequence[str], settings: str, folder: Path = Path()) -> RuleGraph:
+    """The rules behind `targets`, with config.yaml's `settings` as JSON.
+
+    Safe inside a running workflow: it takes no lock and runs no job. Raises TlmError with Snakemake's reason.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        config = Path(temporary) / "config.json"
+        config.write_text(settings, encoding="utf-8")
+        options = [
+            "--rulegraph",
+            "dot",
+            "--nolock",
+            "--forceall",
+            "--cores",
+            "1",
+            "--configfile",
+            str(config),
+        ]
+        result = _call([*options, "--", *targets], folder)
+    if result.returncode:
+        raise TlmError(f"snakemake --rulegraph {' '.join(targets)}: {error_line(result.stderr)}")
+    return parse_rule_graph(result.stdout)
+
+
+def parse_rule_graph(dot: str) -> RuleGraph:
+    """Rules and edges of a graph in the DOT language, sorted: Snakemake numbers them differently each time."""
+    names = dict(_NODE.findall(dot))
+    if not names:
+        raise TlmError(
+            "snakemake --rulegraph printed no rule; this version of Snakemake writes another format than expected"
+        )
+    return sorted(set(names.values())), sorted(
+        {(names[start], names[end]) for start, end in _EDGE.findall(dot)}
+    )
 
 
 def error_line(report: str) -> str:

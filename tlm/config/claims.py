@@ -13,10 +13,13 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from tlm.config.base import Strict
-from tlm.config.experiments import Split
+from tlm.config.experiments import RowRuns, Split
 
 CLAIMS = "claims"
 """results/claims.csv: no other table may have this name."""
+
+TFIDF_CLAIM = "tfidf"
+"""The claim that TLM beats TF-IDF; pages sum up its results in one sentence."""
 
 Direction = Literal["greater", "at-least", "less", "at-most"]
 Measure = Literal["positional", "vertical", "positional_share", "vertical_share"]
@@ -70,14 +73,11 @@ class ClaimSpec(Strict):
         return self
 
 
-class Side(Strict):
-    """One of the rows that a claim compares: task → variant of its runs, and their seeds."""
+class Side(RowRuns):
+    """One of the rows that a claim compares."""
 
     label: str
     weight: float
-    scale: str
-    runs: dict[str, str]
-    seeds: tuple[int, ...]
     cost: str | None = None
     """For a checkpoint, the place of its pretraining cost in the paper: `<table>/<row>`."""
 
@@ -108,7 +108,7 @@ class Claim(Strict):
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks with a result in the ledger, in order."""
-        return tuple(self.sides[0].runs) if self.sides else ()
+        return tuple(self.sides[0].variants) if self.sides else ()
 
 
 class Ledger(Strict):

@@ -6,17 +6,14 @@ Place in the flow: made by `tlm.plan.differences`; read by `tlm.results.differen
 from __future__ import annotations
 
 from tlm.config.base import Strict
-from tlm.config.experiments import Column
+from tlm.config.experiments import Column, RowRuns
 
 
-class ComparedRow(Strict):
-    """A row of a table: task → variant whose runs it is, and their seeds."""
+class ComparedRow(RowRuns):
+    """A row of a table."""
 
     id: str
     label: str
-    scale: str
-    runs: dict[str, str]
-    seeds: tuple[int, ...]
     tlm_tasks: tuple[str, ...] = ()
     """The tasks on which the row is the scale's TLM run, also if the table gives it another name."""
     is_tfidf: bool = False
@@ -24,7 +21,7 @@ class ComparedRow(Strict):
     @property
     def is_tlm(self) -> bool:
         """Whether the row is the scale's TLM run on every task."""
-        return set(self.tlm_tasks) == set(self.runs)
+        return set(self.tlm_tasks) == set(self.variants)
 
 
 class Differences(Strict):

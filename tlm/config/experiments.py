@@ -223,13 +223,18 @@ class Table(Strict):
     transpose: bool = False
 
 
-class CellSpec(Strict):
-    """The specification of one cell."""
+class RowRuns(Strict):
+    """The runs behind a row of a table."""
 
-    table: str
-    row: str
     scale: str
     variants: dict[str, str]
     """Task → the variant whose runs it reads; equal runs are built once, under the first variant's name."""
     seeds: tuple[int, ...] = Field(min_length=1)
+
+
+class CellSpec(RowRuns):
+    """The specification of one cell."""
+
+    table: str
+    row: str
     column: Column

@@ -13,17 +13,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
-from tlm.config.data import CorpusSpec
+from tlm.config.data import CorpusSpec, SampleSpec
 from tlm.corpus.build import Shards
 from tlm.errors import TlmError
 
 
-def build_sample(name: str, spec: CorpusSpec, corpus_dir: Path, destination: Path) -> Manifest:
-    """Write the passages of the corpus in `corpus_dir` that `spec.sample` keeps, in order, with new dense ids.
+def build_sample(
+    name: str, spec: CorpusSpec, sample: SampleSpec, corpus_dir: Path, destination: Path
+) -> Manifest:
+    """Write the passages of the corpus in `corpus_dir` that `sample` keeps, in order, with new dense ids.
 
-    Raises TlmError if it keeps none.
+    `spec` is the whole specification, for the manifest. Raises TlmError if the sample is empty.
     """
-    assert spec.sample is not None
     corpus = read_manifest(corpus_dir, "corpus")
     words, size, sources = 0, 0, Counter[str]()
     with staged_directory(destination) as staging:
@@ -32,7 +33,7 @@ def build_sample(name: str, spec: CorpusSpec, corpus_dir: Path, destination: Pat
             with pq.ParquetFile(part) as file:
                 for batch in file.iter_batches(columns=["text", "source"]):
                     for text, source in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                        if place(text) < spec.sample.share:
+                        if place(text) < sample.share:
                             writer.add(text, source)
                             words += text.count(" ") + 1
                             size += len(text.encode())
@@ -40,7 +41,7 @@ def build_sample(name: str, spec: CorpusSpec, corpus_dir: Path, destination: Pat
         writer.close()
         if not writer.passages:
             raise TlmError(
-                f"corpus {name}: no passage of {spec.sample.of} falls in a share of {spec.sample.share}; raise it"
+                f"corpus {name}: no passage of {sample.of} falls in a share of {sample.share}; raise it"
             )
         return write_manifest(
             staging,
@@ -52,7 +53,7 @@ def build_sample(name: str, spec: CorpusSpec, corpus_dir: Path, destination: Pat
                 "sources": {source: {"passages": count} for source, count in sorted(sources.items())},
             },
             parameters={"corpus": name, "spec": spec.model_dump(mode="json")},
-            inputs={f"corpus/{spec.sample.of}": corpus.digest},
+            inputs={f"corpus/{sample.of}": corpus.digest},
         )
 
 

@@ -97,7 +97,7 @@ def _side(
         label=row.label,
         weight=weight,
         scale=row.scale,
-        runs={task: cell.variants[task] for task, cell in own.items()},
+        variants={task: cell.variants[task] for task, cell in own.items()},
         seeds=next(iter(own.values())).seeds,
         cost=row.pretraining,
     )
@@ -128,7 +128,7 @@ def _models(project: Project) -> list[Side]:
             label=labels[variant],
             weight=weight,
             scale=project.settings.scale,
-            runs={
+            variants={
                 task: runs.resolve(project, task, variant, project.seeds[0]).variant
                 for task in project.scale.tasks
             },
@@ -148,9 +148,4 @@ def _corpora(project: Project) -> tuple[str, str]:
 def run_folders(claim: Claim) -> list[str]:
     """The artifacts that a claim is judged by: evaluations, or attention artifacts."""
     artifact = ATTENTION if claim.heads else EVALUATION
-    return [
-        artifact.format(scale=side.scale, task=task, variant=variant, seed=seed)
-        for side in claim.sides
-        for task, variant in side.runs.items()
-        for seed in side.seeds
-    ]
+    return [folder for side in claim.sides for folder in tables.run_folders(side, artifact)]

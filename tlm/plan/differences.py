@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import MLM_LOSS, CellSpec
 from tlm.errors import TlmError
-from tlm.layout import EVALUATION
 from tlm.plan import tables
 from tlm.plan.project import Project
 
@@ -35,7 +34,7 @@ def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec]
                 id=row.id,
                 label=row.label,
                 scale=row.scale,
-                runs=variants,
+                variants=variants,
                 seeds=own[0].seeds,
                 tlm_tasks=tuple(task for task, variant in variants.items() if variant == project.reference),
                 is_tfidf=not project.at(row.scale).variant(row.variant).trains_encoder,
@@ -52,13 +51,4 @@ def compared_tables(project: Project) -> list[str]:
         name
         for name in tables.available(project)
         if any(column.tasks is not None for column in project.table(name).columns)
-    ]
-
-
-def folders(row: ComparedRow) -> list[str]:
-    """The evaluations of a row."""
-    return [
-        EVALUATION.format(scale=row.scale, task=task, variant=variant, seed=seed)
-        for task, variant in row.runs.items()
-        for seed in row.seeds
     ]

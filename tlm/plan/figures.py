@@ -31,7 +31,7 @@ from tlm.config.figures import (
 from tlm.errors import TlmError
 from tlm.layout import ATTENTION, CELL, RUN, manifest
 from tlm.plan import measured_figures, tables
-from tlm.plan.differences import differences, folders
+from tlm.plan.differences import differences
 from tlm.plan.project import Project
 from tlm.plan.runs import resolve
 
@@ -158,7 +158,7 @@ def _sensitivity(project: Project, figure: SensitivityFigure) -> SensitivityDraw
 def _sensitivity_inputs(project: Project, figure: SensitivityDrawing) -> list[str]:
     """The evaluations of the rows; each once."""
     rows = [row for spec in figure.sweeps.values() for row in spec.rows]
-    return list(dict.fromkeys(manifest(folder) for row in rows for folder in folders(row)))
+    return list(dict.fromkeys(manifest(folder) for row in rows for folder in tables.run_folders(row)))
 
 
 def _check_sensitivity(project: Project, name: str, figure: SensitivityFigure) -> None:

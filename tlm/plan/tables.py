@@ -14,6 +14,7 @@ from tlm.config.experiments import (
     Column,
     ColumnSpec,
     Row,
+    RowRuns,
     RowSpec,
     Score,
     Table,
@@ -21,6 +22,7 @@ from tlm.config.experiments import (
 )
 from tlm.config.scale import ScaleSpec
 from tlm.errors import TlmError
+from tlm.layout import EVALUATION, Pattern
 from tlm.plan import runs
 from tlm.plan.project import Project
 from tlm.plan.task_report import compared_variants
@@ -181,8 +183,7 @@ def _filled(template: str, words: dict[str, str]) -> str:
 def cells(project: Project) -> dict[tuple[str, str, str], CellSpec]:
     """(table, row, column) → cell, for every measured number of every table that the scale can have.
 
-    Raises TlmError if a row names an unknown variant, or a run
-    in it is not valid.
+    Raises TlmError if a row names an unknown variant, or a run in it is not valid.
     """
     found = {}
     for name in available(project):
@@ -206,6 +207,15 @@ def _cell(project: Project, name: str, row: Row, column: Column) -> CellSpec:
         seeds=tuple(seeds),
         column=column,
     )
+
+
+def run_folders(row: RowRuns, artifact: Pattern = EVALUATION) -> list[str]:
+    """The folders of a row's evaluations, or of another artifact of its runs."""
+    return [
+        artifact.format(scale=row.scale, task=task, variant=variant, seed=seed)
+        for task, variant in row.variants.items()
+        for seed in row.seeds
+    ]
 
 
 def check(project: Project) -> None:

@@ -23,7 +23,16 @@ from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, read_attention
 from tlm.results.attention import check_paired, counted
 from tlm.results.evidence import ALL, Evidence, comparison_of, evidence
-from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean, open_runs
+from tlm.results.predictions import (
+    EFFECT,
+    EvaluatedRun,
+    Key,
+    effect_fields,
+    estimates,
+    mean,
+    open_runs,
+    runs_of,
+)
 from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, Verdict, judge
 from tlm.statistics import BootstrapEstimate, combine
 
@@ -189,19 +198,10 @@ def _on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSour
     if claim.heads:
         return _heads_on_task(claim, sides, task, sources)
     assert claim.split is not None
-    systems = [
-        [_run(sources, (side.scale, task, side.runs[task], seed)) for seed in side.seeds] for side in sides
-    ]
+    systems = [runs_of(sources.runs, side, task) for side in sides]
     scores, items = estimates(systems, claim.split)
     weights = [side.weight for side in sides]
     return TaskEffect(combine(list(zip(weights, scores, strict=True))), items)
-
-
-def _run(sources: LedgerSources, key: Key) -> EvaluatedRun:
-    if key not in sources.runs:
-        scale, task, variant, seed = key
-        raise TlmError(f"run {scale}/{task}/{variant}/seed{seed} is missing; evaluate it")
-    return sources.runs[key]
 
 
 def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
@@ -209,7 +209,7 @@ def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: Ledg
     parts: list[tuple[float, BootstrapEstimate]] = []
     models: list[AttentionArtifact] = []
     for side in sides:
-        keys = [(task, side.runs[task], seed) for seed in side.seeds]
+        keys = [(task, side.variants[task], seed) for seed in side.seeds]
         if missing := [key for key in keys if key not in sources.attention]:
             raise TlmError(f"attention of {'/'.join(map(str, missing[0]))} is missing; measure its heads")
         models += [sources.attention[key] for key in keys]
@@ -239,9 +239,8 @@ def _flops(side: Side, sources: LedgerSources) -> float:
     if side.cost is not None:
         return float(reported_line(sources.reported, side.cost).cells["flops"]["mean"])
     found = []
-    for task, variant in side.runs.items():
-        for seed in side.seeds:
-            run = _run(sources, (side.scale, task, variant, seed))
+    for task in side.variants:
+        for run in runs_of(sources.runs, side, task):
             stage1 = run.evaluation.flops["stage1"]
             if stage1 is None:
                 raise TlmError(

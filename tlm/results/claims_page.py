@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tlm.config.claims import Ledger
+from tlm.config.claims import TFIDF_CLAIM, Ledger
 from tlm.results.claims import ALL, ClaimResult
 from tlm.results.differences import signed, tfidf_sentence
 from tlm.results.rendering import markdown_rows
 from tlm.results.verdicts import VERDICTS
 
-TFIDF_CLAIM = "tfidf"
 NOTES = (
     "An effect is a weighted sum of row scores, positive if the claim holds (negative for claims of less or fewer). "
     "Its unit is a point of the task's metric, or a head.",

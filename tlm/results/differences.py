@@ -13,8 +13,7 @@ from typing import Any
 
 from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import Column
-from tlm.errors import TlmError
-from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean
+from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean, runs_of
 from tlm.results.rendering import Rendered, csv_text, markdown_rows
 from tlm.statistics import BootstrapEstimate, Interval, combine
 
@@ -74,10 +73,7 @@ def _column(
     by_task: dict[str, list[list[BootstrapEstimate]]] = {}
     items: dict[tuple[str, str], int] = {}
     for score in column.scores:
-        systems = [
-            [_run(runs, (row.scale, score.task, row.runs[score.task], seed)) for seed in row.seeds]
-            for row in spec.rows
-        ]
+        systems = [runs_of(runs, row, score.task) for row in spec.rows]
         found, number = estimates(systems, score.split, score.metric)
         by_task.setdefault(score.task, []).append(found)
         items[score.task, score.split] = number
@@ -86,13 +82,6 @@ def _column(
         for place, row in enumerate(spec.rows)
     }
     return means, sum(items.values())
-
-
-def _run(runs: Mapping[Key, EvaluatedRun], key: Key) -> EvaluatedRun:
-    if key not in runs:
-        scale, task, variant, seed = key
-        raise TlmError(f"run {scale}/{task}/{variant}/seed{seed} is missing; evaluate it")
-    return runs[key]
 
 
 def signed(effect: BootstrapEstimate, interval: Interval | None = None) -> str:

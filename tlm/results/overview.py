@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from tlm import __version__, layout
+from tlm.config.claims import TFIDF_CLAIM
 from tlm.dag import RULES
 from tlm.plan.project import Project
 from tlm.progress import duration
@@ -45,7 +46,7 @@ def overview(project: Project, root: Path = Path()) -> dict[str, Any]:
                 ("baselines", ", ".join(project.variant(name).label or name for name in scale.baselines)),
             )
         ],
-        "findings": [plain(sentence) for sentence in findings(root)],
+        "findings": [plain(sentence) for sentence in findings(project, root)],
         "settings": _yaml(project.settings.model_dump(mode="json", exclude_defaults=True)),
         "scale_settings": _yaml(scale.model_dump(mode="json", exclude_defaults=True)),
         "versions": [(name, plain(value)) for name, value in versions(project.settings.scale, root)],
@@ -64,7 +65,7 @@ def _yaml(values: dict[str, Any]) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def findings(root: Path) -> Iterator[str]:
+def findings(project: Project, root: Path) -> Iterator[str]:
     """Sentences on the results: the verdicts on the paper's claims, and TLM against TF-IDF."""
     ledger = root / layout.CLAIMS.file("csv").format(one="")
     if ledger.is_file():
@@ -73,7 +74,9 @@ def findings(root: Path) -> Iterator[str]:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common() if verdict)
         if counts:
             yield f"The paper's claims at this scale: {counts}."
-    differences = layout.DIFFERENCES.format(table="table2")
+    compared = project.experiments.claims.get(TFIDF_CLAIM)
+    table = compared.table if compared else None
+    differences = layout.DIFFERENCES.format(table=table)
     for name in (layout.CLAIMS.format(one=""), differences):
         path = root / f"{name}.md"
         if path.is_file():
@@ -85,7 +88,7 @@ def findings(root: Path) -> Iterator[str]:
             if found:
                 yield from found
                 return
-    if (root / layout.TABLE.file("csv").format(table="table2")).is_file():
+    if (root / layout.TABLE.file("csv").format(table=table)).is_file():
         yield f"To compare TLM with TF-IDF, build {differences}.csv."
 
 

@@ -7,13 +7,13 @@ machine-learning library: scores and resamples come from `tlm.statistics`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tlm.config.experiments import PRIMARY
+from tlm.config.experiments import PRIMARY, RowRuns
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import Evaluation, open_evaluation
 from tlm.statistics import BootstrapEstimate, combine, scores
@@ -57,6 +57,17 @@ def open_runs(paths: Iterable[Path]) -> dict[Key, EvaluatedRun]:
         key = (run.scale, run.task, run.variant, run.seed)
         metric, labels = manifest.parameters["metric"], tuple(manifest.parameters["labels"])
         found[key] = EvaluatedRun(evaluation, key, metric, labels, manifest.inputs["task"])
+    return found
+
+
+def runs_of(runs: Mapping[Key, EvaluatedRun], row: RowRuns, task: str) -> list[EvaluatedRun]:
+    """The runs of a row on one task, in the order of its seeds. Raises TlmError naming a run that is missing."""
+    found = []
+    for seed in row.seeds:
+        key = (row.scale, task, row.variants[task], seed)
+        if key not in runs:
+            raise TlmError(f"run {row.scale}/{task}/{row.variants[task]}/seed{seed} is missing; evaluate it")
+        found.append(runs[key])
     return found
 
 

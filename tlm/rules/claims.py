@@ -10,7 +10,7 @@ from tlm.config.claims import Ledger
 from tlm.config.differences import Differences
 from tlm.errors import TlmError
 from tlm.layout import manifest
-from tlm.plan import claims, differences
+from tlm.plan import claims, differences, tables
 from tlm.rules.base import as_json, exit_on_user_error
 from tlm.rules.tables import TableRules
 
@@ -57,7 +57,7 @@ class ClaimRules(TableRules):
     def differences_runs(self, wildcards: Any) -> list[str]:
         """The evaluations of a table. Raises TlmError if the scale cannot build it."""
         rows = self._differences(wildcards).rows
-        folders = dict.fromkeys(folder for row in rows for folder in differences.folders(row))
+        folders = dict.fromkeys(folder for row in rows for folder in tables.run_folders(row))
         return list(map(manifest, folders))
 
     def differences_spec(self, wildcards: Any) -> str:

@@ -10,6 +10,7 @@ from tlm import layout
 from tlm.config.experiments import CellSpec
 from tlm.config.reported import Reported, load_reported
 from tlm.errors import TlmError
+from tlm.layout import manifest
 from tlm.plan import hyperparameters, runs, shared_artifacts, tables
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, manifests
 
@@ -34,12 +35,7 @@ class TableRules(RuleFunctions):
     @exit_on_user_error
     def cell_runs(self, wildcards: Any) -> list[str]:
         """The evaluations that a cell is made from: its column's tasks, its row's seeds."""
-        cell = self.cell(wildcards)
-        return [
-            layout.EVALUATION.manifest.format(scale=cell.scale, task=task, variant=variant, seed=seed)
-            for task, variant in cell.variants.items()
-            for seed in cell.seeds
-        ]
+        return list(map(manifest, tables.run_folders(self.cell(wildcards))))
 
     def cell_spec(self, wildcards: Any) -> str:
         """The specification for a cell's script."""

@@ -80,10 +80,9 @@ def _check_tracker(name: str) -> None:
 
 
 def start_trackers(accelerator: Accelerator, run: Path, settings: dict[str, Any]) -> None:
-    """Open the configured trackers under the name of the run's folder."""
+    """Open the configured trackers; the run's folder is its name there."""
     if accelerator.log_with:
-        name = "-".join(run.parts[-5:])  # scale, task, variant, seed, stage
-        accelerator.init_trackers("tlm", config=_flat(settings), init_kwargs={"wandb": {"name": name}})
+        accelerator.init_trackers("tlm", config=_flat(settings), init_kwargs={"wandb": {"name": str(run)}})
 
 
 def stop_trackers(accelerator: Accelerator) -> None:

@@ -13,8 +13,6 @@ rule audit:
         dag.log("audit"),
     benchmark:
         dag.benchmark("audit")
-    wildcard_constraints:
-        body=r"(?:tasks|corpora)/[\w.-]+|selections/[\w.-]+/[\w.-]+/[\w.-]+",
     conda:
         "../../environment.yml"
     threads: 1

@@ -21,8 +21,6 @@ rule claims:
         dag.log("claims"),
     benchmark:
         dag.benchmark("claims")
-    wildcard_constraints:
-        one=r"|/[\w.-]+",
     conda:
         "../../environment.yml"
     threads: 1

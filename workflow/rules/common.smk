@@ -40,6 +40,7 @@ except WorkflowError:
 
 RULES = Workflow(PROJECT, workflow)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
+NOT_TABLES = f"{DESCRIBED}|{RULES.example_names}|{RULES.figure_names}|attention|claims|contamination"
 os.environ.update(RULES.environment)
 if RULES.reporting:
     config["overview"] = RULES.overview  # captions can read the configuration only
@@ -61,18 +62,11 @@ shell.prefix(
 
 
 wildcard_constraints:
-    source=layout.NAME,
-    task=layout.NAME,
-    corpus=layout.NAME,
-    job=layout.NAME,
-    tokenizer=layout.NAME,
-    selection=layout.NAME,
-    scale=RULES.scales,
-    variant=layout.NAME,
-    seed=r"\d+",
-    k=r"\d+",
-    table=rf"(?!(?:{DESCRIBED}|{RULES.example_names}|{RULES.figure_names}|attention|claims|contamination)(?:/|\.csv|\.md|\.html))[\w.-]+",
-    described=DESCRIBED,
-    examples=RULES.example_names,
-    row=layout.NAME,
-    column=layout.NAME,
+    **{
+        **layout.WILDCARDS,
+        "scale": RULES.scales,
+        "described": DESCRIBED,
+        "examples": RULES.example_names,
+        "figure": RULES.figure_names,
+        "table": rf"(?!(?:{NOT_TABLES})(?:/|\.csv|\.md|\.html)){layout.WILDCARDS['table']}",
+    },

@@ -64,5 +64,5 @@ rule corpus:
     params:
         spec=lambda wildcards: as_json(PROJECT.corpus(wildcards.corpus)),
     shell:
-        "python {input.script} --name {wildcards.corpus} --spec {params.spec:q} --sources data/sources"
-        " --corpora data/corpora --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+        "python {input.script} --name {wildcards.corpus} --spec {params.spec:q} --made-from {input.made_from}"
+        " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"

@@ -15,7 +15,7 @@ rule evaluate:
     benchmark:
         dag.benchmark("evaluate")
     wildcard_constraints:
-        variant=rf"(?!(?:{RULES.tfidf_variants})/)[\w.-]+",
+        variant=rf"(?!(?:{RULES.tfidf_variants})/){layout.NAME}",
     conda:
         "../../environment.yml"
     threads: RULES.threads

@@ -75,8 +75,6 @@ rule figure:
         dag.log("figure"),
     benchmark:
         dag.benchmark("figure")
-    wildcard_constraints:
-        figure=RULES.figure_names,
     conda:
         "../../environment.yml"
     threads: 1

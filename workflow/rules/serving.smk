@@ -13,8 +13,6 @@ rule export:
         dag.log("export"),
     benchmark:
         dag.benchmark("export")
-    wildcard_constraints:
-        model=r"[\w.-]+",
     conda:
         "../../environment.yml"
     threads: 1
@@ -37,8 +35,6 @@ rule export_onnx:
         dag.log("export_onnx"),
     benchmark:
         dag.benchmark("export_onnx")
-    wildcard_constraints:
-        model=r"[\w.-]+",
     conda:
         "../../environment.yml"
     threads: 1

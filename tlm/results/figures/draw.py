@@ -32,11 +32,12 @@ from tlm.results.figures.costs import draw_costs
 from tlm.results.figures.heads import draw_heads
 from tlm.results.figures.learning import draw_learning, read_curves
 from tlm.results.figures.performance import draw_performance
-from tlm.results.figures.pipeline import draw_pipeline, rule_graph
+from tlm.results.figures.pipeline import draw_pipeline
 from tlm.results.figures.selection import draw_selection, read_selections
 from tlm.results.figures.sensitivity import draw_sensitivity
 from tlm.results.figures.style import Drawn
 from tlm.results.predictions import open_runs
+from tlm.snakemake_adapter import rule_graph
 
 
 def draw(drawing: Drawing, made_from: Sequence[Path], reported: Reported) -> Drawn:
@@ -55,8 +56,8 @@ def _performance(figure: PerformanceDrawing, made_from: Sequence[Path], reported
 
 
 def _pipeline(figure: PipelineDrawing, made_from: Sequence[Path], reported: Reported) -> Drawn:
-    dot = rule_graph(figure.targets, canonical_json(figure.settings))
-    return draw_pipeline(figure, dot, [path for path in made_from if path.suffix == ".smk"])
+    graph = rule_graph(figure.targets, canonical_json(figure.settings))
+    return draw_pipeline(figure, graph, [path for path in made_from if path.suffix == ".smk"])
 
 
 def _heads(figure: HeadsDrawing, made_from: Sequence[Path], reported: Reported) -> Drawn:

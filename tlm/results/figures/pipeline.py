@@ -7,9 +7,6 @@ shows every rule, and always matches the rules.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +22,9 @@ from tlm.config.figures import PipelineDrawing
 from tlm.errors import TlmError
 from tlm.results.figures.graph_layout import Edge, GraphLayout, lay_out
 from tlm.results.figures.style import INK, SMALL, TEXT_WIDTH, Drawn, new_figure
+from tlm.snakemake_adapter import RuleGraph
 
 HEADER = ("rule", "feeds")
-_NODE = re.compile(r'^\s*(\d+)\[label = "(\w+)"', re.M)
-_EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.M)
 _RULE = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.M | re.S)
 _LINES = 3  # of text in a box
 _HEIGHT = 0.71  # of a box, in layers
@@ -45,34 +41,6 @@ class Step:
     does: str
 
 
-def rule_graph(targets: Sequence[str], settings: str, folder: Path = Path()) -> str:
-    """Snakemake's rule graph of `targets`, in the DOT language, with config.yaml's `settings` as JSON.
-
-    Safe inside a running workflow: it takes no lock and runs no job. Raises TlmError with Snakemake's reason.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        config = Path(temporary) / "config.json"
-        config.write_text(settings, encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--rulegraph", "dot", "--nolock", "--forceall"]
-        command += ["--cores", "1", "--configfile", str(config), "--", *targets]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        reason = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["no reason given"]
-        raise TlmError(f"snakemake --rulegraph {' '.join(targets)}: {reason[0].strip()}")
-    return done.stdout
-
-
-def read_graph(dot: str) -> tuple[list[str], list[Edge]]:
-    """Rules and edges of a rule graph, sorted: Snakemake numbers them differently each time."""
-    names = dict(_NODE.findall(dot))
-    edges = sorted({(names[start], names[end]) for start, end in _EDGE.findall(dot)})
-    if not names:
-        raise TlmError(
-            "snakemake --rulegraph printed no rule; this version of Snakemake writes another format than expected"
-        )
-    return sorted(set(names.values())), edges
-
-
 def read_steps(files: Sequence[Path]) -> dict[str, Step]:
     """Rule → its name, file and docstring."""
     steps = {}
@@ -82,9 +50,9 @@ def read_steps(files: Sequence[Path]) -> dict[str, Step]:
     return steps
 
 
-def draw_pipeline(figure: PipelineDrawing, dot: str, files: Sequence[Path]) -> Drawn:
+def draw_pipeline(figure: PipelineDrawing, graph: RuleGraph, files: Sequence[Path]) -> Drawn:
     """The figure, one box a rule. Raises TlmError for a rule that `files` do not declare with a docstring."""
-    nodes, edges = read_graph(dot)
+    nodes, edges = graph
     steps = read_steps(files)
     if unknown := [name for name in nodes if name not in steps]:
         raise TlmError(

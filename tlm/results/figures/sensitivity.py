@@ -15,12 +15,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from tlm.config.differences import ComparedRow, Differences
+from tlm.config.differences import Differences
 from tlm.config.experiments import Column
 from tlm.config.figures import SensitivityDrawing
-from tlm.errors import TlmError
 from tlm.results.figures.style import GREY, INK, SERIES, TEXT_WIDTH, Drawn, new_figure
-from tlm.results.predictions import EvaluatedRun, Key, estimates
+from tlm.results.predictions import EvaluatedRun, Key, estimates, runs_of
 from tlm.statistics import BootstrapEstimate, combine
 
 HEADER = (
@@ -102,7 +101,7 @@ def _points(
 ) -> list[SweepPoint]:
     """One point for each row of the table on a task, in the table's order."""
     (score,) = column.scores
-    systems = [[_run(runs, row, score.task, seed) for seed in row.seeds] for row in spec.rows]
+    systems = [runs_of(runs, row, score.task) for row in spec.rows]
     found, items = estimates(systems, score.split, score.metric)
     own = next((place for place, row in enumerate(spec.rows) if score.task in row.tlm_tasks), None)
     return [
@@ -117,13 +116,6 @@ def _points(
         )
         for place, (row, estimate) in enumerate(zip(spec.rows, found, strict=True))
     ]
-
-
-def _run(runs: Mapping[Key, EvaluatedRun], row: ComparedRow, task: str, seed: int) -> EvaluatedRun:
-    key = (row.scale, task, row.runs[task], seed)
-    if key not in runs:
-        raise TlmError(f"run {row.scale}/{task}/{row.runs[task]}/seed{seed} is missing; evaluate it")
-    return runs[key]
 
 
 def _draw_panel(axes: Axes, points: list[SweepPoint]) -> None:
