@@ -1,7 +1,7 @@
 """Rule `audit`: search a training split, a corpus or a selection for a task's dev and test texts."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 from tlm.process import quick_imports, run_script
 
@@ -9,18 +9,13 @@ with quick_imports():
     from tlm.audit.stage import audit_task
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", type=Path, required=True, help="folder of the task artifact")
-    parser.add_argument(
-        "--against",
-        type=Path,
-        required=True,
-        help="folder of a corpus, a selection or a task (its training split)",
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder of the audit")
-    args = parser.parse_args()
-    audit_task(args.task, args.against, args.output)
+def main(
+    *,
+    task: Annotated[Path, "folder of the task artifact"],
+    against: Annotated[Path, "folder of a corpus, a selection or a task (its training split)"],
+    output: Annotated[Path, "folder of the audit"],
+) -> None:
+    audit_task(task, against, output)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,30 @@
 """Rule `contamination`: the counts of all audits of a scale as CSV, as Markdown and as a page."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from tlm.process import quick_imports, run_script
 
 with quick_imports():
-    from tlm.config.base import parse_json
     from tlm.config.experiments import ContaminationTable
+    from tlm.errors import TlmError
     from tlm.results.contamination import assemble, entries_of
     from tlm.results.static import write_table
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--spec", help="ContaminationTable as JSON, or @file")
-    which.add_argument(
-        "--audits", type=Path, nargs="+", help="folders of any audits, in the order of the lines"
-    )
-    parser.add_argument("--csv", type=Path, required=True)
-    parser.add_argument("--markdown", type=Path, required=True)
-    parser.add_argument("--html", type=Path, help="path of the page (default: beside the CSV)")
-    args = parser.parse_args()
-    table = parse_json(ContaminationTable, args.spec, "--spec") if args.spec else entries_of(args.audits)
-    rendered = assemble(table)
-    page = args.html or args.csv.with_suffix(".html")
-    write_table(rendered.csv, rendered.markdown, args.csv, args.markdown, page)
+def main(
+    *,
+    spec: ContaminationTable | None = None,
+    audits: Annotated[Sequence[Path], "instead of --spec: folders of audits, in the order of the lines"] = (),
+    csv: Path,
+    markdown: Path,
+    html: Annotated[Path | None, "path of the page (default: beside the CSV)"] = None,
+) -> None:
+    if bool(spec) == bool(audits):
+        raise TlmError("give either --spec or --audits")
+    rendered = assemble(spec or entries_of(audits))
+    write_table(rendered.csv, rendered.markdown, csv, markdown, html or csv.with_suffix(".html"))
 
 
 if __name__ == "__main__":

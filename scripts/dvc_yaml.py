@@ -3,32 +3,31 @@
 `python scripts/dvc_yaml.py` for the scale of config.yaml, `--scale mini` for another, `--check` to compare only.
 """
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from tlm.process import quick_imports, run_script
 
 with quick_imports():
     from tlm.artifacts import write_text
-    from tlm.store.document import FILE, build, check, read_project
+    from tlm.store.document import FILE, build, read_project
+    from tlm.store.document import check as check_file
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "targets", nargs="*", help="targets of snakemake (default: `versioned` in config.yaml)"
-    )
-    parser.add_argument("--scale", help="scale (default: that of config.yaml)")
-    parser.add_argument("--output", type=Path, default=Path(FILE))
-    parser.add_argument(
-        "--check", action="store_true", help="fail if the file differs from the generated text"
-    )
-    options = parser.parse_args()
-    if options.check:
-        check(options.output)
+def main(
+    targets: Annotated[Sequence[str], "targets of snakemake (default: `versioned` in config.yaml)"] = (),
+    /,
+    *,
+    scale: Annotated[str | None, "scale (default: that of config.yaml)"] = None,
+    output: Path = Path(FILE),
+    check: Annotated[bool, "fail if the file differs from the generated text"] = False,
+) -> None:
+    if check:
+        check_file(output)
         return
-    project = read_project(options.scale)
-    write_text(options.output, build(project, options.targets or project.settings.versioned))
+    project = read_project(scale)
+    write_text(output, build(project, list(targets) or project.settings.versioned))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Rule `evaluate`: metrics and predictions of one trained run on dev and test, and its cost in FLOPs."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from tlm.process import quick_imports, run_script
 
@@ -10,29 +11,26 @@ with quick_imports():
     from tlm.evaluation.evaluate import evaluate_run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", nargs=4, required=True, metavar=("SCALE", "TASK", "VARIANT", "SEED"))
-    parser.add_argument("--task", type=Path, required=True, help="folder of the task artifact")
-    parser.add_argument("--stage1", type=Path, help="folder of stage 1; leave out for a Hub checkpoint")
-    parser.add_argument("--pretraining", type=Path, help="folder of the pretraining that stage 1 continued")
-    parser.add_argument("--stage2", type=Path, help="folder of stage 2; leave out to evaluate stage 1")
-    parser.add_argument(
-        "--data", type=Path, help="selection or corpus that stage 1 read; none: task data only"
-    )
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the evaluation artifact")
-    options = parser.parse_args()
-    scale, task, variant, seed = options.run
+def main(
+    *,
+    run: Annotated[Sequence[str], "SCALE TASK VARIANT SEED"],
+    task: Annotated[Path, "folder of the task artifact"],
+    stage1: Annotated[Path | None, "folder of stage 1; leave out for a Hub checkpoint"] = None,
+    pretraining: Annotated[Path | None, "folder of the pretraining that stage 1 continued"] = None,
+    stage2: Annotated[Path | None, "folder of stage 2; leave out to evaluate stage 1"] = None,
+    data: Annotated[Path | None, "selection or corpus that stage 1 read; none: task data only"] = None,
+    threads: int = 1,
+    output: Annotated[Path, "folder of the evaluation artifact"],
+) -> None:
     evaluate_run(
-        run=RunName(scale, task, variant, int(seed)),
-        task_dir=options.task,
-        destination=options.output,
-        stage1_dir=options.stage1,
-        pretraining_dir=options.pretraining,
-        stage2_dir=options.stage2,
-        data_dir=options.data,
-        threads=options.threads,
+        RunName.of(run),
+        task,
+        output,
+        stage1_dir=stage1,
+        pretraining_dir=pretraining,
+        stage2_dir=stage2,
+        data_dir=data,
+        threads=threads,
     )
 
 

@@ -1,7 +1,7 @@
 """Run a local Elasticsearch during the job that uses it."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 from tlm.process import quick_imports, run_script
 
@@ -10,12 +10,12 @@ with quick_imports():
     from tlm.retrieval.elastic.service import serve
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--elasticsearch", help="settings as JSON; they override TLM_ELASTICSEARCH")
-    parser.add_argument("--state", required=True, type=Path, help="file that receives the server's state")
-    args = parser.parse_args()
-    serve(server_settings(args.elasticsearch), args.state)
+def main(
+    *,
+    elasticsearch: Annotated[str | None, "settings as JSON; they override TLM_ELASTICSEARCH"] = None,
+    state: Annotated[Path, "file that receives the server's state"],
+) -> None:
+    serve(server_settings(elasticsearch), state)
 
 
 if __name__ == "__main__":

@@ -1,46 +1,45 @@
 """Stage 1: train from scratch on external and task data. Also under `accelerate launch`."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 from tlm.process import quick_imports, run_script
 
 with quick_imports():
-    from tlm.config.base import parse_json
     from tlm.config.forecast import forecast_seconds
     from tlm.config.training import RunSpec
-    from tlm.training.execution import Execution
+    from tlm.training.execution import Cpu, Execution, Trackers
     from tlm.training.stage1 import run_stage1
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="run specification as JSON, or @file")
-    parser.add_argument("--task-tokens", type=Path, help="tokens of the task (none for rho1 = inf)")
-    parser.add_argument("--external-tokens", type=Path, help="tokens of the selection (none for rho1 = 0)")
-    parser.add_argument(
-        "--held-out-tokens", type=Path, help="tokens of a task whose dev texts give the held-out loss"
-    )
-    parser.add_argument("--start", type=Path, help="a stage 1 artifact to continue from (PLM + MLM)")
-    parser.add_argument(
-        "--stable", type=Path, help="folder for the state before the decay; a longer run continues from it"
-    )
-    parser.add_argument("--forecast", type=Path, help="file of `tlm new` with the forecast of each job")
-    parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer artifact")
-    Execution.add_arguments(parser)
-    parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
-    args = parser.parse_args()
+def main(
+    *,
+    spec: RunSpec,
+    task_tokens: Annotated[Path | None, "tokens of the task (none for rho1 = inf)"] = None,
+    external_tokens: Annotated[Path | None, "tokens of the selection (none for rho1 = 0)"] = None,
+    held_out_tokens: Annotated[Path | None, "tokens of a task whose dev texts give the held-out loss"] = None,
+    start: Annotated[Path | None, "a stage 1 artifact to continue from (PLM + MLM)"] = None,
+    stable: Annotated[
+        Path | None, "folder for the state before the decay; a longer run continues from it"
+    ] = None,
+    forecast: Annotated[Path | None, "file of `tlm new` with the forecast of each job"] = None,
+    tokenizer: Annotated[Path, "tokenizer artifact"],
+    threads: int = 1,
+    cpu: Cpu = False,
+    tracker: Trackers = (),
+    output: Annotated[Path, "folder of the artifact"],
+) -> None:
     run_stage1(
-        parse_json(RunSpec, args.spec, "--spec of the run"),
-        args.task_tokens,
-        args.external_tokens,
-        args.tokenizer,
-        args.output,
-        held_out_tokens=args.held_out_tokens,
-        start=args.start,
-        stable=args.stable,
-        expected_seconds=forecast_seconds(args.forecast, args.output),
-        execution=Execution.of(args),
+        spec,
+        task_tokens,
+        external_tokens,
+        tokenizer,
+        output,
+        held_out_tokens=held_out_tokens,
+        start=start,
+        stable=stable,
+        expected_seconds=forecast_seconds(forecast, output),
+        execution=Execution(threads, cpu, tracker),
     )
 
 

@@ -1,34 +1,28 @@
 """Stage 2: finetune on the task and keep the best dev checkpoint. Also under `accelerate launch`."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 from tlm.process import quick_imports, run_script
 
 with quick_imports():
-    from tlm.config.base import parse_json
     from tlm.config.training import RunSpec
-    from tlm.training.execution import Execution
+    from tlm.training.execution import Cpu, Execution, Trackers
     from tlm.training.stage2 import run_stage2
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="run specification as JSON, or @file")
-    parser.add_argument("--stage1", type=Path, help="stage 1 artifact (none: start from model.pretrained)")
-    parser.add_argument("--task-tokens", required=True, type=Path, help="tokens of the task")
-    parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer artifact")
-    Execution.add_arguments(parser)
-    parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
-    args = parser.parse_args()
-    run_stage2(
-        parse_json(RunSpec, args.spec, "--spec of the run"),
-        args.stage1,
-        args.task_tokens,
-        args.tokenizer,
-        args.output,
-        execution=Execution.of(args),
-    )
+def main(
+    *,
+    spec: RunSpec,
+    stage1: Annotated[Path | None, "stage 1 artifact (none: start from model.pretrained)"] = None,
+    task_tokens: Annotated[Path, "tokens of the task"],
+    tokenizer: Annotated[Path, "tokenizer artifact"],
+    threads: int = 1,
+    cpu: Cpu = False,
+    tracker: Trackers = (),
+    output: Annotated[Path, "folder of the artifact"],
+) -> None:
+    run_stage2(spec, stage1, task_tokens, tokenizer, output, execution=Execution(threads, cpu, tracker))
 
 
 if __name__ == "__main__":

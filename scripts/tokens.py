@@ -1,32 +1,32 @@
 """Tokenize a task, a selection or a whole corpus."""
 
-import argparse
 import os
 from pathlib import Path
+from typing import Annotated
 
+from tlm.errors import TlmError
 from tlm.process import quick_imports, run_script
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--task", type=Path, help="task artifact: one store per split, with labels")
-    source.add_argument("--selection", type=Path, help="selection or corpus artifact: one store")
-    parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer artifact")
-    parser.add_argument(
-        "--length", required=True, type=int, help="largest number of tokens stored for a text"
-    )
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
-    args = parser.parse_args()
-    os.environ["RAYON_NUM_THREADS"] = str(args.threads)  # read when the tokenizer is loaded
+def main(
+    *,
+    task: Annotated[Path | None, "task artifact: one store per split, with labels"] = None,
+    selection: Annotated[Path | None, "instead of --task: selection or corpus artifact, one store"] = None,
+    tokenizer: Annotated[Path, "tokenizer artifact"],
+    length: Annotated[int, "largest number of tokens stored for a text"],
+    threads: int = 1,
+    output: Annotated[Path, "folder of the artifact"],
+) -> None:
+    if (task is None) == (selection is None):
+        raise TlmError("give either --task or --selection")
+    os.environ["RAYON_NUM_THREADS"] = str(threads)  # read when the tokenizer is loaded
     with quick_imports():
         from tlm.training.tokens import tokenize_selection, tokenize_task
 
-    if args.task is not None:
-        tokenize_task(args.task, args.tokenizer, args.output, args.length)
+    if task is not None:
+        tokenize_task(task, tokenizer, output, length)
     else:
-        tokenize_selection(args.selection, args.tokenizer, args.output, args.length)
+        tokenize_selection(selection, tokenizer, output, length)
 
 
 if __name__ == "__main__":

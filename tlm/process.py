@@ -8,8 +8,12 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import Parameter, signature
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from tlm.errors import TlmError
 
@@ -40,13 +44,63 @@ def quick_imports() -> Iterator[None]:
         atexit.register(gc.freeze)
 
 
-def run_script(main: Callable[[], None]) -> None:
-    """Run `main`; print a TlmError as `error: <one line>` on stderr and exit with code 2."""
+def run_script(main: Callable[..., None]) -> None:
+    """Run `main` with the options of the command line (`read_options`).
+
+    A TlmError is printed as `error: <one line>` on stderr and ends in exit code 2.
+    """
     try:
-        main()
+        positional, options = read_options(main)
+        main(*positional, **options)
     except TlmError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr, flush=True)
         raise SystemExit(130) from None
+
+
+def read_options(main: Callable[..., None]) -> tuple[list[Any], dict[str, Any]]:
+    """Parse the command line: each parameter of `main` is the option of its name; positional-only ones are arguments.
+
+    A parameter without default is required. `Annotated[type, "help"]` adds a help text. A bool is a flag, a Sequence
+    takes several values, and a type with `from_option` is read by that function. A function without parameters parses
+    the command line itself. The docstring of the module describes the script.
+    """
+    parameters = signature(main).parameters
+    if not parameters:
+        return [], {}
+    parser = ArgumentParser(description=main.__globals__["__doc__"])
+    for name, parameter in parameters.items():
+        positional = parameter.kind is Parameter.POSITIONAL_ONLY
+        parser.add_argument(name if positional else f"--{name.replace('_', '-')}", **_argument(parameter))
+    found = vars(parser.parse_args())
+    first = [name for name, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_ONLY]
+    return [found.pop(name) for name in first], found
+
+
+def _argument(parameter: Parameter) -> dict[str, Any]:
+    """The keywords of `add_argument` for one parameter."""
+    kind, default = parameter.annotation, parameter.default
+    argument: dict[str, Any] = {}
+    if get_origin(kind) is Annotated:
+        kind, argument["help"] = get_args(kind)
+    if get_origin(kind) is UnionType:  # `Path | None`
+        kind = get_args(kind)[0]
+    if kind is bool:
+        return {**argument, "action": "store_true"}
+    many = get_origin(kind) is Sequence
+    if many:
+        (kind,) = get_args(kind)
+        argument |= {"action": "extend", "nargs": "+" if default is Parameter.empty else "*"}
+    if get_origin(kind) is Literal:
+        argument["choices"] = get_args(kind)
+    elif hasattr(kind, "from_option"):
+        argument = {"help": f"{kind.__name__} as JSON, or @file", **argument, "type": kind.from_option}
+    else:
+        argument["type"] = kind
+    if parameter.kind is not Parameter.POSITIONAL_ONLY:
+        argument["required"] = default is Parameter.empty
+    if default is not Parameter.empty:
+        argument["default"] = list(default) if many else default
+    return argument

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +28,11 @@ class Strict(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, protected_namespaces=())
+
+    @classmethod
+    def from_option(cls, text: str) -> Self:
+        """The model from the option `--spec` of a script: JSON, or `@file`. Raises TlmError."""
+        return parse_json(cls, text, "--spec")
 
 
 def added(default: Any, **limits: Any) -> Any:

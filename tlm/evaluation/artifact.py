@@ -46,6 +46,13 @@ class RunName:
     variant: str
     seed: int
 
+    @classmethod
+    def of(cls, words: Sequence[str]) -> RunName:
+        """From the four words on a command line. Raises TlmError for another number of words."""
+        if len(words) != 4 or not words[3].isdigit():
+            raise TlmError(f"--run: needs a scale, a task, a variant and a seed, got {' '.join(words)}")
+        return cls(words[0], words[1], words[2], int(words[3]))
+
     def __str__(self) -> str:
         return f"{self.scale}/{self.task}/{self.variant}/seed{self.seed}"
 

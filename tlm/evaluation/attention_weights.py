@@ -63,11 +63,11 @@ def attention_weights(encoder: PreTrainedModel, ids: Sequence[int], types: Seque
 
 
 def read_heads(
-    *,
     run: RunName,
     task_dir: Path,
     destination: Path,
     spec: HeadsSpec,
+    *,
     stage1_dir: Path | None = None,
     stage2_dir: Path | None = None,
     threads: int = 1,

@@ -36,10 +36,10 @@ from tlm.problems import problem_of_type
 
 
 def evaluate_run(
-    *,
     run: RunName,
     task_dir: Path,
     destination: Path,
+    *,
     stage1_dir: Path | None,
     pretraining_dir: Path | None = None,
     stage2_dir: Path | None = None,

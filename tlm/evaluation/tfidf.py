@@ -39,7 +39,7 @@ from tlm.progress import Progress
 
 
 def evaluate_tfidf(
-    *, run: RunName, task_dir: Path, destination: Path, spec: TfidfSpec | None = None
+    run: RunName, task_dir: Path, destination: Path, spec: TfidfSpec | None = None
 ) -> Manifest:
     """Fit on train, choose C on dev, predict dev and test, and write the evaluation artifact.
 

@@ -150,5 +150,5 @@ def as_markdown(rows: Sequence[tuple[Any, ...]]) -> str:
             shown.append(f"{value:.1f} [{low:.1f}, {high:.1f}]")
         lines.append(f"| {row[0]} | {row[1]} | {'' if row[4] is None else row[4]} | {' | '.join(shown)} |")
     texts = sorted({row[3] for row in rows})
-    notes = [f"HeadCount over {' or '.join(map(str, texts))} dev texts.", *NOTES]
+    notes = [f"Counts over {' or '.join(map(str, texts))} dev texts.", *NOTES]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"

@@ -6,11 +6,10 @@ the bits (precision, attention, compilation) belong to the run's specification i
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -20,6 +19,10 @@ from accelerate.utils import ProjectConfiguration
 from tlm.config.training import TRACKERS
 from tlm.errors import TlmError
 from tlm.training.memory import keep_freed_memory
+
+# Options of both stages' scripts.
+Cpu = Annotated[bool, "stay on the CPU even where there is a GPU"]
+Trackers = Annotated[Sequence[str], f"{' or '.join(TRACKERS)}; repeatable"]
 
 
 @dataclass(frozen=True)
@@ -31,20 +34,6 @@ class Execution:
     """Stay on the CPU even where there is a GPU."""
     trackers: Sequence[str | GeneralTracker] = ()
     """Names of Accelerate's trackers (`tlm.config.training.TRACKERS`), or your own tracker objects."""
-
-    @staticmethod
-    def add_arguments(parser: ArgumentParser) -> None:
-        """The flags of both stages' scripts; `of` reads them back."""
-        parser.add_argument("--threads", type=int, default=1)
-        parser.add_argument("--cpu", action="store_true", help="stay on the CPU even where there is a GPU")
-        parser.add_argument(
-            "--tracker", action="append", default=[], help=f"{' or '.join(TRACKERS)}; repeatable"
-        )
-
-    @classmethod
-    def of(cls, arguments: Namespace) -> Execution:
-        """From the options of `add_arguments`."""
-        return cls(arguments.threads, arguments.cpu, tuple(arguments.tracker))
 
     def accelerator(self, destination: Path, *, idle_heads: bool) -> Accelerator:
         """The Accelerator of this process; sets the number of threads.
