@@ -453,7 +453,7 @@ def test_differences_between_the_rows_of_a_table(sources):
     )
     read = list(csv.DictReader(io.StringIO(rendered.csv)))
     assert len(read) == 12 and all(float(row["low"]) <= float(row["effect"]) for row in read)
-    as_tlm = {"runs": dict.fromkeys(tasks, "tlm"), "tlm_tasks": tuple(tasks)}
+    as_tlm = {"variants": dict.fromkeys(tasks, "tlm"), "tlm_tasks": tuple(tasks)}
     renamed = [rows[0].model_copy(update=as_tlm), rows[2]]
     runs = {
         (scale, task, "tlm" if v == "good" else v, seed): run
