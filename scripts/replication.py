@@ -9,9 +9,9 @@ from pathlib import Path
 from tlm.process import quick_imports, run_script
 
 with quick_imports():
+    from tlm.config.reported import load_reported
     from tlm.cost.jobs import read_project
     from tlm.plan import tables
-    from tlm.results.reported import load_reported
     from tlm.results.shipped import ShippedResults, ship
 
 

@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 
 from tlm.config.experiments import Table
+from tlm.config.reported import load_reported
 from tlm.errors import TlmError
-from tlm.results.reported import load_reported
 from tlm.results.shipped import LIMIT, ShippedResults, rendered, ship
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")

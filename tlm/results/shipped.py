@@ -17,9 +17,9 @@ from typing import Any
 from tlm.artifacts import write_text
 from tlm.config.base import parse
 from tlm.config.experiments import Table
+from tlm.config.reported import Reported
 from tlm.errors import TlmError
 from tlm.results.cells import read_cell
-from tlm.results.reported import Reported
 from tlm.results.tables import assemble_table
 
 LIMIT = 3_000_000
