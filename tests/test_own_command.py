@@ -12,6 +12,7 @@ import toy
 from conftest import ROOT
 
 from tlm.config.base import load_yaml
+from tlm.config.forecast import forecast_seconds, read_forecast
 from tlm.corpus.build import build_corpus
 from tlm.cost.jobs import read_project
 from tlm.errors import TlmError
@@ -76,6 +77,32 @@ def test_it_writes_what_builds_and_says_what_it_found(project, capsys):
     counts = build_task("mine", loaded.data.tasks["mine"], project / "source", project / "task").counts
     told = ", ".join(f"{split} {count:,}" for split, count in counts["rows"].items())
     assert told in said
+
+
+def test_the_forecast_of_every_job_is_kept_for_the_build(project, capsys):
+    new("--task", "rows.csv")
+    found = read_forecast(project / "config/own/mine.forecast.json")
+    assert found.granted == 1200 and found.wall <= 1200 and found.cores == 2
+    rules = [job.rule for job in found.jobs]
+    assert {"fetch", "corpus", "retrieve", "stage1", "evaluate", "tfidf", "export", "task_report"} <= set(
+        rules
+    )
+    assert rules.count("stage1") == 1
+    run = runs.resolve(read_project([]).at("mine"), "mine", "tlm", 1)
+    assert forecast_seconds(project / "config/own/mine.forecast.json", Path(run.stage1)) > 0.5 * found.wall
+    assert (
+        forecast_seconds(None, Path(run.stage1)) is None
+        and forecast_seconds(project / "x", Path("y")) is None
+    )
+
+
+def test_the_steps_before_the_decay_stay_when_the_budget_grows(project):
+    new("--task", "rows.csv")
+    stage1 = load_yaml(project / "config/own/mine.yaml")["training"]["stage1"]
+    spec = runs.resolve(read_project([]).at("mine"), "mine", "tlm", 1).spec.stage1
+    assert stage1["optimizer"]["warmup_steps"] == spec.optimizer.warmup(10**6) > 0
+    plateau = stage1["optimizer"]["warmup_steps"] / 0.05 * 0.4
+    assert 16 <= plateau / stage1["evaluate_every"] <= 17.5 and spec.evaluations == 4
 
 
 def seconds(text: str) -> int:

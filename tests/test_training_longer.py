@@ -12,7 +12,7 @@ from training_toy import CPU, Toy, read_record, toy_spec
 from tlm.artifacts import read_manifest, verify
 from tlm.config.training import Optimizer, RunSpec
 from tlm.training import loop, monitor
-from tlm.training.optimizer import decay_start, learning_rate
+from tlm.training.optimizer import learning_rate
 from tlm.training.rate_schedule import RateSchedule
 from tlm.training.stage1 import run_stage1
 
@@ -202,7 +202,7 @@ def test_a_plateau_is_cut_so_late_that_its_decay_still_fits(planned, per_step, s
     elif share * planned >= 80:  # else the decision comes too late
         assert schedule.steps * per_step <= limit * 1.03
         assert schedule.steps * per_step >= limit * 0.9 - 25 * per_step
-        assert decay_start(SPEC, schedule.steps) == schedule.decay_start
+        assert SPEC.decay_start(schedule.steps) == schedule.decay_start
         assert all(
             schedule.rate(step) == pytest.approx(learning_rate(SPEC, step, schedule.steps))
             for step in range(schedule.steps)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tlm.config.training import Optimizer
-from tlm.training.optimizer import build_optimizers, learning_rate, warmup_steps
+from tlm.training.optimizer import build_optimizers, learning_rate
 
 
 @given(st.integers(1, 400), st.floats(0, 1), st.floats(0, 1))
@@ -25,7 +25,7 @@ def test_the_schedules_of_the_paper_and_of_the_demo():
     assert learning_rate(paper, 9, 110) == learning_rate(paper, 10, 110) == pytest.approx(1e-4)
     assert learning_rate(paper, 60, 110) == pytest.approx(5e-5)
     demo = Optimizer(learning_rate=2e-3, warmup_fraction=0.05, decay_fraction=0.6)
-    assert warmup_steps(demo, 100) == 5
+    assert demo.warmup(100) == 5
     assert learning_rate(demo, 39, 100) == learning_rate(demo, 40, 100) == pytest.approx(2e-3)
     assert learning_rate(demo, 70, 100) == pytest.approx(1e-3)
 

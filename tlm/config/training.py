@@ -103,6 +103,14 @@ class Optimizer(Strict):
     max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Longer gradients are cut to this norm; `null`: no clipping, as in the authors' code."""
 
+    def warmup(self, steps: int) -> int:
+        """Steps of the linear warm-up in a run of `steps`."""
+        return self.warmup_steps if self.warmup_steps is not None else round(self.warmup_fraction * steps)
+
+    def decay_start(self, steps: int) -> int:
+        """Steps of warm-up and plateau in a run of `steps`."""
+        return max(self.warmup(steps), steps - round(self.decay_fraction * steps))
+
 
 def paper_tokens(
     *, steps: int, batch_size: int, length: int, internal_length: int | None = None, rho1: int | None = None

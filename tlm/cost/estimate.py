@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from tlm.config.forecast import Forecast, JobForecast
 from tlm.cost import data_rules, training_rules
 from tlm.cost.facts import DataFacts, file_bytes, total
 from tlm.cost.job_estimate import JobEstimate
@@ -62,6 +63,8 @@ class CostEstimate:
     """The cost of all pending jobs of a target."""
 
     rules: Sequence[RuleEstimate]
+    jobs: Sequence[tuple[PendingJob, JobEstimate]]
+    """Every job, in the order of the plan."""
     runs: Sequence[str]
     """Folders of the runs that train or evaluate something."""
     chains: Sequence[float]
@@ -73,6 +76,22 @@ class CostEstimate:
     def sum(self, name: str) -> float:
         """The sum of one field over all jobs."""
         return sum(rule.sum(name) for rule in self.rules)
+
+    def forecast(self, cores: int, threads: int, *, gpu: bool, granted: float | None) -> Forecast:
+        """Seconds of each job on `cores`, and of the whole."""
+        return Forecast(
+            granted=granted,
+            wall=round(self.wall_seconds(cores, threads, gpu=gpu), 1),
+            cores=cores,
+            jobs=tuple(
+                JobForecast(
+                    rule=job.rule,
+                    output=job.output,
+                    seconds=round(one.seconds / (cores if RULES[job.rule].all_cores else 1), 1),
+                )
+                for job, one in self.jobs
+            ),
+        )
 
     def wall_seconds(self, cores: int, threads: int, *, gpu: bool) -> float:
         """Wall clock: runs side by side on the cores, `threads` each, or one job after the other on one GPU.
@@ -98,6 +117,7 @@ def packed(seconds: Iterable[float], slots: int) -> float:
 def estimate(jobs: Sequence[PendingJob], facts: DataFacts, rate_of: RateOf) -> CostEstimate:
     """The cost of these jobs. Raises TlmError if a model's sizes are unknown."""
     by_rule: dict[str, list[JobEstimate]] = {}
+    estimates: list[tuple[PendingJob, JobEstimate]] = []
     runs: dict[str, EncoderRun] = {}
     seconds: dict[PurePosixPath, float] = {}  # by the folder that a job of a run makes
     chains: dict[str, float] = {}
@@ -111,11 +131,13 @@ def estimate(jobs: Sequence[PendingJob], facts: DataFacts, rate_of: RateOf) -> C
         else:
             one = _DATA[job.rule](facts, job) if job.rule in _DATA else JobEstimate()
         by_rule.setdefault(job.rule, []).append(one)
+        estimates.append((job, one))
     # In the order of the flow; rules without a formula of their own at the end.
     known = (*_DATA, *_TRAINING)
     order = sorted(by_rule, key=[*(rule for rule in RULES if rule in known), *by_rule].index)
     return CostEstimate(
         rules=[RuleEstimate(rule, by_rule[rule]) for rule in order],
+        jobs=estimates,
         runs=sorted(runs),
         chains=list(chains.values()),
         longest_chain=max((_chain(run, seconds) for run in runs.values()), default=0.0),

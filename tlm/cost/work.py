@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tlm.config.training import INFINITE, Stage2Spec
+from tlm.config.training import INFINITE, Stage1Spec, Stage2Spec
 from tlm.cost import parameters
 from tlm.cost.facts import DataFacts
 from tlm.evaluation.flops import MatmulWork, Shape, matmul_flops, paper_flops
@@ -69,7 +69,7 @@ def stage1(facts: DataFacts, run: EncoderRun) -> TrainingWork:
     sizes = parameters.shape(model, vocabulary, classes)
     held_out = 0.0
     if share and (dev := facts.rows(run.task, "dev")) is not None:
-        texts = spec.evaluations * min(dev, spec.held_out_rows)
+        texts = _evaluations(spec, steps) * min(dev, spec.held_out_rows)
         length = facts.internal_length(run, "dev", spec.internal_length)
         held_out = _read_once(sizes, texts, length, spec.mlm_probability)
     starts = model.embedding_init == "cooccurrence" and model.pretrained is None
@@ -81,6 +81,13 @@ def stage1(facts: DataFacts, run: EncoderRun) -> TrainingWork:
         checked=held_out,
         start_tokens=run.spec.embedding_init.tokens if starts else 0,
     )
+
+
+def _evaluations(spec: Stage1Spec, steps: int) -> int:
+    """How often stage 1 measures the held-out loss."""
+    if spec.evaluate_every is None:
+        return spec.evaluations
+    return spec.evaluations + spec.optimizer.decay_start(steps) // spec.evaluate_every
 
 
 def stage2(facts: DataFacts, run: EncoderRun, spec: Stage2Spec) -> TrainingWork | None:

@@ -99,14 +99,14 @@ def seconds_of(text: str) -> float:
 
 def run(args: argparse.Namespace) -> None:
     """Check the data, choose settings, write and print. Raises TlmError for faults before anything is written."""
-    from tlm.artifacts import write_text
+    from tlm.artifacts import write_json, write_text
     from tlm.config.base import parse
     from tlm.config.own import OwnSpec
     from tlm.cost.jobs import read_project
     from tlm.own import summary
     from tlm.own.prepare import prepare
     from tlm.plan import tables
-    from tlm.plan.own_tasks import own_file
+    from tlm.plan.own_tasks import forecast_file, own_file
 
     granted = seconds_of(args.budget)
     if any(given is not None and given <= 0 for given in (args.cores, args.gflops, args.seeds)):
@@ -126,6 +126,7 @@ def run(args: argparse.Namespace) -> None:
         if new.vocabulary is not None:
             shutil.copytree(new.vocabulary, path.parent / new.vocabulary.name, dirs_exist_ok=True)
     write_text(path, new.text)
+    write_json(forecast_file(_FOLDER, args.name), new.forecast.model_dump(mode="json"))
     print(summary.as_text(args.name, new, path))
 
 

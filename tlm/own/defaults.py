@@ -16,6 +16,7 @@ import numpy as np
 
 from tlm.config.base import merge
 from tlm.config.task_report import TRAINED_RIVALS
+from tlm.config.training import Optimizer
 
 Clock = Callable[[Mapping[str, Any]], float]
 """Estimates the seconds until everything is built, for a `training:` section."""
@@ -31,6 +32,11 @@ _SHARE = 20  # one query retrieves at most a 20th of the corpus
 _READINGS = 2  # rho1 is lowered until stage 1 reads every training text so often
 _READINGS_PAIRS = 20  # the same for pairs: models learn to compare after 12 to 17 readings (docs/own-data.md)
 _STEPS = 375  # steps of stage 2 for tasks smaller than the demo's, which has as many
+_HELD_OUT = 256  # dev texts of the held-out loss: half of the default, because it is measured more often
+_ON_PLATEAU, _IN_DECAY = (
+    16,
+    4,
+)  # measurements of the loss; those before the decay show whether more time would help
 _SMALLEST, _LARGEST = 200_000, 2_000_000_000  # tokens of stage 1
 
 
@@ -162,7 +168,12 @@ def _training(size: Size, length: int, data: DataSizes) -> dict[str, Any]:
         "seeds": [1],
         "tokenizer": {"vocabulary": vocabulary(data.text_bytes)},
         "model": {"max_length": max(length, EXTERNAL_LENGTH)},
-        "stage1": {"internal_length": length, "external_length": EXTERNAL_LENGTH},
+        "stage1": {
+            "internal_length": length,
+            "external_length": EXTERNAL_LENGTH,
+            "held_out_rows": _HELD_OUT,
+            "evaluations": _ON_PLATEAU + _IN_DECAY,  # `with_fixed_steps` divides them
+        },
         "stage2": {"length": length, "epochs": epochs, "evaluations": _evaluations(epochs)},
     }
     return merge(base, size.changes)
@@ -283,6 +294,15 @@ def top_k(data: DataSizes, external: float) -> tuple[int, str | None]:
     return k, None
 
 
+def with_fixed_steps(training: Mapping[str, Any], steps: int, optimizer: Optimizer) -> dict[str, Any]:
+    """Warm-up and measurements of stage 1 in steps, so that a larger budget changes nothing before the decay."""
+    plateau = optimizer.decay_start(steps)
+    stage1: dict[str, Any] = {"optimizer": {"warmup_steps": optimizer.warmup(steps)}}
+    if training["stage1"].get("evaluations") == _ON_PLATEAU + _IN_DECAY:
+        stage1 |= {"evaluate_every": max(1, plateau // _ON_PLATEAU), "evaluations": _IN_DECAY}
+    return merge(training, {"stage1": stage1})
+
+
 def _reasons(size: Size, data: DataSizes) -> dict[str, str]:
     return {
         "like": f"a model of {size.name}: the largest that can be trained well in the time",
@@ -290,6 +310,8 @@ def _reasons(size: Size, data: DataSizes) -> dict[str, str]:
         "stage1.budget": "as many as the time allows",
         "stage1.internal_length": "95 % of the training texts are not longer; less if the time is short",
         "stage1.rho1": f"Table B.1: {papers_rho1(data.rows)} for this number of texts; less if the budget is small",
+        "stage1.optimizer": "in steps, so that a longer training (`tlm train --budget`) can continue this one",
+        "stage1.evaluate_every": "steps; the held-out loss shows whether more time would help",
         "k": f"Appendix B: {papers_k(data.rows)} for this number of texts; less if budget or corpus is small",
         "stage2.epochs": "more for small tasks, fewer if the time is short",
         "tokenizer.vocabulary": "by the size of the corpus",

@@ -6,7 +6,7 @@ Place in the flow: `tlm new`'s arguments → findings → choice → the text of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ import yaml
 
 from tlm import layout
 from tlm.config.base import merge, parse
+from tlm.config.forecast import Forecast
 from tlm.config.own import OwnSpec, OwnTraining
+from tlm.config.training import ModelSpec, Optimizer
+from tlm.cost import work
 from tlm.cost.command import measuring
 from tlm.cost.estimate import CostEstimate
 from tlm.cost.facts import SPECIALS, DataFacts
@@ -23,14 +26,26 @@ from tlm.cost.jobs import read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.cost.training_rules import RateOf
 from tlm.own.declare import as_yaml
-from tlm.own.defaults import ChosenSettings, DataSizes, choose, training_threads, trainings
+from tlm.own.defaults import (
+    EXTERNAL_LENGTH,
+    ChosenSettings,
+    DataSizes,
+    choose,
+    training_threads,
+    trainings,
+    with_fixed_steps,
+)
 from tlm.own.findings import Findings, read_data
 from tlm.own.new_task_cost import NewTaskFacts, TextLengths, estimate_new_task, measure_lengths
 from tlm.own.tokenizer import build_characters
+from tlm.plan import runs
 from tlm.plan.own_tasks import own_file, own_scale
+from tlm.plan.project import Project
 
 _MARKS = 0.08  # share of letters with accents or vowel signs above which lower-casing, which drops them, loses meaning
 _CHARACTERS = 8192  # entries of a vocabulary of characters
+_VOCABULARY, _ROWS, _STEP_FLOPS = 8192, 16, 1e10  # of a usual step, to compare numbers of threads
+_CLEARLY = 1.15  # times as fast: fewer threads are chosen
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ class NewTask:
     """Seconds."""
     cores: int
     rates: Mapping[str, Rate]
+    forecast: Forecast
     comparison: float
     """Seconds of the build that the methods of `--compare` take, or would add."""
 
@@ -94,13 +110,14 @@ def prepare(
     sample = found.corpus.sample if found.corpus is not None else found.task.texts
     lengths = measure_lengths(found.task, sample, project.own_scales[name].tokenizer)
     trained = trainings(len(declared.get("seeds", [1])), compare=spec.compare)
-    threads = spec.training.threads or training_threads(trained, cores)
+    most = training_threads(trained, cores)
+    threads = spec.training.threads or (most if gflops is not None else _fastest_threads(project, most))
     if threads > 1:
         declared = {**declared, "threads": threads}
     rates: dict[str, Rate] = {}
     rate_of = _rate_of(DataFacts(project), gflops, rates, threads)
 
-    def estimate_of(training: Mapping[str, Any], *, compare: bool = spec.compare) -> CostEstimate:
+    def facts_of(training: Mapping[str, Any], *, compare: bool) -> NewTaskFacts:
         own = _with(known, training).model_copy(update={"compare": compare})
         changed = project.model_copy(
             update={
@@ -108,18 +125,25 @@ def prepare(
                 "own_scales": {**project.own_scales, name: own_scale(name, own, project.scales)},
             }
         )
-        facts = NewTaskFacts(
-            project=changed, name=name, task=found.task, corpus=found.corpus, lengths=lengths
-        )
-        return estimate_new_task(facts, rate_of)
+        return NewTaskFacts(project=changed, name=name, task=found.task, corpus=found.corpus, lengths=lengths)
+
+    def estimate_of(training: Mapping[str, Any], *, compare: bool = spec.compare) -> CostEstimate:
+        return estimate_new_task(facts_of(training, compare=compare), rate_of)
 
     def clock(training: Mapping[str, Any], *, compare: bool = spec.compare) -> float:
         gpu = any(rate.gpu for rate in rates.values())
         return estimate_of(training, compare=compare).wall_seconds(cores, threads, gpu=gpu)
 
+    def planned(training: Mapping[str, Any]) -> tuple[int, Optimizer]:
+        """Steps of the TLM run's stage 1, and its optimizer."""
+        facts = facts_of(training, compare=False)
+        run = runs.resolve_reference(facts.project.at(name), name, training["seeds"][0])
+        return work.stage1(facts, run).steps, run.spec.stage1.optimizer
+
     data = _data_sizes(DataFacts(project), found, lengths)
     choice = choose(data, granted, clock, declared)
-    training = choice.training
+    training = with_fixed_steps(choice.training, *planned(choice.training))
+    choice = replace(choice, training=training)
     if vocabulary is not None:  # it moves from `scratch` to config/own/
         final = own_file(folder, name).parent / vocabulary.name
         training = {**training, "tokenizer": {"pretrained": final.as_posix()}}
@@ -135,6 +159,9 @@ def prepare(
         granted=granted,
         cores=cores,
         rates=rates,
+        forecast=estimate_of(choice.training).forecast(
+            cores, threads, gpu=any(rate.gpu for rate in rates.values()), granted=granted
+        ),
         comparison=clock(choice.training, compare=True) - clock(choice.training, compare=False),
     )
 
@@ -154,6 +181,19 @@ def _tokenizer(
         vocabulary = build_characters(texts, scratch, name, _CHARACTERS)
         return {"pretrained": str(vocabulary)}, vocabulary
     return ({"lowercase": False} if found.task.writing.marked > _MARKS else {}), None
+
+
+def _fastest_threads(project: Project, most: int) -> int:
+    """Threads of one training: `most`, or a half or a quarter of them where this is clearly faster here and now."""
+    facts = DataFacts(project)
+    model = parse(ModelSpec, project.scales["mini"].model, "config/scales/mini.yaml: model")
+    seconds: dict[int, float] = {}
+    for threads in dict.fromkeys(max(1, most // part) for part in (1, 2, 4)) if most > 1 else ():
+        rate = measuring(facts, HERE, {}, threads)(model, _VOCABULARY, _ROWS, EXTERNAL_LENGTH)
+        if rate.gpu:
+            return most
+        seconds[threads] = rate.seconds(_STEP_FLOPS, 1)
+    return min(seconds, key=lambda each: seconds[each] * (1 if each == most else _CLEARLY), default=1)
 
 
 def _rate_of(facts: DataFacts, gflops: float | None, seen: dict[str, Rate], threads: int) -> RateOf:

@@ -19,22 +19,12 @@ from tlm.training.model_families import encoder_linears
 from tlm.training.precision import cpu_multiplies_bf16
 
 
-def warmup_steps(spec: Optimizer, steps: int) -> int:
-    """Steps of the linear warm-up in a run of `steps`."""
-    return spec.warmup_steps if spec.warmup_steps is not None else round(spec.warmup_fraction * steps)
-
-
-def decay_start(spec: Optimizer, steps: int) -> int:
-    """Steps before the decay: warm-up and plateau."""
-    return max(warmup_steps(spec, steps), steps - round(spec.decay_fraction * steps))
-
-
 def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
     """Learning rate of step 0 … steps - 1."""
-    warmup = warmup_steps(spec, steps)
+    warmup = spec.warmup(steps)
     if step < warmup:
         return spec.learning_rate * (step + 1) / warmup
-    start = decay_start(spec, steps)
+    start = spec.decay_start(steps)
     if step < start:
         return spec.learning_rate
     return spec.learning_rate * (steps - step) / (steps - start)

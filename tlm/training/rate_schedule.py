@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tlm.config.training import Optimizer
-from tlm.training.optimizer import decay_start, learning_rate, warmup_steps
+from tlm.training.optimizer import learning_rate
 
 Cut = tuple[int, int]
 """(step, end): the step from which the rate falls, and the number of steps at which it is zero."""
@@ -45,12 +45,12 @@ class RateSchedule:
     @property
     def warmup(self) -> int:
         """Steps of the warm-up."""
-        return warmup_steps(self.spec, self.planned)
+        return self.spec.warmup(self.planned)
 
     @property
     def decay_start(self) -> int:
         """The number of steps before the rate falls."""
-        planned = decay_start(self.spec, self.planned)
+        planned = self.spec.decay_start(self.planned)
         return min(planned, self.cuts[0][0]) if self.cuts else planned
 
     def rate(self, step: int) -> float:
@@ -78,7 +78,7 @@ class RateSchedule:
             if (step + DECIDE_EVERY) / share <= affordable:
                 return self  # there is time to decide at the next look
             near = range(math.floor(step / share), math.ceil(step / share) + 2)
-            ends = [end for end in near if decay_start(self.spec, end) == step]
+            ends = [end for end in near if self.spec.decay_start(end) == step]
             return self._cut(step, ends[0] if ends else near[1])
         if affordable >= _SHORTER * self.steps:
             return self
