@@ -14,7 +14,13 @@ from evaluation_toy import (
     save_tokenizer,
     sentences,
 )
-from transformers import AutoModelForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
+from tokenizers import ByteLevelBPETokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from tlm.artifacts import verify
 from tlm.config.figures import HeadsSpec
@@ -116,6 +122,21 @@ def test_kinds_of_tokens(tmp_path):
     named = np.array(tokenizer.convert_ids_to_tokens(ids))
     assert named[special].tolist() == ["[CLS]", "[SEP]", "[SEP]"]
     assert named[vertical].tolist() == ["[CLS]", ".", "[SEP]", ".", "[SEP]"]
+
+
+def test_a_period_after_a_space_is_a_period_to_byte_level_bpe_too():
+    """RoBERTa's tokenizer has two tokens for it; SciERC's texts end with a space and a period."""
+    bpe = ByteLevelBPETokenizer()
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    bpe.train_from_iterator(["a cat . a cat. a cat ... 1.5"] * 9, 300, special_tokens=specials)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe._tokenizer, cls_token="<s>", sep_token="</s>", unk_token="<unk>"
+    )
+    ids = [0, *tokenizer.encode("a cat . a cat. ...", add_special_tokens=False), 2]
+    special, vertical = token_kinds(tokenizer, ids)
+    tokens = np.array(tokenizer.convert_ids_to_tokens(ids))
+    assert tokens[special].tolist() == ["<s>", "</s>"]
+    assert tokens[vertical].tolist() == ["<s>", "Ġ.", ".", "</s>"]
 
 
 def test_the_sample_is_drawn_once_and_all_of_a_small_split():

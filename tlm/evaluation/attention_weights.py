@@ -160,7 +160,6 @@ def read_example(
 def token_kinds(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Which tokens are [CLS] or [SEP], and which are [CLS], [SEP] or a period; both (tokens,) bool."""
     special = np.isin(ids, [tokenizer.cls_token_id, tokenizer.sep_token_id])
-    period = tokenizer.convert_tokens_to_ids(PERIOD)
-    if period == tokenizer.unk_token_id:  # a vocabulary without periods has no vertical heads on them
-        return special, special
-    return special, special | (np.asarray(ids) == period)
+    # Decoded, because byte-level BPE has a second token for a period after a space: `Ġ.`.
+    period = np.array([tokenizer.decode([each]).strip() == PERIOD for each in ids], bool)
+    return special, special | period
