@@ -66,7 +66,9 @@ def test_verdicts_follow_the_documented_rule(direction, effect, verdict, why):
     assert why in judge(direction, 1.0, effect)[1]
 
 
-def write_run(root, task, variant, seed, right, *, flops=1e12, digest="data", items=ITEMS, scale="small"):
+def write_run(
+    root, task, variant, seed, right, *, flops=1e12, data=None, digest="data", items=ITEMS, scale="small"
+):
     """An evaluation in which the first `right` of a fixed order of items are right, with a few of its own."""
     folder = root / f"runs/{scale}/{task}/{variant}/seed{seed}/evaluation"
     folder.mkdir(parents=True)
@@ -89,7 +91,8 @@ def write_run(root, task, variant, seed, right, *, flops=1e12, digest="data", it
         for split in ("dev", "test")
     ]
     pq.write_table(pa.concat_tables(parts), folder / "predictions.parquet")
-    write_json(folder / "flops.json", {"stage1": None if flops is None else {"paper": flops}})
+    stage1 = None if flops is None else {"paper": flops}
+    write_json(folder / "flops.json", {"stage1": stage1, "data": data and {"bytes": data}})
     write_manifest(
         folder,
         "evaluation",
@@ -128,7 +131,10 @@ def claim(*sides, **changes):
         "split": "dev",
         "sides": sides,
     }
-    return Claim(**{**values, **changes})
+    values = {**values, **changes}
+    tasks = sides[0].variants if sides and not values.get("heads") and not values.get("fact") else ()
+    own = {task: (Score(task=task, metric="primary", split=values["split"]),) for task in tasks}
+    return Claim(**{"scores": own, **values})
 
 
 @pytest.fixture
@@ -218,6 +224,84 @@ def test_a_claim_of_cost_needs_fewer_flops(sources):
         lines_of(sources, claim(side("good", 1), side("tfidf", -1, seeds=(1,)), cheaper=True))
 
 
+def test_a_side_can_be_the_best_or_the_worst_row_of_each_task(sources):
+    """`grows` is good on the first task and bad on the second."""
+    bad = side("bad", 1)
+    best = side("grows", 1, choice="best", others=(bad,))
+    _, (_, few, many) = lines_of(sources, claim(best, side("good", -1), direction="at-least"))
+    _, (_, plain_few, _) = lines_of(sources, claim(side("grows", 1), side("good", -1)))
+    assert few.effect.value == plain_few.effect.value
+    assert many.effect.value == pytest.approx(-10, abs=1)
+    worst = side("good", 1, choice="worst", others=(bad, side("grows", 1)))
+    _, (_, few, many) = lines_of(sources, claim(worst, side("bad", -1)))
+    assert [few.effect.value, many.effect.value] == pytest.approx([0, 0], abs=0.5)
+
+
+def test_a_claim_averages_the_scores_of_a_task(sources):
+    """As GLUE's tasks of two numbers, of which MNLI's are of two splits."""
+    scores = {
+        "small-task": (
+            Score(task="small-task", metric="accuracy", split="dev"),
+            Score(task="small-task", metric="macro_f1", split="test"),
+        )
+    }
+    sides = [side(name, weight, tasks=("small-task",)) for name, weight in (("good", 1), ("bad", -1))]
+    _, (_, line) = lines_of(sources, claim(*sides, scores=scores))
+    each = []
+    for score in scores["small-task"]:
+        _, (_, own) = lines_of(sources, claim(*sides, scores={"small-task": (score,)}))
+        each.append(own.effect.value)
+    assert each[0] != each[1] and line.effect.value == pytest.approx(np.mean(each))
+
+
+@pytest.fixture
+def sized(tmp_path):
+    """TLM and a PLM at two scales, with their FLOPs and their bytes of data."""
+    runs = [
+        write_run(tmp_path, "task", variant, seed, right, flops=flops, data=data, scale=scale)
+        for seed in (1, 2)
+        for scale, variant, right, flops, data in (
+            ("small", "tlm", 0.9, 1e12, 2e6),
+            ("small", "plm", 0.8, 4e12, 8e6),
+            ("large", "tlm", 0.9, 1e13, 9e6),
+            ("large", "plm", 0.8, 8e13, 8e6),
+        )
+    ]
+    return LedgerSources(open_runs(runs), {}, {}, {}, REPORTED)
+
+
+def at(scale, variant, weight, **more):
+    return side(variant, weight, tasks=("task",), **more).model_copy(update={"scale": scale})
+
+
+def test_a_claim_of_a_fact_compares_two_rows(sized):
+    pair = [at("small", "tlm", 1), at("small", "plm", -1)]
+    _, (line,) = lines_of(sized, claim(*pair, fact="data", split=None))
+    assert (line.verdict, line.effect) == (SUPPORTED, None)
+    assert line.reason == "1/4 of the training data (2e+06 against 8e+06)"
+    _, (line,) = lines_of(
+        sized, claim(at("large", "tlm", 1), at("large", "plm", -1), fact="data", split=None)
+    )
+    assert line.verdict == NOT_SUPPORTED
+    checkpoint = at("small", "plm", -1, cost="table2/bert-large")  # 16 GB
+    _, (line,) = lines_of(sized, claim(pair[0], checkpoint, fact="data", split=None))
+    assert line.reason.startswith("1/8e+03 of the training data")
+    _, (line, _) = lines_of(sized, claim(*pair, cheaper=True))
+    assert line.reason.endswith("at 1/4 of the FLOPs and 1/4 of the training data")
+
+
+def test_a_claim_across_scales_compares_the_smallest_with_the_largest(sized):
+    sides = [
+        at(scale, name, weight) for scale in ("large", "small") for name, weight in (("tlm", 1), ("plm", -1))
+    ]
+    ledger, (line,) = lines_of(sized, claim(*sides, fact="flops", across_scales=True, split=None))
+    assert line.verdict == SUPPORTED
+    assert line.reason == "1/4 of the FLOPs of PLM at small; 1/8 of the FLOPs of PLM at large"
+    assert "**supported**: 1/4 of the FLOPs" in as_markdown(ledger, [line])
+    _, (line,) = lines_of(sized, claim(*sides, fact="data", across_scales=True, split=None))
+    assert line.verdict == NOT_SUPPORTED
+
+
 def test_the_larger_corpus_is_found_by_its_size(sources):
     sides = (side("good", 1), side("bad", -1))
     _, (as_written, *_) = lines_of(sources, claim(*sides, corpora=("corpus", "tenth")))
@@ -249,7 +333,14 @@ def test_the_papers_evidence_comes_from_its_own_numbers():
     main = claim(side("good", 1), reported="table2", paper=({"bert-base": -1, "tlm-small": 1},), cheaper=True)
     found = evidence(main, REPORTED)["all"]
     assert found.short == "+0.32" and found.words.startswith("TLM (small scale) − BERT-Base: mean +0.32")
-    assert found.words.endswith("at 1/10.2 of the FLOPs")
+    assert found.words.endswith("at 1/10.2 of the FLOPs and 1/17.6 of the training data")
+    best = claim(side("good", 1), reported="table5", paper=({"{best rho1}": 1, "ext-only": -1},))
+    found = evidence(best, REPORTED)
+    assert [found[task].short for task in ("helpfulness", "scierc", "chemprot")] == [
+        "+1.26",
+        "+0.41",
+        "+1.14",
+    ]
 
 
 def test_missing_runs_raise(sources, tmp_path):

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from tlm.config.base import Strict
-from tlm.config.experiments import RowRuns, Split
+from tlm.config.experiments import RowRuns, Score, Split
 
 CLAIMS = "claims"
 """results/claims.csv: no other table may have this name."""
@@ -23,10 +23,12 @@ TFIDF_CLAIM = "tfidf"
 
 Direction = Literal["greater", "at-least", "less", "at-most"]
 Measure = Literal["positional", "vertical", "positional_share", "vertical_share"]
+Choice = Literal["best", "worst"]
+ComparedFact = Literal["flops", "data"]
 
 
 class ClaimSpec(Strict):
-    """One declared claim, on scores (`table` and `ours`) or on attention heads (`heads`)."""
+    """One declared claim, on scores (`table` and `ours`), on a fact (with `fact`) or on attention heads (`heads`)."""
 
     claim: str
     """The claim in one sentence, as shown in the ledger."""
@@ -37,10 +39,12 @@ class ClaimSpec(Strict):
     split: Split | None = None
     """The split, if it is not the table's."""
     ours: dict[str, float] = {}
-    """Row → weight. `{baseline}` is the scale's first baseline; `{largest k}`, `{smallest rho1}` … are values of the
-    scale's sweep."""
+    """Row → weight. `{baseline}` is the scale's first baseline, `{rival}` the one that Section 4.2 compares TLM with;
+    `{largest k}`, `{smallest rho1}` … are values of the scale's sweep; `{best rho1}` is, on each task, the row with the
+    highest score among the sweep's positive numbers, `{worst rho1}` the one with the lowest."""
     paper: tuple[dict[str, float], ...] = ()
-    """The same weights over the paper's rows; several if the paper compares several pairs."""
+    """The same weights over the paper's rows; several if the paper compares several pairs. At a scale of the paper,
+    only the pair with its row `tlm-<scale>` counts, if there is one."""
     shows: str = ""
     """The paper's evidence if it prints no numbers."""
     heads: Measure | None = None
@@ -56,17 +60,33 @@ class ClaimSpec(Strict):
     """The weights assume that the scale's own corpus is larger than its other corpus; if not, their signs change."""
     cheaper: bool = False
     """The rows with positive weight must also take fewer FLOPs than those with negative weight."""
+    fact: ComparedFact | None = None
+    """Compares a fact of the rows instead of their scores: the row of positive weight must have less of it."""
+    across_scales: bool = False
+    """With `fact`: the ratio of TLM's to its rival's fact must shrink from the smallest to the largest scale that is
+    built (`beside:` in config.yaml)."""
+    untested: str | None = None
+    """Why the ledger shows the paper's evidence alone; with `table`, the evidence is of its paper's rows."""
     notes: tuple[str, ...] = ()
     """Notes for readers, shown below the claim's results."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> ClaimSpec:
-        if (self.table is None) == (self.heads is None):
+        if self.untested is not None:
+            if self.heads or self.ours:
+                raise ValueError("a claim with `untested` has no `heads` and no `ours`")
+        elif (self.table is None) == (self.heads is None):
             raise ValueError("a claim needs exactly one of `table` and `heads`")
-        if bool(self.table) != bool(self.ours):
+        elif bool(self.table) != bool(self.ours):
             raise ValueError("`table` and `ours` belong together: `ours` gives weights for rows of `table`")
         if self.heads and (self.split or self.paper or self.resources or self.larger_corpus or self.cheaper):
             raise ValueError("split, paper, resources, larger_corpus and cheaper need `table`")
+        if self.across_scales and not self.fact:
+            raise ValueError("across_scales needs `fact`")
+        if self.fact and (self.split or self.resources or self.larger_corpus or self.cheaper):
+            raise ValueError(
+                "split, resources, larger_corpus and cheaper are for claims on scores, without `fact`"
+            )
         for weights in (self.ours, *self.paper):
             if weights and abs(sum(weights.values())) > 1e-9:
                 raise ValueError(f"weights {weights} must add up to 0")
@@ -80,6 +100,9 @@ class Side(RowRuns):
     weight: float
     cost: str | None = None
     """For a checkpoint, the place of its pretraining cost in the paper: `<table>/<row>`."""
+    choice: Choice | None = None
+    """On each task, this side is the row with the highest (best) or lowest (worst) score, of itself and `others`."""
+    others: tuple[RowRuns, ...] = ()
 
 
 class Claim(Strict):
@@ -91,7 +114,11 @@ class Claim(Strict):
     direction: Direction
     margin: float
     split: Split | None = None
+    scores: dict[str, tuple[Score, ...]] = {}
+    """Task → its scores in the table; the effect on a task of several scores is their mean."""
     heads: Measure | None = None
+    fact: ComparedFact | None = None
+    across_scales: bool = False
     resources: bool = False
     cheaper: bool = False
     corpora: tuple[str, str] | None = None

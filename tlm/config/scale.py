@@ -50,6 +50,8 @@ class ScaleSpec(Strict):
     plm: PlmSpec = PlmSpec()
     baselines: list[str] = Field(["plm"], min_length=1)
     """Variants of pretrained baselines: `plm` is trained by this project, `bert-base` and others are checkpoints."""
+    rival: str | None = None
+    """The baseline that Section 4.2 compares this scale with; by default the first of `baselines`."""
     other_corpus: str | None = None
     """The second corpus of Table 3, ten times smaller or larger than `corpus`."""
     sweeps: dict[Swept, list[SweptValue]] = {}
@@ -66,12 +68,19 @@ class ScaleSpec(Strict):
             raise ValueError(
                 f"per_task names {unknown}, which are not among this scale's tasks {self.all_tasks}"
             )
+        if self.rival is not None and self.rival not in self.baselines:
+            raise ValueError(f"rival {self.rival!r} is not among the baselines {self.baselines}")
         for task, changes in self.per_task.items():
             if wrong := sorted(set(changes) - _PER_TASK):
                 raise ValueError(
                     f"per_task.{task}: unknown key {wrong[0]!r}; there are {', '.join(sorted(_PER_TASK))}"
                 )
         return self
+
+    @property
+    def compared_with(self) -> str:
+        """The baseline that Section 4.2 compares this scale with."""
+        return self.rival or self.baselines[0]
 
     @property
     def all_tasks(self) -> list[str]:

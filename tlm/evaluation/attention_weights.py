@@ -161,5 +161,5 @@ def token_kinds(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> tuple
     """Which tokens are [CLS] or [SEP], and which are [CLS], [SEP] or a period; both (tokens,) bool."""
     special = np.isin(ids, [tokenizer.cls_token_id, tokenizer.sep_token_id])
     # Decoded, because byte-level BPE has a second token for a period after a space: `Ġ.`.
-    period = np.array([tokenizer.decode([each]).strip() == PERIOD for each in ids], bool)
+    period = np.array([str(tokenizer.decode([each])).strip() == PERIOD for each in ids])
     return special, special | period

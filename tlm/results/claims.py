@@ -18,10 +18,12 @@ import numpy as np
 
 from tlm.artifacts import read_manifest
 from tlm.config.claims import Claim, Ledger, Side
-from tlm.config.reported import Reported, reported_line
+from tlm.config.experiments import Score
+from tlm.config.reported import Reported
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, read_attention
 from tlm.results.attention import check_paired, counted
+from tlm.results.claim_facts import judge_fact, with_cost
 from tlm.results.evidence import ALL, Evidence, comparison_of, evidence
 from tlm.results.predictions import (
     EFFECT,
@@ -33,7 +35,7 @@ from tlm.results.predictions import (
     open_runs,
     runs_of,
 )
-from tlm.results.verdicts import NOT_ENOUGH, NOT_SUPPORTED, Verdict, judge
+from tlm.results.verdicts import NOT_ENOUGH, Verdict, judge
 from tlm.statistics import BootstrapEstimate, combine
 
 HIGH_RESOURCE = 5000
@@ -125,17 +127,20 @@ def _lines(ledger: Ledger, claim: Claim, sources: LedgerSources) -> list[ClaimRe
         return [ClaimResult(claim, ALL, "", None, None, paper[ALL], NOT_ENOUGH, claim.untested)]
     sides = _turned(claim, sources)
     comparison = comparison_of([(side.weight, side.label) for side in sides])
+    if claim.fact:
+        verdict, reason = judge_fact(claim, sources.runs, sources.reported)
+        return [ClaimResult(claim, ALL, comparison, None, None, paper[ALL], verdict, reason)]
     found = {task: _on_task(claim, sides, task, sources) for task in claim.tasks}
     few = {task: sources.training_texts[task] <= HIGH_RESOURCE for task in found} if claim.resources else {}
     lines = [_overall(ledger, claim, comparison, found, few, sources, paper[ALL])]
-    verdict: Verdict | None
+    on_task: Verdict | None
     for task, each in found.items():
-        verdict, reason = _judged(claim, each.effect)
+        on_task, reason = _judged(claim, each.effect)
         if claim.resources and not few[task]:
-            verdict, reason = None, f"more than {HIGH_RESOURCE:,} training texts: shown for comparison"
+            on_task, reason = None, f"more than {HIGH_RESOURCE:,} training texts: shown for comparison"
         lines.append(
             ClaimResult(
-                claim, task, comparison, each.effect, each.items, paper.get(task, Evidence()), verdict, reason
+                claim, task, comparison, each.effect, each.items, paper.get(task, Evidence()), on_task, reason
             )
         )
     return lines
@@ -158,7 +163,7 @@ def _overall(
         effect = mean(list(effects.values()))
         verdict, reason = _judged(claim, effect)
         if claim.cheaper:
-            verdict, reason = _with_cost(claim, verdict, reason, sources)
+            verdict, reason = with_cost(claim, verdict, reason, sources.runs, sources.reported)
     elif len(set(few.values())) < 2:
         most = "at most" if all(few.values()) else "more than"
         effect, verdict = None, NOT_ENOUGH
@@ -197,11 +202,24 @@ def _turned(claim: Claim, sources: LedgerSources) -> list[Side]:
 def _on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
     if claim.heads:
         return _heads_on_task(claim, sides, task, sources)
-    assert claim.split is not None
-    systems = [runs_of(sources.runs, side, task) for side in sides]
-    scores, items = estimates(systems, claim.split)
-    weights = [side.weight for side in sides]
-    return TaskEffect(combine(list(zip(weights, scores, strict=True))), items)
+    parts, items = [], 0
+    for score in claim.scores[task]:
+        effect, items = _on_score(sides, score, sources)
+        parts.append(effect)
+    return TaskEffect(mean(parts), items)
+
+
+def _on_score(sides: Sequence[Side], score: Score, sources: LedgerSources) -> tuple[BootstrapEstimate, int]:
+    """The effect on one metric and split of a task, and the number of its items."""
+    systems = [runs_of(sources.runs, row, score.task) for side in sides for row in (side, *side.others)]
+    found, items = estimates(systems, score.split, score.metric)
+    rows = iter(found)
+    parts = []
+    for side in sides:
+        own = [next(rows) for _ in (side, *side.others)]
+        choose = min if side.choice == "worst" else max
+        parts.append((side.weight, choose(own, key=lambda each: each.value)))
+    return combine(parts), items
 
 
 def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
@@ -221,33 +239,6 @@ def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: Ledg
     # All tasks share the same draws of text numbers. Shuffling the resamples makes tasks independent again.
     shuffled = np.random.default_rng(zlib.crc32(task.encode())).permutation(both.draws)
     return TaskEffect(BootstrapEstimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
-
-
-def _with_cost(claim: Claim, verdict: Verdict, reason: str, sources: LedgerSources) -> tuple[Verdict, str]:
-    """The verdict; not supported unless the rows with positive weight took fewer FLOPs. The reason gives the ratio."""
-    ours, theirs = (
-        sum(_flops(side, sources) for side in claim.sides if (side.weight > 0) is positive)
-        for positive in (True, False)
-    )
-    if ours >= theirs:
-        return NOT_SUPPORTED, f"it took {ours / theirs:.2g} times the FLOPs, not fewer"
-    return verdict, f"{reason}; at 1/{theirs / ours:.3g} of the FLOPs"
-
-
-def _flops(side: Side, sources: LedgerSources) -> float:
-    """FLOPs of stage 1 by the paper's formula, mean over tasks and seeds; for a checkpoint the reported FLOPs."""
-    if side.cost is not None:
-        return float(reported_line(sources.reported, side.cost).cells["flops"]["mean"])
-    found = []
-    for task in side.variants:
-        for run in runs_of(sources.runs, side, task):
-            stage1 = run.evaluation.flops["stage1"]
-            if stage1 is None:
-                raise TlmError(
-                    f"{run.folder}: has no FLOPs of stage 1, which the claim compares; choose other rows"
-                )
-            found.append(stage1["paper"])
-    return float(np.mean(found))
 
 
 def records(ledger: Ledger, lines: Sequence[ClaimResult]) -> list[tuple[Any, ...]]:

@@ -5,17 +5,19 @@ Place in the flow: `tlm.results.claims` shows it beside our effect.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tlm.config.claims import Claim
 from tlm.config.facts import FACTS
-from tlm.config.reported import Reported, reported_line
+from tlm.config.reported import Reported, ReportedLine, reported_line
+from tlm.results.claim_facts import reported_shares
 
 ALL = "all"
+_CHOSEN = re.compile(r"\{(best|worst) (k|rho1|rho2)\}")
 PAPER_HIGH_RESOURCE = ("agnews", "imdb", "rct", "helpfulness")  # Section 4.1
 
 
@@ -44,15 +46,15 @@ def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
     if claim.reported is None:
         return {ALL: Evidence(words=claim.shows)}
     for weights in claim.paper:
-        lines = {row: reported_line(reported, f"{claim.reported}/{row}") for row in weights}
-        tasks: dict[str, float] = {}
-        for column in next(iter(lines.values())).cells:
-            cells = [lines[row].cells.get(column, {}).get("mean") for row in weights]
-            if None not in cells and column not in FACTS:
-                tasks[column] = sum(
-                    weight * cell for weight, cell in zip(weights.values(), cells, strict=True) if cell
-                )
-        names = comparison_of([(weight, lines[row].label) for row, weight in weights.items()])
+        rows = {name: _rows(claim, name, reported) for name in weights}
+        lines = {name: own[0] for name, own in rows.items()}
+        shares = reported_shares(claim, weights, lines)
+        names = comparison_of([(weight, _label(name, rows[name])) for name, weight in weights.items()])
+        if claim.fact:
+            shown[ALL] += shares
+            words.append(f"{names}: {' and '.join(shares)}")
+            continue
+        tasks = _effects(weights, rows)
         average = tasks.pop("average", None)
         if claim.resources:
             kinds = [
@@ -66,21 +68,40 @@ def evidence(claim: Claim, reported: Reported) -> dict[str, Evidence]:
             shown.setdefault(task, []).append(_signed(effect))
         each = ", ".join(f"{task} {_signed(effect)}" for task, effect in tasks.items())
         shown[ALL].append(_signed(total))
-        words.append(f"{names}: {word} {_signed(total)} ({each}){_cost(claim, weights, lines)}")
+        cost = f" at {' and '.join(shares)}" if shares else ""
+        words.append(f"{names}: {word} {_signed(total)} ({each}){cost}")
     found = {task: Evidence("; ".join(texts)) for task, texts in shown.items()}
     return {**found, ALL: Evidence(found[ALL].short, "; ".join(words) or claim.shows)}
 
 
+def _rows(claim: Claim, name: str, reported: Reported) -> list[ReportedLine]:
+    """The paper's row of that name, or, for `{best rho1}`, its rows to choose from."""
+    if not (match := _CHOSEN.fullmatch(name)):
+        return [reported_line(reported, f"{claim.reported}/{name}")]
+    own = re.compile(rf"{match[2]}-?[1-9]\d*")
+    rows = [row for row in reported.tables[str(claim.reported)].rows if own.fullmatch(row)]
+    return [reported_line(reported, f"{claim.reported}/{row}") for row in rows]
+
+
+def _label(name: str, rows: Sequence[ReportedLine]) -> str:
+    return name.strip("{}") if _CHOSEN.fullmatch(name) else rows[0].label
+
+
+def _effects(weights: Mapping[str, float], rows: Mapping[str, Sequence[ReportedLine]]) -> dict[str, float]:
+    """Column → the weighted sum of the paper's numbers, where it prints all of them."""
+    found = {}
+    for column in next(iter(rows.values()))[0].cells:
+        total = 0.0
+        for name, weight in weights.items():
+            cells = [line.cells.get(column, {}).get("mean") for line in rows[name]]
+            means = [float(cell) for cell in cells if cell is not None]
+            if len(means) < len(cells) or column in FACTS:
+                break
+            total += weight * (min if name.startswith("{worst") else max)(means)
+        else:
+            found[column] = total
+    return found
+
+
 def _signed(effect: float) -> str:
     return f"{effect:+.2f}".replace("-", "−")
-
-
-def _cost(claim: Claim, weights: Mapping[str, float], lines: Mapping[str, Any]) -> str:
-    """The paper's ratio of FLOPs, if the claim is about cost."""
-    if not claim.cheaper:
-        return ""
-    ours, theirs = (
-        sum(lines[row].cells["flops"]["mean"] for row, weight in weights.items() if (weight > 0) is positive)
-        for positive in (True, False)
-    )
-    return f" at 1/{theirs / ours:.3g} of the FLOPs"
