@@ -14,8 +14,8 @@ from torch.nn import functional
 from tlm import metrics, resampled_metrics, statistics, thresholds
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import Predictions, SplitRows, TaskInfo, decide, split_metrics
+from tlm.evaluation.temperature import served, temperature
 from tlm.problems import MULTI_LABEL, PROBLEMS, problem_of_type
-from tlm.results.temperature import served, temperature
 from tlm.training.model import TaskHead, TensorBatch
 from tlm.training.objective import stage1_weights, stage2_weights, task_loss
 

@@ -85,7 +85,7 @@ def test_the_costs_of_a_run_are_those_of_the_jobs_behind_its_evaluation():
         "internal_tokens",
         "external_tokens",
     }
-    assert shown == {*data, "stage1", "stage2", "evaluate", "tfidf"}
+    assert shown == {*data, "stage1", "stage2", "evaluate", "linear"}
     for run in runs:
         for rule, folder in run.folders.items():
             assert RULES[rule].output.match(manifest(folder))

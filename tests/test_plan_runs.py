@@ -95,12 +95,15 @@ def test_the_budget_of_a_plm_counts_the_tokens_of_table_b1():
     assert imdb.training_tokens > imdb.budget.steps * imdb.batch_size * imdb.external_length
 
 
-def test_tfidf_is_no_encoder_run_and_resolving_it_as_one_raises():
+def test_linear_models_are_runs_without_an_encoder():
     shipped = project(scale="smoke")
     run = runs.resolve(shipped, "toy", "tfidf", 1)
     assert isinstance(run, BaselineRun) and run.evaluation == "runs/smoke/toy/tfidf/seed1/evaluation"
     with pytest.raises(TlmError, match="runs/smoke/toy/tfidf/seed1 trains no encoder"):
         runs.resolve_encoder(shipped, "toy", "tfidf", 1)
+    svm = runs.resolve(shipped, "toy", "ngram-svm", 1)
+    assert isinstance(svm, BaselineRun) and svm.evaluation == "runs/smoke/toy/ngram-svm/seed1/evaluation"
+    assert (run.spec.classifier, svm.spec.classifier) == ("logistic-regression", "svm")
 
 
 def test_overrides_come_last_and_reach_every_run():
@@ -154,6 +157,7 @@ def test_table_2_sets_scales_and_their_rivals_beside():
         "bert-large": ("small", "bert-large"),
         "roberta-large": ("large", "roberta-large"),
         "tfidf": ("medium", "tfidf"),
+        "ngram-svm": ("medium", "ngram-svm"),
     }
     assert [row.pretraining for row in table.rows if row.id == "bert-base"] == ["table2/bert-base"]
 

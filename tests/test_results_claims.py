@@ -19,8 +19,8 @@ from tlm.config.reported import load_reported
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, Hits
 from tlm.results.claims import HEADER, LedgerSources, ledger_lines, open_sources, records
-from tlm.results.claims_page import as_markdown, tfidf
-from tlm.results.differences import all_differences, render, tfidf_sentence
+from tlm.results.claims_page import against_rivals, as_markdown
+from tlm.results.differences import all_differences, render, rival_sentence
 from tlm.results.evidence import evidence
 from tlm.results.figures.sensitivity import draw_sensitivity
 from tlm.results.figures.style import styled
@@ -399,26 +399,28 @@ def test_the_page_names_tasks_where_tlm_does_not_beat_tfidf(sources):
     own = claim(side("good", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
     other = claim(side("bad", 1), side("tfidf", -1, seeds=(1,)), id="tfidf")
     ledger, lines = lines_of(sources, own)
-    assert tfidf(lines).startswith("TLM beats TF-IDF + logistic regression on small-task (+")
-    assert "it is worse" not in tfidf(lines)
+    (sentence,) = against_rivals(lines)
+    assert sentence.startswith("TLM beats TF-IDF + logistic regression on small-task (+")
+    assert "it is worse" not in sentence
     _, lines = lines_of(sources, other)
-    assert tfidf(lines).startswith(
-        "TLM does not beat TF-IDF + logistic regression; it is worse on small-task (−"
-    )
+    (sentence,) = against_rivals(lines)
+    assert sentence.startswith("TLM does not beat TF-IDF + logistic regression; it is worse on small-task (−")
     page = as_markdown(ledger, lines)
-    assert tfidf(lines) in page and page.count("| all tasks |") == 1
-    assert tfidf([]) == ""
+    assert sentence in page and page.count("| all tasks |") == 1
+    assert against_rivals([]) == []
 
 
 def test_the_sentence_names_every_task():
     effects = [("a", estimate(3)), ("b", estimate(-3)), ("c", estimate(0)), ("d", estimate(0.2))]
-    sentence = tfidf_sentence("TLM", effects)
+    sentence = rival_sentence("TLM", "a rival", effects)
     assert re.sub(r" \(.*?\)", "", sentence) == (
-        "TLM beats TF-IDF + logistic regression on a; it is worse on b; the difference is inconclusive on c and d."
+        "TLM beats a rival on a; it is worse on b; the difference is inconclusive on c and d."
     )
     assert re.search(r"on b \(−3\.00 \[−\d\.\d\d, −\d\.\d\d\]\)", sentence)
     # The interval over items excludes 0, but the seeds vary too much.
-    assert "the difference is inconclusive on e" in tfidf_sentence("TLM", [("e", estimate(3, seeds=(5, -5)))])
+    assert "the difference is inconclusive on e" in rival_sentence(
+        "TLM", "a rival", [("e", estimate(3, seeds=(5, -5)))]
+    )
 
 
 def test_sensitivity_fills_points_that_differ_from_the_own_run(tmp_path):
@@ -440,7 +442,7 @@ def test_sensitivity_fills_points_that_differ_from_the_own_run(tmp_path):
             variants={"news": variant},
             seeds=(1,) if variant == "tfidf" else (1, 2),
             tlm_tasks=("news",) if variant == "tlm" else (),
-            is_tfidf=variant == "tfidf",
+            is_linear=variant == "tfidf",
         )
         for row, variant in (("task-only", "task-only"), ("k5", "k5"), ("k20", "tlm"), ("tfidf", "tfidf"))
     )
@@ -499,7 +501,8 @@ def test_a_task_of_two_numbers_counts_once_in_a_difference(tmp_path):
     assert all(effect.interval.low > 0 for effect in effects.values())
     each = [np.mean([effects[f"{task}.{name}"].value for name in names]) for task, names in metrics.items()]
     assert effects["average"].value == pytest.approx(np.mean(each))
-    assert not any(line.against.is_tfidf for line in lines) and "TF-IDF" in render(spec, lines).markdown
+    assert not any(line.against.is_linear for line in lines)
+    assert "## Against bad" in render(spec, lines).markdown
 
 
 def test_differences_between_the_rows_of_a_table(sources):
@@ -516,11 +519,11 @@ def test_differences_between_the_rows_of_a_table(sources):
     rows = [
         ComparedRow(
             id=name,
-            label=name.upper(),
+            label="TF-IDF + logistic regression" if name == "tfidf" else name.upper(),
             scale="small",
             variants=dict.fromkeys(tasks, name),
             seeds=seeds,
-            is_tfidf=name == "tfidf",
+            is_linear=name == "tfidf",
         )
         for name, seeds in (("good", (1, 2)), ("bad", (1, 2)), ("tfidf", (1,)))
     ]

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import read_rows
+from tlm.evaluation.temperature import fitted, served
 from tlm.results.calibration import reliability
 from tlm.results.page import formatting
 from tlm.results.page.advice import advice
@@ -17,7 +18,6 @@ from tlm.results.page.gather import gather
 from tlm.results.page.render import most_errors, render, with_code
 from tlm.results.page.scored_runs import open_methods, open_stages
 from tlm.results.page.task_report import NumberWithInterval, TaskReport
-from tlm.results.temperature import fitted, served
 
 HOSTILE = ("<script>alert('x')</script>", '"><img src=x onerror=alert(1)>', "{{ r.task }} & co")
 ARABIC = "قارب في الميناء " * 60

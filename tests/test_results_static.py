@@ -47,7 +47,7 @@ def test_the_first_page_describes_the_build_and_its_results(tmp_path):
     (tmp_path / "results/differences").mkdir(parents=True)
     (tmp_path / "results/table2.csv").write_text("row\n")
     assert list(findings(smoke, tmp_path)) == [
-        "To compare TLM with TF-IDF, build results/differences/table2.csv."
+        "To compare TLM with the linear models, build results/differences/table2.csv."
     ]
     sentence = "TLM does not beat TF-IDF + logistic regression; it is worse on toy (−5.0 [−6.0, −4.0])."
     (tmp_path / "results/differences/table2.md").write_text(f"# T\n\n- {sentence}\n- Points.\n")

@@ -95,6 +95,8 @@ def make_run(root, task, variant, seed, score, *, loss=2.5, stage1=True):
         }
     write_json(folder / "flops.json", flops)
     parameters = {"scale": "smoke", "task": task, "variant": variant, "seed": seed}
+    if variant == "tfidf":
+        parameters["chosen"] = {"strength": 10.0, "class_weights": "balanced", "dev": 0.515}
     write_manifest(folder, "evaluation", counts={}, parameters=parameters)
     write_json(folder / "timing.json", {"train_seconds": 60.0 + seed})
     return folder / "manifest.json"
@@ -249,6 +251,11 @@ def test_table_as_markdown(runs):
     assert "- A note of this table." in theirs
     assert "news: macro-F1 on test" in theirs
     assert "(2 seeds; TF-IDF + logistic regression: 1 seed" in theirs
+    assert (
+        "- TF-IDF + logistic regression, chosen on dev: news C = 10, balanced class weights (dev 51.50); "
+        in theirs
+    )
+    assert theirs.count("chosen on dev") == 1  # no other row chooses anything
     widths = {line.count("|") for line in ours.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 

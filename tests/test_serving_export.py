@@ -103,7 +103,7 @@ def test_it_predicts_as_in_the_evaluation(exported):
 
 
 def test_of_too_few_dev_texts_the_weights_stay_as_they_are(exported, tmp_path, monkeypatch):
-    for module in ("tlm.results.temperature", "tlm.serving.card"):
+    for module in ("tlm.evaluation.temperature", "tlm.serving.card"):
         monkeypatch.setattr(f"{module}.FEWEST", 52)
     again = exported.export(tmp_path / "again")
     parameters = read_manifest(again).parameters

@@ -155,9 +155,15 @@ def test_claims_and_differences_of_a_built_table_train_nothing(copy):
         ("tfidf", "tlm"),
         ("tlm", "tfidf"),
         ("plm", "tfidf"),
+        ("ngram-svm", "tlm"),
+        ("ngram-svm", "tfidf"),
+        ("tlm", "ngram-svm"),
+        ("plm", "ngram-svm"),
+        ("tfidf", "ngram-svm"),
     }
     told = (copy / "results/differences/table2.md").read_text()
-    assert re.search(r"^- TLM (beats|does not beat) TF-IDF", told, re.M)
+    for rival in ("TF-IDF", "n-gram SVM"):
+        assert re.search(rf"^- TLM (beats|does not beat) {rival}", told, re.M)
 
 
 def test_an_interrupted_build_is_finished_by_the_same_command_to_the_same_bytes(copy):

@@ -67,7 +67,7 @@ _RULES = (
     Rule("stage1", layout.STAGE1.manifest, "train", on_device=True),
     Rule("stage2", layout.STAGE2.manifest, "train", on_device=True),
     Rule("evaluate", layout.EVALUATION.manifest, "evaluate", on_device=True),
-    Rule("tfidf", layout.EVALUATION.manifest, "evaluate"),
+    Rule("linear", layout.EVALUATION.manifest, "evaluate"),
     Rule("attention", layout.ATTENTION.manifest, "evaluate", on_device=True),
     Rule("export", layout.MODEL.manifest, "model"),
     Rule("export_onnx", layout.ONNX, "model"),

@@ -18,8 +18,8 @@ from tlm.config.experiments import RowRuns, Score, Split
 CLAIMS = "claims"
 """results/claims.csv: no other table may have this name."""
 
-TFIDF_CLAIM = "tfidf"
-"""The claim that TLM beats TF-IDF; pages sum up its results in one sentence."""
+RIVAL_CLAIMS = {"tfidf": "TF-IDF + logistic regression", "ngram-svm": "n-gram SVM"}
+"""Claims that TLM beats a linear model → its label; pages sum up the results of each in one sentence."""
 
 Direction = Literal["greater", "at-least", "less", "at-most"]
 Measure = Literal["positional", "vertical", "positional_share", "vertical_share"]

@@ -16,7 +16,8 @@ class ComparedRow(RowRuns):
     label: str
     tlm_tasks: tuple[str, ...] = ()
     """The tasks on which the row is the scale's TLM run, also if the table gives it another name."""
-    is_tfidf: bool = False
+    is_linear: bool = False
+    """Whether the row is a linear model on n-grams: a simple rival of the others."""
 
     @property
     def is_tlm(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from tlm.config.base import Strict
+from tlm.config.linear import LINEAR
 from tlm.config.retrieval import SELECTORS
 
 TASK_ONLY = "task-only"
@@ -44,10 +45,10 @@ class VariantSpec(Strict):
     description: str
     label: str | None = None
     """Label of its rows unless the table sets one; by default the variant's name."""
-    method: Literal["tlm", "plm", "checkpoint", "adapted", "tfidf"] = "tlm"
+    method: Literal["tlm", "plm", "checkpoint", "adapted", "tfidf", "ngram-svm"] = "tlm"
     """tlm: two stages. plm: pretrained once on the whole corpus, then stage 2. checkpoint: stage 2 from the model in
-    `model.pretrained`. adapted: stage 1 on the task's data from the scale's first baseline, then stage 2. tfidf: no
-    neural model."""
+    `model.pretrained`. adapted: stage 1 on the task's data from the scale's first baseline, then stage 2. tfidf,
+    ngram-svm: a linear model on n-grams instead of an encoder."""
     selector: SelectorName = "bm25"
     exclude: Exclude | None = None
     """contaminated: passages that share text with the task's dev or test rows are left out of the selection."""
@@ -68,8 +69,8 @@ class VariantSpec(Strict):
 
     @property
     def trains_encoder(self) -> bool:
-        """False for TF-IDF, which is also deterministic: one seed is enough."""
-        return self.method != "tfidf"
+        """False for linear models, which are also deterministic: one seed is enough."""
+        return self.method not in LINEAR
 
     @model_validator(mode="after")
     def _consistent(self) -> VariantSpec:

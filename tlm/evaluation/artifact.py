@@ -1,6 +1,6 @@
 """The evaluation artifact of a run: metrics, predictions and costs, the same for every kind of model.
 
-Place in the flow: written by `tlm.evaluation.evaluate` (encoders) and `tlm.evaluation.tfidf`; `open_evaluation` opens
+Place in the flow: written by `tlm.evaluation.evaluate` (encoders) and `tlm.evaluation.linear`; `open_evaluation` opens
 it for tables, claims, figures, task reports and exported models. Opening loads no machine-learning library.
 
 | file | content |
@@ -9,6 +9,7 @@ it for tables, claims, figures, task reports and exported models. Opening loads 
 | `predictions.parquet` | `split`, `row_id`, `label`, `prediction` (lists where a row has several labels), \
 `probabilities` (in order of the labels) |
 | `flops.json` | parameters, external data, tokens and FLOPs of each stage; null where a run has none |
+| `linear.json`, `linear.safetensors` | the model itself, of a linear run alone |
 | `timing.json` | seconds on the machine that ran it; not part of the digest |
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,8 +202,10 @@ def write_evaluation(
     inputs: Mapping[str, str],
     mlm_loss: float | None = None,
     thresholds: np.ndarray | None = None,
+    save: Callable[[Path], None] = lambda folder: None,
 ) -> Manifest:
-    """Write the artifact. `mlm_loss` is the held-out MLM loss on the dev texts, in nats; `thresholds` are on log-odds.
+    """Write the artifact. `mlm_loss` is the held-out MLM loss on the dev texts, in nats; `thresholds` are on log-odds;
+    `save` writes further files.
 
     Raises TlmError if the run belongs to another task than `task`.
     """
@@ -221,6 +224,7 @@ def write_evaluation(
         write_json(folder / FLOPS, dict(flops))
         pq.write_table(_predictions_table(splits), folder / PREDICTIONS)
         write_json(folder / TIMING, dict(timing))
+        save(folder)
         return write_manifest(
             folder,
             KIND,

@@ -1,7 +1,7 @@
 """Differences between the rows of a table (results/differences/<table>.csv): the compared rows, at the project's scale.
 
 Place in the flow: `tlm.plan.tables` → here → `tlm.rules` for workflow/rules/claims.smk. Every row is
-set against the table's first, and against TF-IDF; the runs are those of the table.
+set against the table's first, and against the linear models; the runs are those of the table.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def differences(project: Project, cells: Mapping[tuple[str, str, str], CellSpec]
                 variants=variants,
                 seeds=own[0].seeds,
                 tlm_tasks=tuple(task for task, variant in variants.items() if variant == project.reference),
-                is_tfidf=not project.at(row.scale).variant(row.variant).trains_encoder,
+                is_linear=not project.at(row.scale).variant(row.variant).trains_encoder,
             )
         )
     return Differences(

@@ -16,7 +16,7 @@ def jobs(project: Project, run: Run) -> dict[str, str]:
     """Rule → the folder that it makes, for every job behind the run's evaluation."""
     task = layout.TASK.format(task=run.task)
     if not isinstance(run, EncoderRun):
-        return {"task": task, "tfidf": run.evaluation}
+        return {"task": task, "linear": run.evaluation}
     selection = run.read_selection
     retrieved = selection if selection and selection.owner != layout.SHARED else None
     needed = retrieved.made_from(largest_k(project, retrieved.corpus, run.task)) if retrieved else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlm import layout
+from tlm.config.linear import LinearSpec
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
 from tlm.plan.selections import Selection
@@ -42,7 +43,9 @@ class Run:
 
 @dataclass(frozen=True)
 class BaselineRun(Run):
-    """TF-IDF and a linear model: one job, which writes the evaluation."""
+    """A linear model on n-grams: one job, which writes the evaluation."""
+
+    spec: LinearSpec
 
 
 @dataclass(frozen=True)

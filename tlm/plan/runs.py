@@ -18,6 +18,7 @@ from typing import Any
 
 from tlm.artifacts import canonical_json
 from tlm.config.base import merge, parse
+from tlm.config.linear import LINEAR
 from tlm.config.retrieval import RetrievalSpec
 from tlm.config.training import INFINITE, EmbeddingInitSpec, RunSpec
 from tlm.config.variants import Swept, VariantSpec
@@ -69,8 +70,10 @@ def _firsts(project: Project, task: str) -> dict[str, tuple[str, str]]:
         if not possible(project, variant):
             continue
         run = _resolve(project, task, name)
-        key = key1 = ""
-        if isinstance(run, EncoderRun):
+        if isinstance(run, BaselineRun):
+            key = key1 = canonical_json(run.spec.model_dump(mode="json"))
+        else:
+            run = as_encoder(run)
             start = run.pretraining.folder if run.pretraining else ""
             made_of = f"{run.tokenizer} {run.external_tokens} {start} {run.stage1_variant is None}"
             spec = run.spec.model_dump(mode="json")
@@ -100,7 +103,7 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
         "corpus": corpus_of(project, change, task),
     }
     if not change.trains_encoder:
-        return BaselineRun(**common)
+        return BaselineRun(**common, spec=LINEAR[change.method])
     base = merged(project, task, variant)
     if change.method == "adapted":
         return _adapted(project, task, base, common, where)

@@ -31,6 +31,6 @@ def compared_variants(project: Project) -> dict[Method, str]:
 
 
 def _method(spec: VariantSpec) -> Method | None:
-    if not spec.trains_encoder:
+    if spec.method == "tfidf":
         return "tfidf"
     return _BY_SELECTOR.get(spec.selector) if spec.method == "tlm" else None

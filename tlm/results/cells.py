@@ -5,7 +5,8 @@ Place in the flow: evaluations → cells → tables. Each cell is a JSON file an
 machine-learning library: making a cell takes little longer than starting Python.
 
 A cell holds `mean`, `sd` (sample standard deviation over seeds; null for a single seed), `values` per seed,
-`unit`, `source`, and `made_from`: path and manifest digest of every evaluation. Scores are percentages.
+`unit`, `source`, and `made_from`: path and manifest digest of every
+evaluation, of a linear model also the settings chosen on dev. Scores are percentages.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def build_cell(spec: CellSpec, runs: Sequence[Path]) -> dict[str, Any]:
                 "seed": seed,
                 "path": Path(os.path.relpath(one.folder)).as_posix(),
                 "digest": one.manifest.digest,
+                **({"chosen": chosen} if (chosen := one.manifest.parameters.get("chosen")) else {}),
             }
             for (task, seed), one in found.items()
         ],

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tlm.config.claims import TFIDF_CLAIM, Ledger
+from tlm.config.claims import RIVAL_CLAIMS, Ledger
 from tlm.results.claims import ALL, ClaimResult
-from tlm.results.differences import signed, tfidf_sentence
+from tlm.results.differences import rival_sentence, signed
 from tlm.results.rendering import markdown_rows
 from tlm.results.verdicts import VERDICTS
 
@@ -19,7 +19,7 @@ NOTES = (
     "Its unit is a point of the task's metric, or a head.",
     "Brackets after an effect: 95 % percentile interval of a paired bootstrap over items, with all runs in the same "
     "resamples, for the models as trained. `with seeds`: this interval widened by the spread over training seeds; the "
-    "table at the top and the sentence on TF-IDF use it.",
+    "table at the top and the sentences on linear models use it.",
     "Supported: the interval with seeds is on the claim's side of 0. Not supported: it is on the other side, or within "
     "the margin that makes no practical difference. Otherwise: not enough data. docs/claims.md has the whole rule.",
     "The intervals are not corrected for the number of claims or tasks: if twenty effects are truly 0, one interval is "
@@ -45,19 +45,21 @@ def as_markdown(ledger: Ledger, lines: Sequence[ClaimResult]) -> str:
         f"\nScale {ledger.scale}: {verdicts}. Effects over all tasks, in points (heads: in heads).\n",
         markdown_rows(summary),
     ]
-    if sentence := tfidf(lines):
-        parts.append(f"\n{sentence}")
+    parts += [f"\n{sentence}" for sentence in against_rivals(lines)]
     for line in overall:
         own = [each for each in lines if each.claim is line.claim]
         parts.append(_section(own))
     return "\n".join([*parts, "\n## How to read this\n", *(f"- {note}" for note in NOTES)]) + "\n"
 
 
-def tfidf(lines: Sequence[ClaimResult]) -> str:
-    """One sentence on TLM against TF-IDF on the tasks of Table 2; empty if the ledger has no such claim."""
-    own = [(line.task, line.effect) for line in lines if line.claim.id == TFIDF_CLAIM and line.task != ALL]
-    known = [(task, effect) for task, effect in own if effect is not None]
-    return tfidf_sentence("TLM", known) if known else ""
+def against_rivals(lines: Sequence[ClaimResult]) -> list[str]:
+    """A sentence on TLM against each linear model that the ledger has a claim on."""
+    sentences = []
+    for claim, label in RIVAL_CLAIMS.items():
+        own = [(line.task, line.effect) for line in lines if line.claim.id == claim and line.task != ALL]
+        if known := [(task, effect) for task, effect in own if effect is not None]:
+            sentences.append(rival_sentence("TLM", label, known))
+    return sentences
 
 
 def _section(lines: Sequence[ClaimResult]) -> str:

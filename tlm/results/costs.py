@@ -57,7 +57,7 @@ def costs(runs: Sequence[MeasuredRun], root: Path = Path()) -> list[JobCost]:
     """Every job of every run; folders of a run are rule → artifact. Raises TlmError for a broken record."""
     found = []
     for run in runs:
-        last = "tfidf" if "tfidf" in run.folders else "evaluate"
+        last = "linear" if "linear" in run.folders else "evaluate"
         flops = open_evaluation(root / run.folders[last]).flops
         for rule in (rule for name, rule in RULES.items() if name in run.folders):
             folder = run.folders[rule.name]

@@ -1,4 +1,4 @@
-"""Differences between the rows of a table with intervals: each row minus the first, and minus TF-IDF.
+"""Differences between the rows of a table with intervals: each row minus the first, and minus each linear model.
 
 Place in the flow: evaluations → results/differences/<table>.csv and .md. The standard deviations of a table are over
 seeds and cannot show whether two rows differ, because the same test items make both rows better or worse. Here the
@@ -26,10 +26,9 @@ HEADER = (
     *EFFECT,
     "items",
 )
-TFIDF = "TF-IDF + logistic regression"
 NOTES = (
-    "Each number is the row's score minus the first row's (or TF-IDF's) score, in points. Brackets: 95 % intervals of "
-    "a paired bootstrap over the items, with all rows and seeds in the same resamples, widened by the spread over "
+    "Each number is the row's score minus the score of the row in the heading, in points. Brackets: 95 % intervals "
+    "of a paired bootstrap over the items, with all rows and seeds in the same resamples, widened by the spread over "
     "training seeds. The CSV has the intervals before and after widening.",
     "Bold: the interval excludes 0. No correction for the number of comparisons.",
 )
@@ -48,14 +47,14 @@ class Difference:
 
 
 def all_differences(spec: Differences, runs: Mapping[Key, EvaluatedRun]) -> list[Difference]:
-    """Every row minus the first, then every row minus TF-IDF, column by column.
+    """Every row minus the first, then every row minus each linear model, column by column.
 
     Raises TlmError naming a run that is missing.
     """
     found = {column.id: _column(spec, column, runs) for column in spec.columns}
     pairs = [(row, spec.rows[0]) for row in spec.rows[1:]]
     for other in spec.rows:
-        if other.is_tfidf:
+        if other.is_linear:
             pairs += [(row, other) for row in spec.rows if row is not other and (row, other) not in pairs]
     lines = []
     for row, against in pairs:
@@ -90,10 +89,10 @@ def signed(effect: BootstrapEstimate, interval: Interval | None = None) -> str:
     return f"{effect.value:+.2f} [{interval.low:.2f}, {interval.high:.2f}]".replace("-", "−")
 
 
-def tfidf_sentence(name: str, against: Iterable[tuple[str, BootstrapEstimate]]) -> str:
-    """A sentence that compares `name` (such as TLM) with TF-IDF, from the difference on each task.
+def rival_sentence(name: str, rival: str, against: Iterable[tuple[str, BootstrapEstimate]]) -> str:
+    """A sentence that compares `name` (such as TLM) with a linear model, from the difference on each task.
 
-    It beats TF-IDF on a task if the interval over items and seeds is above 0, and is worse if it is below.
+    It beats the rival on a task if the interval over items and seeds is above 0, and is worse if it is below.
     """
     effects = list(against)
     better = [f"{task} ({signed(effect)})" for task, effect in effects if effect.widest.low > 0]
@@ -103,7 +102,7 @@ def tfidf_sentence(name: str, against: Iterable[tuple[str, BootstrapEstimate]]) 
         f"it is worse on {_listed(worse)}" if worse else "",
         f"the difference is inconclusive on {_listed(unclear)}" if unclear else "",
     ]
-    start = f"{name} beats {TFIDF} on {_listed(better)}" if better else f"{name} does not beat {TFIDF}"
+    start = f"{name} beats {rival} on {_listed(better)}" if better else f"{name} does not beat {rival}"
     return "; ".join(part for part in (start, *rest) if part) + "."
 
 
@@ -111,24 +110,34 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def against_tfidf(lines: Sequence[Difference]) -> list[str]:
-    """Sentences on the TLM rows of a table against TF-IDF; without TLM rows, on the best row of each task."""
-    found = [line for line in lines if line.against.is_tfidf and line.column.kind == "score"]
-    if not found:
-        return []
+def against_linear(lines: Sequence[Difference]) -> list[str]:
+    """Sentences on the TLM rows against each linear model; without TLM rows, on the best row of each task."""
+    scores = [line for line in lines if line.against.is_linear and line.column.kind == "score"]
+    rivals = dict.fromkeys(line.against.id for line in scores)
+    return [
+        sentence
+        for rival in rivals
+        for sentence in _against([line for line in scores if line.against.id == rival])
+    ]
+
+
+def _against(found: Sequence[Difference]) -> list[str]:
+    """Sentences on one rival."""
+    rival = found[0].against.label
     ours = [line for line in found if line.row.is_tlm]
     if ours:
         rows = dict.fromkeys(line.row.id for line in ours)
         return [
-            tfidf_sentence(own[0].row.label, [(line.column.id, line.effect) for line in own])
+            rival_sentence(own[0].row.label, rival, [(line.column.id, line.effect) for line in own])
             for row in rows
             for own in [[line for line in ours if line.row.id == row]]
         ]
     best = []
-    for column in dict.fromkeys(line.column.id for line in found):
-        line = max((line for line in found if line.column.id == column), key=lambda each: each.score)
+    others = [line for line in found if not line.row.is_linear]
+    for column in dict.fromkeys(line.column.id for line in others):
+        line = max((line for line in others if line.column.id == column), key=lambda each: each.score)
         best.append((f"{column} with {line.row.label}", line.effect))
-    return [tfidf_sentence("The best row of each task", best)]
+    return [rival_sentence("The best row of each task", rival, best)]
 
 
 def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
@@ -156,7 +165,7 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
             shown = [line for line in own if line.row.id == row]
             table.append([shown[0].row.label, *(_shown(line.effect) for line in shown)])
         parts.append(markdown_rows(table))
-    notes = [*against_tfidf(lines), *NOTES]
+    notes = [*against_linear(lines), *NOTES]
     return Rendered(
         csv=csv_text(HEADER, records),
         markdown="\n".join([*parts, "", *(f"- {note}" for note in notes)]) + "\n",

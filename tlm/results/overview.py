@@ -19,13 +19,12 @@ from typing import Any
 import yaml
 
 from tlm import __version__, layout
-from tlm.config.claims import TFIDF_CLAIM
+from tlm.config.claims import RIVAL_CLAIMS
 from tlm.dag import RULES
 from tlm.plan.project import Project
 from tlm.progress import duration
 from tlm.results.benchmarks import read_benchmark
 
-_TFIDF = "TF-IDF + logistic regression"
 _PACKAGES = ("snakemake", "numpy", "pyarrow", "scikit-learn")
 _MARKUP = re.compile(r"([\\*`_|])")
 
@@ -66,7 +65,7 @@ def _yaml(values: dict[str, Any]) -> str:
 
 
 def findings(project: Project, root: Path) -> Iterator[str]:
-    """Sentences on the results: the verdicts on the paper's claims, and TLM against TF-IDF."""
+    """Sentences on the results: the verdicts on the paper's claims, and TLM against the linear models."""
     ledger = root / layout.CLAIMS.file("csv").format(one="")
     if ledger.is_file():
         with ledger.open(newline="", encoding="utf-8") as lines:
@@ -74,8 +73,8 @@ def findings(project: Project, root: Path) -> Iterator[str]:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common() if verdict)
         if counts:
             yield f"The paper's claims at this scale: {counts}."
-    compared = project.experiments.claims.get(TFIDF_CLAIM)
-    table = compared.table if compared else None
+    claims = project.experiments.claims
+    table = next((claims[name].table for name in RIVAL_CLAIMS if name in claims), None)
     differences = layout.DIFFERENCES.format(table=table)
     for name in (layout.CLAIMS.format(one=""), differences):
         path = root / f"{name}.md"
@@ -83,13 +82,15 @@ def findings(project: Project, root: Path) -> Iterator[str]:
             found = [
                 line.removeprefix("- ")
                 for line in path.read_text(encoding="utf-8").splitlines()
-                if re.match(rf"(- )?TLM\b.*{re.escape(_TFIDF)}", line)
+                if re.match(
+                    rf"(- )?TLM\b.*(beats?) ({'|'.join(map(re.escape, RIVAL_CLAIMS.values()))})", line
+                )
             ]
             if found:
                 yield from found
                 return
     if (root / layout.TABLE.file("csv").format(table=table)).is_file():
-        yield f"To compare TLM with TF-IDF, build {differences}.csv."
+        yield f"To compare TLM with the linear models, build {differences}.csv."
 
 
 def versions(scale: str, root: Path) -> list[tuple[str, str]]:

@@ -215,7 +215,20 @@ def _measured_notes(columns: Sequence[Column], lines: Sequence[TableRow]) -> lis
         notes.append(f"Scores in percent. {'; '.join(shown)}.")
     if lines and any(column.metric == MLM_LOSS for column in columns):
         notes.append("MLM loss: held-out, on the dev texts at the end of stage 1, in nats; lower is better.")
-    return notes + [FACTS[column.fact].note for column in columns if column.fact]
+    notes += [FACTS[column.fact].note for column in columns if column.fact]
+    return notes + [note for line in lines if (note := _chosen(line))]
+
+
+def _chosen(line: TableRow) -> str:
+    """The settings of a linear model that were chosen on dev, task by task; empty for other rows."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in line.cells.values():
+        found |= {part["task"]: part["chosen"] for part in cell.get("made_from", ()) if "chosen" in part}
+    each = [
+        f"{task} C = {chosen['strength']:g}, {chosen['class_weights']} class weights (dev {100 * chosen['dev']:.2f})"
+        for task, chosen in found.items()
+    ]
+    return f"{line.label}, chosen on dev: {'; '.join(each)}." if each else ""
 
 
 def _seeds(line: TableRow) -> str:

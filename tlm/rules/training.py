@@ -12,7 +12,7 @@ from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.own_tasks import forecast_file
-from tlm.plan.run_types import EncoderRun, Run, as_encoder
+from tlm.plan.run_types import BaselineRun, EncoderRun, Run, as_encoder
 from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
 
 
@@ -134,8 +134,15 @@ class TrainingRules(RuleFunctions):
         """The same inputs as command-line options of the script."""
         return flags(self._evaluated(wildcards))
 
+    @exit_on_user_error
+    def linear_spec(self, wildcards: Any) -> str:
+        """The settings of a linear model."""
+        run = self.run(wildcards)
+        assert isinstance(run, BaselineRun)  # by the rule's wildcard constraint
+        return as_json(run.spec)
+
     @property
-    def tfidf_variants(self) -> str:
+    def linear_variants(self) -> str:
         """A regular expression of the variants that train no encoder."""
         variants = self.project.experiments.variants.items()
         return "|".join(name for name, spec in variants if not spec.trains_encoder) or "(?!)"

@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from tlm.artifacts import Manifest
-from tlm.results.temperature import FEWEST
+from tlm.evaluation.temperature import FEWEST
 from tlm.serving.scores import ModelCalibration, ModelScores
 
 # Our metric → its name on the Hub, its name for people. `accuracy_f1` and `pearson_spearman` are means of two others.

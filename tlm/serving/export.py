@@ -27,7 +27,7 @@ from tlm.artifacts import (
 )
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import PREDICTIONS, Evaluation, open_evaluation
-from tlm.results.temperature import fitted
+from tlm.evaluation.temperature import fitted
 from tlm.serving.card import CardFacts, SeedScores, card
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns
 from tlm.serving.head import write_divided

@@ -1,7 +1,7 @@
 """Write a temperature into a classifier's weights, so that any software gets calibrated probabilities from them.
 
 Place in the flow: stage 2's `model.safetensors` → here → that of `models/<name>/`. Logits are the last linear layer's
-outputs, so that dividing its weight and bias by T divides them by T (`tlm.results.temperature`).
+outputs, so that dividing its weight and bias by T divides them by T (`tlm.evaluation.temperature`).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from tlm.artifacts import Manifest
 from tlm.evaluation.artifact import Evaluation
+from tlm.evaluation.temperature import served
 from tlm.results.calibration import Reliability, confidences, reliability
-from tlm.results.temperature import served
 from tlm.statistics import Interval, scores
 
 

@@ -2,7 +2,7 @@
 
 
 rule evaluate:
-    """Predictions of the best dev checkpoint. Only this rule and `tfidf` read the test split."""
+    """Predictions of the best dev checkpoint. Only this rule and `linear` read the test split."""
     input:
         unpack(RULES.evaluate_inputs),
         task=layout.TASK.manifest,
@@ -15,7 +15,7 @@ rule evaluate:
     benchmark:
         dag.benchmark("evaluate")
     wildcard_constraints:
-        variant=rf"(?!(?:{RULES.tfidf_variants})/){layout.NAME}",
+        variant=rf"(?!(?:{RULES.linear_variants})/){layout.NAME}",
     conda:
         "../../environment.yml"
     threads: RULES.threads
@@ -27,23 +27,25 @@ rule evaluate:
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
 
-rule tfidf:
-    """TF-IDF and logistic regression: the simplest baseline."""
+rule linear:
+    """A linear model on n-grams, fitted, chosen on dev and evaluated: TF-IDF and its stronger relative."""
     input:
         task=layout.TASK.manifest,
-        script="scripts/tfidf.py",
-        code=import_closure("scripts/tfidf.py"),
+        script="scripts/linear.py",
+        code=import_closure("scripts/linear.py"),
     output:
         layout.EVALUATION.manifest,
     log:
-        dag.log("tfidf"),
+        dag.log("linear"),
     benchmark:
-        dag.benchmark("tfidf")
+        dag.benchmark("linear")
     wildcard_constraints:
-        variant=RULES.tfidf_variants,
+        variant=RULES.linear_variants,
     conda:
         "../../environment.yml"
     threads: 1
+    params:
+        spec=RULES.linear_spec,
     shell:
         "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"
-        " --task $(dirname {input.task}) --output $(dirname {output}) 2>&1 | tee {log}"
+        " --task $(dirname {input.task}) --spec {params.spec:q} --output $(dirname {output}) 2>&1 | tee {log}"

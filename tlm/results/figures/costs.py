@@ -22,7 +22,7 @@ _PANELS: tuple[tuple[str, Callable[[JobCost], float | None]], ...] = (
     ("seconds (wall clock)", lambda cost: cost.seconds),
     ("peak memory (MB)", lambda cost: None if cost.memory is None else cost.memory / 1e6),
 )
-_NAMES = {"stage1": "stage 1", "stage2": "stage 2", "tfidf": "TF-IDF"}
+_NAMES = {"stage1": "stage 1", "stage2": "stage 2", "linear": "linear model"}
 _APART = 0.18  # vertical distance of two rows' marks, in lines
 
 

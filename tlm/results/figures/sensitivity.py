@@ -56,7 +56,7 @@ class SweepPoint:
     label: str
     score: BootstrapEstimate
     is_own: bool
-    is_tfidf: bool
+    is_linear: bool
     difference: BootstrapEstimate | None
     items: int
 
@@ -110,7 +110,7 @@ def _points(
             label=_WORDS.get(row.id) or row.id.removeprefix(name).removeprefix("-"),
             score=estimate,
             is_own=place == own,
-            is_tfidf=row.is_tfidf,
+            is_linear=row.is_linear,
             difference=None if own is None else combine([(1, estimate), (-1, found[own])]),
             items=items,
         )
@@ -119,7 +119,7 @@ def _points(
 
 
 def _draw_panel(axes: Axes, points: list[SweepPoint]) -> None:
-    swept = [point for point in points if not point.is_tfidf]
+    swept = [point for point in points if not point.is_linear]
     places = range(len(swept))
     axes.plot(places, [point.score.value for point in swept], color=_LOOK["color"], linewidth=1.1, zorder=2)
     for place, point in zip(places, swept, strict=True):
@@ -137,7 +137,7 @@ def _draw_panel(axes: Axes, points: list[SweepPoint]) -> None:
             zorder=4,
         )
     for point in points:
-        if point.is_tfidf:
+        if point.is_linear:
             axes.axhline(point.score.value, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
     axes.set_xticks(list(places), [point.label for point in swept])
     axes.set_xlim(-0.45, len(swept) - 0.55)

@@ -6,10 +6,10 @@ Place in the flow: `task_report.TaskReport` → here → `render`. Every line co
 from __future__ import annotations
 
 from tlm.config.task_report import METHODS, TRAINED_RIVALS
+from tlm.evaluation.temperature import FEWEST
 from tlm.results.page import formatting
 from tlm.results.page.task_report import TaskReport
 from tlm.results.page.worth import CHEAPER
-from tlm.results.temperature import FEWEST
 
 CUT = 0.2  # share of training texts that are longer than the model reads
 FEW = 20  # training texts of a class: with fewer, the page asks for more labels

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tlm.artifacts import read_manifest
 from tlm.config.task_report import PageSpec
 from tlm.evaluation.artifact import TaskInfo, read_rows, read_task
+from tlm.evaluation.temperature import fitted
 from tlm.results.examples import build_examples
 from tlm.results.page import details, quality, worth
 from tlm.results.page.scored_runs import (
@@ -24,7 +25,6 @@ from tlm.results.page.scored_runs import (
     scored_split,
 )
 from tlm.results.page.task_report import Method, TaskReport
-from tlm.results.temperature import fitted
 from tlm.statistics import BootstrapEstimate
 
 

@@ -12,12 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from tlm.evaluation.artifact import SplitRows
+from tlm.evaluation.temperature import served
 from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.results.page import formatting
 from tlm.results.page.scored_runs import MethodRuns, ScoredRun
 from tlm.results.page.task_report import Calibration, Class, Mistake, NumberWithInterval, Regression
 from tlm.results.page.worth import estimate
-from tlm.results.temperature import served
 from tlm.statistics import bootstrap, scores, wilson
 
 POINTS = 2000  # of a scatter plot: more would overlap

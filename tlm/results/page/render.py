@@ -14,9 +14,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from tlm.evaluation.temperature import FEWEST
 from tlm.results.page import advice, formatting, pictures
 from tlm.results.page.task_report import Calibration, Class, TaskReport
-from tlm.results.temperature import FEWEST
 
 TABLE = 12  # classes: a larger matrix is a picture
 MATRIX = 60  # classes: of more, only those with the most errors are shown

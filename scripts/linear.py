@@ -1,4 +1,4 @@
-"""Rule `tfidf`: TF-IDF and logistic regression on one task, evaluated on dev and test."""
+"""Rule `linear`: a linear model on n-grams on one task, fitted and evaluated on dev and test."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ from typing import Annotated
 from tlm.process import quick_imports, run_script
 
 with quick_imports():
-    from tlm.config.baseline import TfidfSpec
+    from tlm.config.linear import LinearSpec
     from tlm.evaluation.artifact import RunName
-    from tlm.evaluation.tfidf import evaluate_tfidf
+    from tlm.evaluation.linear import evaluate_linear
 
 
 def main(
     *,
     run: Annotated[Sequence[str], "SCALE TASK VARIANT SEED"],
     task: Annotated[Path, "folder of the task artifact"],
-    spec: TfidfSpec | None = None,
+    spec: LinearSpec,
     output: Annotated[Path, "folder of the evaluation artifact"],
 ) -> None:
-    evaluate_tfidf(RunName.of(run), task, output, spec)
+    evaluate_linear(RunName.of(run), task, output, spec)
 
 
 if __name__ == "__main__":

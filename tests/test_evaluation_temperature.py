@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from tlm.errors import TlmError
+from tlm.evaluation.temperature import FEWEST, HIGH, LOW, fitted, served, temperature
 from tlm.results.calibration import reliability
-from tlm.results.temperature import FEWEST, HIGH, LOW, fitted, served, temperature
 
 # Probabilities in tenths, perfectly calibrated: they minimise the log loss.
 TRUE = np.array([[7, 2, 1], [1, 8, 1], [3, 3, 4], [5, 0, 5], [1, 1, 8]])
