@@ -199,6 +199,24 @@ def test_adaptations_start_from_the_first_baseline():
     assert medium.spec.stage1.budget.steps == 30_000
 
 
+def test_table_7_repeats_the_top_50_of_table_4_on_agnews():
+    small = project(scale="small")
+    two, one, top50 = (
+        runs.resolve_encoder(small, "agnews", name, 1) for name in ("two-stage", "no-stage2", "k50")
+    )
+    assert two.folder == top50.folder and (two.spec.stage1.rho1, two.spec.stage1.rho2) == (3, 20)
+    assert two.stage1 == one.stage1 and two.passages.size == 50 and one.spec.stage2 is None
+    tlm = runs.resolve_reference(small, "agnews", 1)
+    assert (tlm.spec.stage1.rho1, tlm.spec.stage1.rho2) == (1, 100)
+    for scale, task in (("small", "chemprot"), ("demo", "bbc-news"), ("demo-paper", "agnews")):
+        view = project(scale=scale)
+        assert runs.resolve(view, task, "two-stage", 1).variant == "tlm"
+        assert (
+            runs.resolve_encoder(view, task, "no-stage2", 1).stage1
+            == runs.resolve_reference(view, task, 1).stage1
+        )
+
+
 @pytest.mark.parametrize("scale", ["small", "medium", "large"])
 @pytest.mark.parametrize("variant", ["plm-mlm", "tapt"])
 def test_the_warmup_of_an_adaptation_shrinks_with_its_steps(scale, variant):
