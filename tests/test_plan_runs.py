@@ -199,6 +199,38 @@ def test_adaptations_start_from_the_first_baseline():
     assert medium.spec.stage1.budget.steps == 30_000
 
 
+def test_one_stage_1_can_serve_all_seeds():
+    """As in the authors' scripts; the scale's own seeds are kept."""
+    small = project(scale="small", seeds={"stage1": "one"})
+    assert small.seeds == [1, 2, 3]
+    found = [runs.resolve_encoder(small, "rct", "tlm", seed) for seed in small.seeds]
+    assert {run.stage1 for run in found} == {"runs/small/rct/tlm/seed1/stage1"}
+    assert [run.stage2 for run in found] == [f"runs/small/rct/tlm/seed{seed}/stage2" for seed in (1, 2, 3)]
+    assert [run.spec.seed for run in found] == [1, 2, 3]
+    # Without stage 2 all seeds would be the same run.
+    assert (small.seeds_of("no-stage2"), small.seeds_of("tlm")) == ([1], [1, 2, 3])
+    adapted = runs.resolve_encoder(small, "rct", "plm-mlm", 3)
+    assert adapted.stage1 == "runs/small/rct/plm-mlm/seed1/stage1"
+    demo = project(scale="demo", seeds={"stage1": "one", "stage2": [7, 8, 9]})
+    assert demo.seeds == [1, 2] and demo.stage1_seed(2) == 1
+    each = project(scale="small", seeds={"stage2": [4, 5]})
+    assert runs.resolve_encoder(each, "rct", "tlm", 5).stage1 == "runs/small/rct/tlm/seed5/stage1"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ({"stage1": "once"}, "seeds.stages.stage1: Input should be 'each' or 'one', got 'once'"),
+        ({"stage3": [1]}, "seeds.stages.stage3: unknown key"),
+        ([], "seeds.numbers: List should have at least 1 item"),
+    ],
+)
+def test_invalid_seeds_raise_one_line(seeds, message):
+    with pytest.raises(TlmError, match=message) as error:
+        project(scale="small", seeds=seeds)
+    assert "\n" not in str(error.value)
+
+
 def test_table_7_repeats_the_top_50_of_table_4_on_agnews():
     small = project(scale="small")
     two, one, top50 = (

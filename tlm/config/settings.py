@@ -5,10 +5,10 @@ Place in the flow: `tlm.plan.project` reads both files, with the data and the sc
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
 
 from tlm.config.base import Strict
 from tlm.config.claims import ClaimSpec
@@ -42,11 +42,24 @@ class RetrievalSettings(Strict):
         return self
 
 
+class Seeds(Strict):
+    """Seeds of the two stages. The authors' scripts train stage 1 with its default seed, and stage 2 with `--seed`."""
+
+    stage1: Literal["each", "one"] = "each"
+    """one: stage 1 is trained with the first seed alone and serves all; a third of the cost with three seeds. A variant
+    without stage 2 then has one seed."""
+    stage2: list[int] = Field([1, 2, 3], min_length=1)
+    """The training seeds."""
+
+
 class Settings(Strict):
     """config/config.yaml."""
 
     scale: str
-    seeds: list[int] = Field(min_length=1)
+    seeds: Annotated[
+        Annotated[list[int], Field(min_length=1), Tag("numbers")] | Annotated[Seeds, Tag("stages")],
+        Discriminator(lambda value: "stages" if isinstance(value, (dict, Seeds)) else "numbers"),
+    ]
     precision: Precision = "auto"
     attention: Attention = "auto"
     """auto: our own kernels on CPU, SDPA on a GPU; see docs/training.md."""
@@ -73,7 +86,17 @@ class Settings(Strict):
     versioned: list[str] = ["results/table2.csv"]
     """Results that DVC versions, with all their inputs (`scripts/dvc_yaml.py`). Causes no reruns."""
 
-    @field_validator("beside", "overrides", "local_tasks", "local_corpora", mode="before")
+    @property
+    def training_seeds(self) -> list[int]:
+        """The seeds, unless the scale has its own."""
+        return self.seeds.stage2 if isinstance(self.seeds, Seeds) else self.seeds
+
+    @property
+    def one_stage1(self) -> bool:
+        """Whether one stage 1 serves all seeds."""
+        return isinstance(self.seeds, Seeds) and self.seeds.stage1 == "one"
+
+    @field_validator("beside", "seeds", "overrides", "local_tasks", "local_corpora", mode="before")
     @classmethod
     def _retype(cls, value: Any) -> Any:
         """Snakemake's `--config` passes nested values as text: `{"k": "10"}`."""

@@ -49,11 +49,17 @@ class Project(Strict):
     @property
     def seeds(self) -> list[int]:
         """Training seeds in force."""
-        return self.scale.seeds or self.settings.seeds
+        return self.scale.seeds or self.settings.training_seeds
 
     def seeds_of(self, variant: str) -> list[int]:
-        """The seeds of a variant's runs: all, or only the first for a deterministic variant."""
-        return self.seeds if self.variant(variant).trains_encoder else self.seeds[:1]
+        """The seeds of a variant's runs: all, or only the first if all runs would be the same."""
+        spec = self.variant(variant)
+        same = not spec.trains_encoder or (spec.stage2 is None and self.settings.one_stage1)
+        return self.seeds[:1] if same else self.seeds
+
+    def stage1_seed(self, seed: int) -> int:
+        """The seed of the stage 1 that a run with this seed starts from."""
+        return self.seeds[0] if self.settings.one_stage1 else seed
 
     @property
     def reference(self) -> str:

@@ -29,11 +29,10 @@ class Run:
         """`runs/<scale>/<task>/<variant>/seed<seed>`."""
         return self._path(layout.RUN)
 
-    def _path(self, pattern: layout.Pattern, variant: str | None = None) -> str:
-        """The path of this run's part, or that of another variant's run."""
-        return pattern.format(
-            scale=self.scale, task=self.task, variant=variant or self.variant, seed=self.seed
-        )
+    def _path(self, pattern: layout.Pattern, variant: str | None = None, seed: int | None = None) -> str:
+        """The path of this run's part, or that of a run of another variant or seed."""
+        variant, seed = variant or self.variant, self.seed if seed is None else seed
+        return pattern.format(scale=self.scale, task=self.task, variant=variant, seed=seed)
 
     @property
     def evaluation(self) -> str:
@@ -61,12 +60,13 @@ class EncoderRun(Run):
     stage1_variant: str | None = (
         None  # the variant that trains this run's stage 1; None: shared, or a checkpoint
     )
+    stage1_seed: int | None = None  # the seed of that stage 1; None: the run's own
 
     @property
     def stage1(self) -> str | None:
         """Folder of the stage-1 model that this run starts stage 2 from; None for a checkpoint."""
         if self.stage1_variant is not None:
-            return self._path(layout.STAGE1, self.stage1_variant)
+            return self._path(layout.STAGE1, self.stage1_variant, self.stage1_seed)
         return self.pretraining.stage1 if self.pretraining else None
 
     @property

@@ -47,6 +47,7 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
         seed=seed,
         spec=run.spec.model_copy(update={"seed": seed}),
         stage1_variant=run.stage1_variant and first_stage1,
+        stage1_seed=project.stage1_seed(seed),
     )
 
 

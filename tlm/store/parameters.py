@@ -143,7 +143,7 @@ def _tables(project: Project, stage: DvcStage) -> Keys:
         shown += ["claims", "tables", "variants", "attention"]
         labels = ["sweeps"]
     scale = ["tasks", "seeds", "baselines", *(["sweeps"] if labels else [])]
-    seeds = [] if project.scale.seeds else ["seeds"]
+    seeds = [] if project.scale.seeds and not project.settings.one_stage1 else ["seeds"]
     found = {scale_file(project): scale, SETTINGS: [*seeds, "beside"], EXPERIMENTS: [*shown, *labels]}
     return {**found, **_described(project)} if "setting" in stage.rules else found
 
@@ -162,7 +162,7 @@ def _figures(project: Project, stage: DvcStage) -> Keys:
     found = {EXPERIMENTS: [*(f"figures.{name}" for name in drawn), *(["attention"] if heads else [])]}
     if "task_report" not in stage.rules:
         return found
-    seeds = [] if project.scale.seeds else ["seeds"]
+    seeds = [] if project.scale.seeds and not project.settings.one_stage1 else ["seeds"]
     read = ["tasks", "seeds", "k", "sweeps", "model", "stage1", "stage2", "per_task"]
     return {**found, scale_file(project): read, SETTINGS: [*seeds, "overrides"]}
 
