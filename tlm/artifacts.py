@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.errors import TlmError
+from tlm.locks import exclusive
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -173,20 +174,22 @@ def staged_directory(final: Path, *, resume: bool = False) -> Iterator[Path]:
 
     With `resume`, the working directory is kept on failure and reused by the next call, so that long
     work can continue from what it had finished; without, it starts empty and is removed on failure.
+    Raises TlmError naming the process if another one builds `final`.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     working = partial_path(final)
-    if working.exists() and not resume:
-        shutil.rmtree(working)
-    working.mkdir(exist_ok=True)
-    try:
-        yield working
-        if not (working / MANIFEST).is_file():
-            raise RuntimeError(f"{final}: staged without a manifest")
-        if final.exists():
-            shutil.rmtree(final)
-        working.replace(final)
-    except BaseException:
-        if not resume:
-            shutil.rmtree(working, ignore_errors=True)
-        raise
+    with exclusive(final.parent / f".{final.name}.lock", str(final)):
+        if working.exists() and not resume:
+            shutil.rmtree(working)
+        working.mkdir(exist_ok=True)
+        try:
+            yield working
+            if not (working / MANIFEST).is_file():
+                raise RuntimeError(f"{final}: staged without a manifest")
+            if final.exists():
+                shutil.rmtree(final)
+            working.replace(final)
+        except BaseException:
+            if not resume:
+                shutil.rmtree(working, ignore_errors=True)
+            raise

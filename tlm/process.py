@@ -17,6 +17,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from tlm.errors import TlmError
+from tlm.process_end import disk_error, end_with_build, interrupt_on_sigterm
 
 # OpenMP's threads wait for each other in a busy loop of so many rounds, then sleep; libgomp reads this when torch is
 # imported. With its default of 300,000, a training of two threads beside other work was ten times slower
@@ -53,17 +54,22 @@ def quick_imports() -> Iterator[None]:
 def run_script(main: Callable[..., None]) -> None:
     """Run `main` with the options of the command line (`read_options`).
 
-    A TlmError is printed as `error: <one line>` on stderr and ends in exit code 2.
+    A TlmError, a full and a read-only disk are printed as `error: <one line>` on stderr and end in exit code 2.
     """
     try:
+        interrupt_on_sigterm()
+        end_with_build()
         positional, options = read_options(main)
         main(*positional, **options)
-    except TlmError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr, flush=True)
         raise SystemExit(130) from None
+    except Exception as error:
+        line = str(error) if isinstance(error, TlmError) else disk_error(error)
+        if line is None:
+            raise
+        print(f"error: {' '.join(line.split())}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from None
 
 
 def read_options(main: Callable[..., None]) -> tuple[list[Any], dict[str, Any]]:

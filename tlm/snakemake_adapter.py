@@ -7,6 +7,7 @@ warns once and goes on without the patch.
 
 from __future__ import annotations
 
+import atexit
 import csv
 import os
 import re
@@ -17,15 +18,19 @@ import tempfile
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tlm.errors import TlmError
+from tlm.locks import exclusive, killed_holder
 
 RECORDS = ".snakemake/metadata"
 _UNFINISHED = ".snakemake/incomplete"
+_LOCKS = ".snakemake/locks"
+_BUILD_LOCK = ".snakemake/tlm.lock"
 _PENDING = "update pending"
 _JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<body>(?:    .*\n)+)", re.M)
 _NODE = re.compile(r'^\s*(\d+)\[label = "(\w+)"', re.M)
@@ -209,6 +214,36 @@ def makes_report() -> bool:
     """Whether this call of Snakemake makes a report of finished results (`--report`, not `--report-after-run`)."""
     options = [argument.split("=")[0] for argument in sys.argv[1:]]
     return "--report" in options and "--report-after-run" not in options
+
+
+# The lock of the folder.
+
+
+def release_killed_lock(workflow: Any, folder: Path = Path()) -> None:
+    """Remove Snakemake's lock if the build that took it was killed on this machine, and print a note.
+
+    A dry run removes nothing.
+    """
+    if getattr(getattr(workflow, "output_settings", None), "dryrun", False):
+        return
+    locks = folder / _LOCKS
+    process = killed_holder(folder / _BUILD_LOCK)
+    if process is not None and any(locks.glob("*")):
+        shutil.rmtree(locks)
+        (folder / _BUILD_LOCK).unlink(missing_ok=True)
+        print(
+            f"note: the last build here (process {process}) was killed; its lock is removed", file=sys.stderr
+        )
+
+
+def hold_build_lock(folder: Path = Path()) -> None:
+    """Hold a lock of this folder until the process ends. Raises TlmError naming the process that holds it.
+
+    Snakemake's own lock is not enough: in 9.27 a call that finds nothing to do removes the lock of a running build.
+    """
+    held = ExitStack()
+    held.enter_context(exclusive(folder / _BUILD_LOCK, f"{folder.resolve()}: a build runs here"))
+    atexit.register(held.close)
 
 
 # The scheduler.

@@ -17,7 +17,9 @@ from tlm.config.hyperparameters import TABLES
 from tlm.store.records import require
 from tlm.rules import Workflow, as_json
 from tlm.rules.import_closure import import_closure
-from tlm.snakemake_adapter import arm_one_timer, makes_environments
+from tlm.process_end import BUILD, this_build
+from tlm.snakemake_adapter import arm_one_timer, hold_build_lock
+from tlm.snakemake_adapter import makes_environments, release_killed_lock
 
 # A mistake in the configuration ends in one line, without Snakemake's traceback.
 try:
@@ -29,6 +31,9 @@ try:
     # Snakemake would keep artifacts from elsewhere even if their parameters change. `snakemake --touch` records them.
     if workflow.is_main_process and not workflow.touch:
         require()
+    if workflow.is_main_process:
+        os.environ[BUILD] = this_build()
+        release_killed_lock(workflow)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -45,6 +50,15 @@ os.environ.update(RULES.environment)
 if RULES.reporting:
     config["overview"] = RULES.overview  # captions can read the configuration only
 arm_one_timer()
+
+
+onstart:
+    try:
+        hold_build_lock()
+    except TlmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
 
 # `python` in the rules is the interpreter that runs Snakemake, so that no environment need be activated; in an
 # environment that Snakemake makes (`--sdm conda`, containers) it is that environment's. Scripts import the package
