@@ -1,4 +1,4 @@
-"""Select passages of a corpus as external data: by retrieval, by importance, at random, or the whole corpus."""
+"""Select passages as external data: from a corpus, by retrieval, by importance or at random; or from files."""
 
 import argparse
 from pathlib import Path
@@ -13,13 +13,19 @@ with quick_imports():
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="a selector as JSON, or @file")
-    parser.add_argument("--corpus", required=True, type=Path, help="directory of the corpus artifact")
+    parser.add_argument(
+        "--corpus", type=Path, help="directory of the corpus artifact; not for the selector given"
+    )
     for name, (_, description) in SELECTOR_INPUTS.items():
         parser.add_argument(
             f"--{name}", type=Path, help=f"directory of {description}, if the selector reads it"
         )
     parser.add_argument(
-        "--without", type=Path, nargs="+", default=[], help="audits of the corpus whose passages are left out"
+        "--without",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="audits whose passages are left out, of the corpus or of --whole",
     )
     parser.add_argument("--output", required=True, type=Path, help="directory of the artifact")
     args = parser.parse_args()

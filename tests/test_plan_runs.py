@@ -46,7 +46,7 @@ def test_a_new_optional_field_changes_no_shipped_specification(scale, monkeypatc
             (task, variant): runs.resolve_encoder(shipped, task, variant, 1).spec
             for task in shipped.scale.all_tasks
             for variant, spec in shipped.variants.items()
-            if spec.trains_encoder and runs.possible(shipped, spec)
+            if spec.trains_encoder and runs.possible(shipped, spec, task)
         }
         return {name: spec.model_dump_json() for name, spec in found.items()}
 
@@ -152,6 +152,9 @@ def test_table_2_sets_scales_and_their_rivals_beside():
         "tlm": ("medium", "tlm-medium"),
         "tlm-small": ("small", "tlm-small"),
         "tlm-large": ("large", "tlm-large"),
+        "tlm-given": ("medium", "tlm-given"),
+        "tlm-given-small": ("small", "tlm-given-small"),
+        "tlm-given-large": ("large", "tlm-given-large"),
         "roberta-base": ("medium", "roberta-base"),
         "bert-base": ("small", "bert-base"),
         "bert-large": ("small", "bert-large"),

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict, added, load_yaml, parse
-from tlm.config.retrieval import QuerySpec
+from tlm.config.retrieval import GivenFiles, QuerySpec
 from tlm.config.sources import SourceSpec
 from tlm.errors import TlmError
 from tlm.problems import PROBLEMS
@@ -242,12 +242,21 @@ class CorpusSpec(Strict):
         return self
 
 
+class GivenSpec(GivenFiles):
+    """A selection that was made elsewhere (`selections:` of config/corpora.yaml), for the selector `given`."""
+
+    source: str
+    """The source with its files."""
+    description: str = ""
+
+
 class DataConfig(Strict):
     """The contents of the three files."""
 
     sources: dict[str, SourceSpec]
     tasks: dict[str, TaskSpec]
     corpora: dict[str, CorpusSpec]
+    selections: dict[str, GivenSpec] = {}
 
 
 class _Sources(Strict):
@@ -258,8 +267,13 @@ class _Tasks(Strict):
     tasks: dict[str, TaskSpec]
 
 
-class _Corpora(Strict):
+class PassagesFile(Strict):
+    """config/corpora.yaml."""
+
     corpora: dict[str, CorpusSpec]
+    """Corpora by name."""
+    selections: dict[str, GivenSpec] = {}
+    """Selections that were made elsewhere, by name: the values of `given:` in a variant or in a scale's `per_task`."""
 
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -273,8 +287,15 @@ def load_data_config(folder: Path) -> DataConfig:
     paths = {name: folder / f"{name}.yaml" for name in ("sources", "tasks", "corpora")}
     sources = parse(_Sources, load_yaml(paths["sources"]), str(paths["sources"])).sources
     tasks = parse(_Tasks, load_yaml(paths["tasks"]), str(paths["tasks"])).tasks
-    corpora = parse(_Corpora, load_yaml(paths["corpora"]), str(paths["corpora"])).corpora
-    entries: list[tuple[str, dict[str, Any]]] = [("sources", sources), ("tasks", tasks), ("corpora", corpora)]
+    passages = parse(PassagesFile, load_yaml(paths["corpora"]), str(paths["corpora"]))
+    corpora, selections = passages.corpora, passages.selections
+    paths["selections"] = paths["corpora"]
+    entries: list[tuple[str, dict[str, Any]]] = [
+        ("sources", sources),
+        ("tasks", tasks),
+        ("corpora", corpora),
+        ("selections", selections),
+    ]
     for kind, named in entries:
         for name in named:
             if not _NAME.fullmatch(name):
@@ -287,6 +308,7 @@ def load_data_config(folder: Path) -> DataConfig:
         for name, corpus in corpora.items()
         for number, part in enumerate(corpus.parts)
     ]
+    used += [("selections", f"selections.{name}.source", each.source) for name, each in selections.items()]
     for kind, key, source in used:
         if source not in sources:
             raise TlmError(f"{paths[kind]}: {key}: no source {source!r} in {paths['sources']}")
@@ -299,4 +321,6 @@ def load_data_config(folder: Path) -> DataConfig:
                 f"{paths['corpora']}: corpora.{name}.sample.of: no corpus {corpus.sample.of!r} to take a part of; "
                 f"there are {whole}"
             )
-    return DataConfig(sources=sources, tasks=tasks, corpora=corpora)
+    if both := sorted(set(selections) & set(corpora)):
+        raise TlmError(f"{paths['corpora']}: {both[0]!r} is both a corpus and a selection; rename one")
+    return DataConfig(sources=sources, tasks=tasks, corpora=corpora, selections=selections)

@@ -81,6 +81,8 @@ class RowSpec(Strict):
     variant: str | None = None
     sweep: Swept | None = None
     baselines: Literal["all", "first"] | None = None
+    optional: bool = False
+    """Leave the row out at scales that lack what its variant reads."""
     beside: bool = False
     """Repeat the row for each scale of `beside:` in config.yaml."""
     reported: str | None = None

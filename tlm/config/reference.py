@@ -25,7 +25,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from tlm.config.base import Strict, load_yaml, parse
-from tlm.config.data import CorpusSpec, TaskSpec
+from tlm.config.data import PassagesFile, TaskSpec
 from tlm.config.own import OwnSpec
 from tlm.config.scale import ScaleSpec
 from tlm.config.settings import Experiments, Settings
@@ -51,7 +51,9 @@ FILES = (
     File("config/experiments.yaml", "experiments", Experiments, "Variants, sweeps, tables and figures."),
     File("config/own/*.yaml", "own", OwnSpec, "Your own task and corpus; see docs/own-data.md."),
     File("config/tasks.yaml", "tasks", TaskSpec, "Labelled data, their splits and metrics.", "tasks"),
-    File("config/corpora.yaml", "corpora", CorpusSpec, "General text, cut into passages.", "corpora"),
+    File(
+        "config/corpora.yaml", "corpora", PassagesFile, "General text, cut into passages; given selections."
+    ),
     File("config/sources.yaml", "sources", SourceSpec, "Bytes, pinned by version and digest.", "sources"),
 )
 

@@ -60,6 +60,8 @@ SELECTOR_INPUTS = {
     "retrieval": ("retrieval", "the retrieval artifact"),
     "like": ("selection", "the selection whose number of passages is taken"),
     "task": ("task", "the task artifact"),
+    "source": ("source", "the source artifact with the selection's files"),
+    "whole": ("selection", "the same selection with the passages to leave out"),
 }
 """Name → kind of artifact and description of everything that a selector may read besides the corpus."""
 
@@ -76,7 +78,9 @@ class SelectorSpec(Strict):
 
     selector: str
     inputs: ClassVar[tuple[str, ...]] = ()
-    """Names from SELECTOR_INPUTS that the selector's function reads."""
+    """Names from SELECTOR_INPUTS that the selector's function reads besides the corpus."""
+    reads_corpus: ClassVar[bool] = True
+    """False: the passages come from elsewhere, and there is no corpus."""
     size: ClassVar[Literal["k", "limit_words"]] = "k"
     """Meaning of a selection's size. Variants may name a selector whose size is K."""
     folder: ClassVar[str] = "{selector}-k{size}"
@@ -127,6 +131,39 @@ class WholeCorpusSelector(SelectorSpec):
     seed: int = 0
     size = "limit_words"
     folder = "whole-{size}w"
+
+
+class GivenFiles(Strict):
+    """Files of a selection that was made elsewhere: CSV, TSV, JSON Lines or Parquet, also compressed."""
+
+    files: str | list[str] = "**/*"
+    """Which files of the source; in the order of the globs, then of the names."""
+    kind: str | None = None
+    """Format of the files (csv, tsv, jsonl, parquet); by default their suffix decides."""
+    text: str = "text"
+    """The column with the passages."""
+    rank: str | None = None
+    """The column with a passage's rank for its query; without it, `rank` where the files have that column."""
+    first_rank: Literal[0, 1] = 1
+    """0: the files count ranks from 0, as the authors' code does."""
+    score: str | None = None
+    """The column with a passage's score; without it, `score` where the files have that column."""
+    query: str | None = None
+    """The column with the query, as the `row_id` of a training row or as its text; without it, `query` where the files
+    have that column."""
+    encodings: list[str] = Field(["utf-8"], min_length=1)
+    """Tried in this order on each file."""
+
+
+class GivenSelector(SelectorSpec, GivenFiles):
+    """The passages of files that hold a selection, e.g. the one that the paper's authors released."""
+
+    selector: Literal["given"] = "given"
+    name: str
+    """Name of the selection in config/corpora.yaml; the passages' `source` column."""
+    inputs = ("source", "task")
+    reads_corpus = False
+    folder = "given"
 
 
 def _registered(name: str) -> str:

@@ -14,7 +14,7 @@ from tlm.config.base import Strict
 from tlm.config.training import TokenizerSpec
 from tlm.config.variants import Swept, SweptValue
 
-_PER_TASK = {"k", "corpus", "other_corpus", "model", "embedding_init", "stage1", "stage2"}
+_PER_TASK = {"given", "k", "corpus", "other_corpus", "model", "embedding_init", "stage1", "stage2"}
 
 
 class PlmSpec(Strict):
@@ -57,7 +57,8 @@ class ScaleSpec(Strict):
     sweeps: dict[Swept, list[SweptValue]] = {}
     """Values of K, rho1 and rho2 for Tables 4 to 6, in place of the paper's (config/experiments.yaml)."""
     per_task: dict[str, dict[str, Any]] = {}
-    """Per-task values of k, corpus, other_corpus, model, stage1 and stage2, as the columns of Table B.1."""
+    """Per-task values of k, corpus, other_corpus, given (a selection of corpora.yaml), model, stage1 and stage2, as the
+    columns of Table B.1."""
 
     @model_validator(mode="after")
     def _known_tasks(self) -> ScaleSpec:

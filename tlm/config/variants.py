@@ -57,13 +57,15 @@ class VariantSpec(Strict):
     k: PositiveInt | None = None
     compute: float | None = Field(None, ge=1)
     """plm only: the stage-1 budget as a multiple of the mean TLM run's, in place of the scale's `plm.compute`."""
+    given: str | None = None
+    """selector given: the selection's name in config/corpora.yaml, if not the one of the scale's entry for the task."""
     model: dict[str, Any] = {}
     embedding_init: dict[str, Any] = {}
     stage1: dict[str, Any] = {}
     stage2: dict[str, Any] | None = {}
     """`null`: no stage 2."""
     per_task: dict[str, dict[str, Any]] = {}
-    """Per-task values of k, model, stage1 and stage2."""
+    """Per-task values of given, k, model, stage1 and stage2."""
     pinned: dict[str, Any] = {}
     """Settings that the row's label names; they take precedence over everything, also over `overrides`."""
 
@@ -82,6 +84,10 @@ class VariantSpec(Strict):
             )
         if self.compute is not None and self.method != "plm":
             raise ValueError("compute is for variants of method plm")
+        if self.selector != "given" and (
+            self.given or any("given" in each for each in self.per_task.values())
+        ):
+            raise ValueError("given names the selection of selector 'given': set the selector")
         if self.method == "checkpoint" and "pretrained" not in self.model:
             raise ValueError("method 'checkpoint' needs model.pretrained: the checkpoint's name or folder")
         return self

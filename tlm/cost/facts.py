@@ -166,6 +166,9 @@ class DataFacts:
         """Bytes of text of a selection: counted, else an upper bound from its queries; None if they are not known."""
         if built := self.manifest(selection.folder):
             return float(built.counts["bytes"])
+        if selection.given:
+            source = self.project.given(selection.corpus).source
+            return self.sizes.text.get(source, self.source_bytes(source))
         corpus = self.corpus_bytes(selection.corpus)
         if selection.counts_words:
             found: float | None = selection.size * WORD_BYTES

@@ -46,7 +46,8 @@ def _of_task(project: Project, task: str) -> Iterator[AuditEntry]:
             raise TlmError(
                 f"{project.folder / 'experiments.yaml'}: contamination: {name} reads no passages; leave it out"
             )
-        corpora.append(selection.corpus)
+        if not selection.given:
+            corpora.append(selection.corpus)
         readers.setdefault(selection, []).append(variant.label or name)
     own = audit_folder(task, layout.TASK.format(task=task))
     yield AuditEntry(task=task, folder=own, against="train", name="")

@@ -38,7 +38,7 @@ def with_local_tasks(data: DataConfig, folders: Mapping[str, str]) -> DataConfig
             f"local_tasks.{name}",
         )
         tasks[name] = _task(name, tasks[name], source, files)
-    return DataConfig(sources=sources, tasks=tasks, corpora=data.corpora)
+    return data.model_copy(update={"sources": sources, "tasks": tasks})
 
 
 def with_local_corpora(data: DataConfig, files: Mapping[str, str]) -> DataConfig:
@@ -63,7 +63,7 @@ def with_local_corpora(data: DataConfig, files: Mapping[str, str]) -> DataConfig
             raise TlmError(f"{where}: no file {path}")
         part = {"source": source, "parser": {"format": "mixed", "files": "files/**"}}
         corpora[name] = parse(CorpusSpec, {**spec.model_dump(), "parts": [part]}, where)
-    return DataConfig(sources=sources, tasks=data.tasks, corpora=corpora)
+    return data.model_copy(update={"sources": sources, "corpora": corpora})
 
 
 def _files(name: str, folder: Path) -> dict[Split, Path]:

@@ -111,7 +111,7 @@ def _selection(project: Project, run: Run) -> dict[str, str | None]:
     return {
         "selection": run.selection.folder,
         "retrieval": needed.get("retrieval"),
-        "corpus": layout.CORPUS.format(corpus=run.selection.corpus),
+        "corpus": None if run.selection.given else layout.CORPUS.format(corpus=run.selection.corpus),
     }
 
 

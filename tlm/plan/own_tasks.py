@@ -91,7 +91,7 @@ def own_data(data: DataConfig, own: Mapping[str, OwnSpec]) -> DataConfig:
                 SourceSpec, {"files": linked, "licence": spec.licence}, where
             )
             corpora[name] = parse(CorpusSpec, _corpus_values(corpus_source(name), spec.corpus), where)
-    return DataConfig(sources=sources, tasks=tasks, corpora=corpora)
+    return data.model_copy(update={"sources": sources, "tasks": tasks, "corpora": corpora})
 
 
 def task_spec(name: str, task: OwnTask, where: str, description: str = "") -> TaskSpec:

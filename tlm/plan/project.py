@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.config.base import Strict, load_yaml, parse
-from tlm.config.data import CorpusSpec, DataConfig, TaskSpec, load_data_config
+from tlm.config.data import CorpusSpec, DataConfig, GivenSpec, TaskSpec, load_data_config
 from tlm.config.experiments import TableSpec
 from tlm.config.figures import FigureSpec
 from tlm.config.own import OwnSpec
@@ -110,6 +110,10 @@ class Project(Strict):
         """The corpus of that name. Raises TlmError listing the known ones."""
         return _lookup(self.data.corpora, name, "corpus", "config/corpora.yaml")
 
+    def given(self, name: str) -> GivenSpec:
+        """The given selection of that name. Raises TlmError listing the known ones."""
+        return _lookup(self.data.selections, name, "selection", "config/corpora.yaml: selections")
+
     def table(self, name: str) -> TableSpec:
         """The table of that name. Raises TlmError listing the known ones."""
         return _lookup(self.experiments.tables, name, "table", "config/experiments.yaml: tables")
@@ -190,6 +194,9 @@ def _scale(file: Path, data: DataConfig, experiments: Experiments) -> ScaleSpec:
     for task in scale.all_tasks:
         if task not in data.tasks:
             raise TlmError(f"{file}: tasks: no task {task!r} in {file.parents[1] / 'tasks.yaml'}")
+    for given in (each.get("given") for each in scale.per_task.values()):
+        if given is not None and given not in data.selections:
+            raise TlmError(f"{file}: given: no selection {given!r} in {file.parents[1] / 'corpora.yaml'}")
     named = [each.get(key) for each in scale.per_task.values() for key in ("corpus", "other_corpus")]
     for corpus in (scale.corpus, scale.other_corpus, *named):
         if corpus is not None and corpus not in data.corpora:

@@ -21,9 +21,10 @@ def jobs(project: Project, run: Run) -> dict[str, str]:
     retrieved = selection if selection and selection.owner != layout.SHARED else None
     needed = retrieved.made_from(largest_k(project, retrieved.corpus, run.task)) if retrieved else {}
     trained_on_corpus = selection or not run.spec.model.pretrained
+    given = selection is not None and selection.given
     found = {
         "task": task,
-        "corpus": layout.CORPUS.format(corpus=run.corpus) if trained_on_corpus else None,
+        "corpus": layout.CORPUS.format(corpus=run.corpus) if trained_on_corpus and not given else None,
         "tokenizer": layout.TOKENIZER.format(tokenizer=run.tokenizer),
         "index": layout.INDEX.format(corpus=retrieved.corpus)
         if retrieved and "retrieval" in needed

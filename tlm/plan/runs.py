@@ -29,6 +29,7 @@ from tlm.plan.run_types import BaselineRun, EncoderRun, Run, as_encoder
 from tlm.plan.selections import Selection
 from tlm.plan.sweeps import swept
 
+GIVEN = "given"  # the selector of files, and the key that names a selection
 _MERGED = ("model", "embedding_init", "stage1", "stage2")
 
 
@@ -68,7 +69,7 @@ def _firsts(project: Project, task: str) -> dict[str, tuple[str, str]]:
     stage1: dict[str, str] = {}
     found = {}
     for name, variant in project.variants.items():
-        if not possible(project, variant):
+        if not possible(project, variant, task):
             continue
         run = _resolve(project, task, name)
         if isinstance(run, BaselineRun):
@@ -84,9 +85,19 @@ def _firsts(project: Project, task: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def possible(project: Project, variant: VariantSpec) -> bool:
-    """Whether the scale has the corpus that a variant needs."""
+def possible(project: Project, variant: VariantSpec, task: str | None = None) -> bool:
+    """Whether the scale has the corpus and the given selection that a variant needs, for `task` or all its tasks."""
+    if variant.selector == GIVEN:
+        tasks = project.scale.tasks if task is None else [task]
+        return all(given_name(project, variant, each) is not None for each in tasks)
     return variant.corpus == "own" or project.scale.other_corpus is not None
+
+
+def given_name(project: Project, variant: VariantSpec, task: str) -> str | None:
+    """The given selection that a variant reads for a task: the variant's, or that of the scale's entry for the task."""
+    own = variant.per_task.get(task, {}).get(GIVEN) or variant.given
+    found: str | None = own or project.scale.per_task.get(task, {}).get(GIVEN)
+    return found
 
 
 @lru_cache(maxsize=8192)
@@ -94,7 +105,7 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
     """The run as its variant names it, with the first seed."""
     change = project.variant(variant)
     where = f"scale {project.settings.scale}, task {task}, variant {variant}"
-    if not possible(project, change):
+    if change.selector != GIVEN and not possible(project, change):
         raise TlmError(f"{where}: the scale has no other_corpus")
     common: dict[str, Any] = {
         "scale": project.settings.scale,
@@ -150,6 +161,12 @@ def _selection(
     if rho1 == 0:
         raise TlmError(f"{where}: rho1 is 0, which reads no external data; use selector task-only")
     clean = _excludes(project, change)
+    if change.selector == GIVEN:
+        name = given_name(project, change, task)
+        if name is None:
+            raise TlmError(f"{where}: no selection is given; name one of config/corpora.yaml with `given:`")
+        project.given(name)
+        return Selection(change.selector, 0, name, task, clean)
     return Selection(change.selector, base["k"], corpus_of(project, change, task), task, clean)
 
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tlm import layout
 from tlm.config.base import parse
-from tlm.config.retrieval import SELECTORS, SelectorSpec
+from tlm.config.retrieval import SELECTORS, GivenFiles, SelectorSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A set of external passages of a corpus.
+    """A set of external passages of a corpus, or of files (selector `given`).
 
-    `size` is K, or a limit of words, as the selector declares. Selectors that draw a sample (random, dsir) take as
-    many passages as bm25 finds at the same K.
+    `size` is K, or a limit of words, as the selector declares; 0 if the files decide. Selectors that draw a sample
+    (random, dsir) take as many passages as bm25 finds at the same K.
     """
 
     selector: str  # a name in SELECTORS
     size: int
-    corpus: str
+    corpus: str  # of a given selection its name in config/corpora.yaml
     owner: str  # the task whose queries made it, or SHARED
     clean: bool = False  # without the passages that share text with dev or test
 
@@ -41,28 +42,36 @@ class Selection:
     def from_name(name: str, corpus: str, owner: str) -> Selection:
         """The selection stored under `name`. Raises TlmError if no selector names its folders like this."""
         for selector in SELECTORS:
-            before, after = map(re.escape, _folder_name(selector, "|").split("|"))
-            if match := re.fullmatch(rf"{before}(\d+){after}(-clean)?", name):
-                return Selection(selector, int(match[1]), corpus, owner, clean=match[2] is not None)
+            folder = re.escape(_folder_name(selector, "|")).replace(re.escape("|"), r"(?P<size>\d+)")
+            if match := re.fullmatch(rf"{folder}(?P<clean>-clean)?", name):
+                size = int(match.groupdict().get("size") or 0)
+                return Selection(selector, size, corpus, owner, clean=match["clean"] is not None)
         known = ", ".join(_folder_name(each, f"<{spec.size}>") for each, spec in SELECTORS.items())
         raise TlmError(
             f"no selection is called {name!r}; possible names: {known}, each also with -clean at its end"
         )
 
     @property
+    def given(self) -> bool:
+        """Whether it is read from files, and not from a corpus."""
+        return not SELECTORS[self.selector].reads_corpus
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the artifacts that its selector reads besides the corpus."""
-        return SELECTORS[self.selector].inputs
+        return ("whole",) if self.given and self.clean else SELECTORS[self.selector].inputs
 
     @property
     def counts_words(self) -> bool:
         """Whether `size` is a limit of words."""
         return SELECTORS[self.selector].size == "limit_words"
 
-    def spec(self, seed: int) -> SelectorSpec:
-        """The selector's settings; `seed` is for selectors that draw at random."""
+    def spec(self, seed: int, given: GivenFiles | None = None) -> SelectorSpec:
+        """The selector's settings; `seed` is for selectors that draw at random, `given` for files."""
         spec = SELECTORS[self.selector]
-        values = {spec.size: self.size, "like": self._like.name, "seed": seed}
+        values: dict[str, Any] = {spec.size: self.size, "like": self._like.name, "seed": seed}
+        if given is not None:
+            values |= {"name": self.corpus, **given.model_dump()}
         return parse(spec, {name: values[name] for name in spec.model_fields if name in values}, self.name)
 
     @property
@@ -70,10 +79,12 @@ class Selection:
         """The bm25 selection that random and dsir equal in size."""
         return replace(self, selector="bm25")
 
-    def made_from(self, largest_k: int) -> dict[str, str]:
-        """Name of each input → its folder; `largest_k` is the K of the stored retrieval."""
+    def made_from(self, largest_k: int, source: str = "") -> dict[str, str]:
+        """Name of each input → its folder; `largest_k` is the K of the stored retrieval, `source` that of files."""
         k = max(largest_k, self.size)
         folders = {
+            "source": layout.SOURCE.format(source=source),
+            "whole": replace(self, clean=False).folder,
             "retrieval": layout.RETRIEVAL.format(corpus=self.corpus, task=self.owner, k=k),
             "like": self._like.folder,
             "task": layout.TASK.format(task=self.owner),
@@ -83,8 +94,8 @@ class Selection:
     def audits(self, tasks: Sequence[str]) -> list[str]:
         """Folders of the audits whose passages are left out: its owner's, or those of `tasks` if several share it."""
         owners = tasks if self.owner == SHARED else [self.owner]
-        corpus = layout.CORPUS.format(corpus=self.corpus)
-        return [audit_folder(task, corpus) for task in owners] if self.clean else []
+        body = replace(self, clean=False).folder if self.given else layout.CORPUS.format(corpus=self.corpus)
+        return [audit_folder(task, body) for task in owners] if self.clean else []
 
 
 def _folder_name(selector: str, size: str) -> str:

@@ -78,7 +78,7 @@ def largest_k(project: Project, corpus: str, task: str) -> int:
         if task not in view.scale.all_tasks:
             continue
         for name, variant in view.variants.items():
-            retrieves = variant.method == "tlm" and variant.selector != "task-only"
+            retrieves = variant.method == "tlm" and variant.selector not in ("task-only", runs.GIVEN)
             if retrieves and runs.possible(view, variant) and runs.corpus_of(view, variant, task) == corpus:
                 wanted.append(runs.merged(view, task, name)["k"])
     return max(wanted)

@@ -65,8 +65,12 @@ def _lacking(project: Project, spec: TableSpec) -> str | None:
         if missing := [task for task in _tasks(column, scale) if task not in scale.all_tasks]:
             return f"{where} has no task {missing[0]} (its tasks are {', '.join(scale.all_tasks)})"
     for row in spec.rows:
-        if row.variant and project.variant(row.variant).corpus == "other" and scale.other_corpus is None:
+        if row.optional or row.variant is None:
+            continue
+        if project.variant(row.variant).corpus == "other" and scale.other_corpus is None:
             return f"{where} has no other_corpus to set beside {scale.corpus}"
+        if not runs.possible(project, project.variant(row.variant)):
+            return f"{where} does not say for each task what {row.variant} reads"
     return None
 
 
@@ -127,10 +131,14 @@ def _rows(project: Project, spec: RowSpec) -> list[Row]:
     if spec.baselines == "all":
         return _baselines(project, spec)
     assert spec.variant is not None and spec.id is not None
-    rows = [_row(project, spec, spec.variant, spec.id)]
+    scales = [project, *(project.at(name) for name in (project.built[1:] if spec.beside else []))]
+    able = [view for view in scales if not spec.optional or runs.possible(view, view.variant(spec.variant))]
+    rows = [_row(view, spec, spec.variant, spec.id) for view in able if view is project]
     if spec.beside:
         others = [
-            _row(project.at(name), spec, spec.variant, f"{spec.id}-{name}") for name in project.built[1:]
+            _row(view, spec, spec.variant, f"{spec.id}-{view.settings.scale}")
+            for view in able
+            if view is not project
         ]
         rows = [
             row.model_copy(update={"label": f"{row.label} ({row.scale} scale)"}) if others else row

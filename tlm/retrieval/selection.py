@@ -20,10 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
-from tlm.config.retrieval import SELECTOR_INPUTS, SelectorSpec
+from tlm.config.retrieval import SELECTOR_INPUTS, GivenSelector, SelectorSpec
 from tlm.errors import TlmError
+from tlm.retrieval.given import build_given, without_contaminated
 from tlm.retrieval.selectors import (
     FUNCTIONS,
+    SCHEMA,
     ChosenPassages,
     ExcludedPassages,
     SelectorInputs,
@@ -31,28 +33,17 @@ from tlm.retrieval.selectors import (
     word_counts,
 )
 
-SCHEMA = pa.schema(
-    [
-        ("passage_id", pa.int64()),
-        ("text", pa.string()),
-        ("source", pa.string()),
-        ("rank", pa.int32()),
-        ("score", pa.float32()),
-        ("query_id", pa.int64()),
-        ("queries", pa.int32()),
-    ]
-)
 _DEFAULTS = {"rank": 0, "score": 0.0, "query_id": -1, "queries": 0}
 
 
-def read_excluded(audit_dirs: Sequence[Path], corpus_dir: Path) -> ExcludedPassages:
-    """The passages that the audits found in the corpus. Raises TlmError if an audit belongs to another corpus."""
-    corpus = read_manifest(corpus_dir, "corpus").digest
+def read_excluded(audit_dirs: Sequence[Path], body_dir: Path) -> ExcludedPassages:
+    """The passages that the audits found in a corpus or selection. Raises TlmError for an audit of another one."""
+    body = read_manifest(body_dir)
     ids, digests = [np.zeros(0, np.int64)], {}
     for folder in audit_dirs:
         audit = read_manifest(folder, "audit")
-        if audit.inputs.get("corpus") != corpus:
-            raise TlmError(f"{folder}: does not audit the current {corpus_dir}; build it again")
+        if audit.inputs.get(body.kind) != body.digest:
+            raise TlmError(f"{folder}: does not audit the current {body_dir}; build it again")
         table = pq.read_table(folder / "matches.parquet", columns=["passage_id"])
         ids.append(table["passage_id"].to_numpy())
         digests[audit.parameters["task"]] = audit.digest
@@ -61,7 +52,7 @@ def read_excluded(audit_dirs: Sequence[Path], corpus_dir: Path) -> ExcludedPassa
 
 def select(
     spec: SelectorSpec,
-    corpus_dir: Path,
+    corpus_dir: Path | None,
     destination: Path,
     inputs: Mapping[str, Path],
     *,
@@ -69,12 +60,23 @@ def select(
 ) -> Manifest:
     """Build the selection that `spec` describes, without the passages that the audits in `without` found.
 
-    `inputs` maps names of SELECTOR_INPUTS to folders. Raises TlmError if an input of the selector is missing, no
-    passage is left, or the corpus lacks a chosen passage.
+    `inputs` maps names of SELECTOR_INPUTS to folders. A given selection reads no corpus; its audits are those of the
+    input "whole", the selection with all passages. Raises TlmError if an input of the selector is missing, no passage
+    is left, or the corpus lacks a chosen passage.
     """
-    if missing := [name for name in spec.inputs if name not in inputs]:
+    given = isinstance(spec, GivenSelector)
+    missing = [name for name in (["whole"] if given and without else spec.inputs) if name not in inputs]
+    if corpus_dir is None and not given:
+        missing.insert(0, "corpus")
+    if missing:
         options = " and ".join(f"--{name}" for name in missing)
         raise TlmError(f"selector {spec.selector} needs more inputs: give {options}")
+    if isinstance(spec, GivenSelector):
+        if without:
+            whole = inputs["whole"]
+            return without_contaminated(whole, read_excluded(without, whole), destination)
+        return build_given(spec, inputs["source"], inputs["task"], destination)
+    assert corpus_dir is not None
     folders = {name: inputs[name] for name in spec.inputs}
     excluded = read_excluded(without, corpus_dir)
     chosen = FUNCTIONS[type(spec)](spec, SelectorInputs(corpus_dir, folders, excluded))

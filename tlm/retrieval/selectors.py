@@ -28,6 +28,19 @@ from tlm.errors import TlmError
 from tlm.retrieval.analyser import Analysed, analyse, count_grams, sum_grams
 from tlm.retrieval.queries import training_texts
 
+SCHEMA = pa.schema(
+    [
+        ("passage_id", pa.int64()),
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+        ("query_id", pa.int64()),
+        ("queries", pa.int32()),
+    ]
+)
+"""The columns of a selection's `passages.parquet` (`tlm.retrieval.selection`)."""
+
 _ROWS = 8192  # rows read at a time
 
 
@@ -54,7 +67,7 @@ class SelectorInputs:
 
 @dataclass(frozen=True)
 class ChosenPassages:
-    """Passages chosen by a selector: ids, ascending, and columns of `selection.SCHEMA` (one value per id)."""
+    """Passages chosen by a selector: ids, ascending, and columns of `SCHEMA` (one value per id)."""
 
     ids: np.ndarray
     provenance: Mapping[str, np.ndarray] = field(default_factory=dict)

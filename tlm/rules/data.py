@@ -85,20 +85,25 @@ class DataRules(RuleFunctions):
 
     def selection_spec(self, wildcards: Any) -> str:
         """The settings of its selector."""
-        return as_json(self.selection(wildcards).spec(self.project.settings.selection_seed))
+        selection = self.selection(wildcards)
+        given = self.project.given(selection.corpus) if selection.given else None
+        return as_json(selection.spec(self.project.settings.selection_seed, given))
 
     def _made_from(self, wildcards: Any) -> dict[str, str | None]:
         selection = self.selection(wildcards)
         reads = "retrieval" in selection.inputs
         largest = shared_artifacts.largest_k(self.project, selection.corpus, selection.owner) if reads else 0
-        return dict(selection.made_from(largest))
+        if selection.given:
+            return dict(selection.made_from(largest, self.project.given(selection.corpus).source))
+        return {"corpus": layout.CORPUS.format(corpus=selection.corpus), **selection.made_from(largest)}
 
     def _left_out(self, wildcards: Any) -> list[str]:
         """The audits whose passages a selection excludes."""
         return self.selection(wildcards).audits(contamination.audited_tasks(self.project))
 
+    @exit_on_user_error
     def selection_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
-        """The retrieval, or the selection whose size is copied; the audits of the excluded passages."""
+        """The corpus and the selector's inputs, or the source of files; the audits of the excluded passages."""
         without = [manifest(folder) for folder in self._left_out(wildcards)]
         return {**manifests(self._made_from(wildcards)), **({"without": without} if without else {})}
 

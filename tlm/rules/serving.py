@@ -36,7 +36,8 @@ class ServingRules(RuleFunctions):
         }
         if selection is not None:
             inputs["selection"] = manifest(selection.folder)
-            inputs["corpus"] = layout.CORPUS.manifest.format(corpus=selection.corpus)
+            if not selection.given:
+                inputs["corpus"] = layout.CORPUS.manifest.format(corpus=selection.corpus)
         return inputs
 
     def export_flags(self, wildcards: Any, input: Any) -> str:

@@ -122,7 +122,6 @@ rule selection:
     """The passages that stage 1 may read: the union over queries, or another selector's choice."""
     input:
         unpack(RULES.selection_inputs),
-        corpus=layout.CORPUS.manifest,
         script="scripts/selection.py",
         code=import_closure("scripts/selection.py"),
     output:
@@ -138,5 +137,5 @@ rule selection:
         spec=RULES.selection_spec,
         made_from=RULES.selection_flags,
     shell:
-        "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.made_from}"
+        "python {input.script} --spec {params.spec:q} {params.made_from}"
         " --output $(dirname {output}) 2>&1 | tee {log}"
