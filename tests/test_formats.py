@@ -106,7 +106,7 @@ def test_find_keeps_the_order_of_the_globs_and_wants_matches(tmp_path):
     [
         ("a.csv", b"text,lab\nx,y\n", "a.csv: no column 'label' (did you mean 'lab'?); there are text, lab"),
         ("a.csv", b"text,label\nx\n", "a.csv: row 1: 1 fields, 2 columns"),
-        ("a.csv", b'text,label\nx,y\n"open,y\n', "a.csv: row 2: unexpected end of data"),
+        ("a.csv", b'text,label\nx,y\n"open,y\n', "a.csv: row 2: a quotation mark is not closed"),
         ("a.csv", b"text,label\nx,\xa3\n", "a.csv: not utf-8 (byte 0xa3)"),
         ("a.jsonl", b'{"text": "x"}\n{"text"\n', "a.jsonl: row 2: not JSON"),
         ("a.jsonl", b"[1]\n", "a.jsonl: row 1: not a JSON object"),

@@ -70,9 +70,12 @@ def test_a_header_in_another_delimiter_still_names_its_columns(tmp_path):
     [
         (
             'text\tlabel\n"He left\ta\nno\tb\n',
-            r"row 1: unexpected end of data; close the quotation mark, or read",
+            r"row 1: a quotation mark is not closed; close it, or read quotation marks as plain characters",
         ),
-        ('text\tlabel\n"He" left\ta\nno\tb\n', r"row 1: .*expected after.*plain characters \(--no-quotes\)"),
+        (
+            'text\tlabel\n"He" left\ta\nno\tb\n',
+            r"row 1: text follows a closing quotation mark; .*plain characters \(--no-quotes\)",
+        ),
         ("text\tlabel\nx\ta\tb\n", r"row 1: 3 fields, 2 columns; the delimiter is a tab: .* \(--delimiter\)"),
     ],
 )

@@ -190,7 +190,7 @@ GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in ra
 @pytest.mark.parametrize(
     ("files", "arguments", "message"),
     [
-        ({}, ["--task", "row.csv"], r"--task row\.csv: no such file; there is rows\.csv"),
+        ({}, ["--task", "row.csv"], r"--task row\.csv: no such file \(did you mean 'rows\.csv'\?\)"),
         (
             {},
             ["--task", "rows.csv", "--text", "txt"],
@@ -227,12 +227,12 @@ GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in ra
         ),
         ({"a.xlsx": b"PK"}, ["--task", "a.xlsx"], r"a\.xlsx: not a workbook, or a broken one"),
         (
-            {"n.csv": "text,label\n" + "words,3\n" * 30},
+            {"n.csv": "text,label\n" + "".join(f"words {n},3\n" for n in range(30))},
             ["--task", "n.csv", "--regression"],
             "is 3 in every row",
         ),
         ({}, ["--task", "rows.csv", "--merge", "a:b"], "write OLD=NEW"),
-        ({}, ["--task", "rows.csv", "--metric", "f1"], "task.metric"),
+        ({}, ["--task", "rows.csv", "--metric", "f1"], r"--metric: Input should be .*, got 'f1'"),
         ({}, ["--task", "rows.csv", "--tokenizer", "/nowhere"], "tokenizer '/nowhere' cannot be loaded"),
     ],
 )
@@ -256,7 +256,7 @@ def test_a_fault_of_the_task_is_one_line_and_nothing_is_written(project, files, 
         ({"a.jsonl.gz": b"no gzip"}, ["a.jsonl.gz"], r"a\.jsonl\.gz: truncated or broken"),
         ({"a.parquet": b"no"}, ["a.parquet"], r"a\.parquet: not a Parquet file"),
         ({"a.doc": "x"}, ["a.doc"], r"a\.doc: cannot be read; convert it to text first"),
-        ({}, ["demmo"], "corpus: no corpus 'demmo'"),
+        ({}, ["demmo"], r"--corpus: no corpus 'demmo' \(did you mean 'demo'\?\); .* or name files"),
     ],
 )
 def test_a_fault_of_the_corpus_is_one_line_and_nothing_is_written(project, files, corpus, message):

@@ -117,7 +117,7 @@ def test_the_files_of_a_corpus_take_the_place_of_its_sources(tmp_path):
     [
         ("genral", "local_corpora.genral: no such corpus"),
         ("general-tenth", "is a sample of general; give the files of general"),
-        ("general", "local_corpora.general: no file"),
+        ("general", "local_corpora.general: "),
     ],
 )
 def test_mistakes_in_local_corpora_are_named(tmp_path, corpus, message):

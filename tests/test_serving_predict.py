@@ -9,6 +9,7 @@ import lzma
 import os
 import threading
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import workbook_toy
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -240,18 +242,73 @@ def test_other_faults(classifier, tmp_path):
         predict_file(classifier, path, tmp_path / "out.parquet", PredictOptions())
     with pytest.raises(TlmError, match="input and output are the same file"):
         predict_file(classifier, path, path, PredictOptions())
-    with pytest.raises(TlmError, match=r"must end in one of \.csv, \.tsv, \.jsonl, \.ndjson, \.parquet,"):
+    with pytest.raises(
+        TlmError, match=r"must end in one of \.csv, \.tsv, \.tab, \.jsonl, \.ndjson, \.parquet,"
+    ):
         predict_file(classifier, path, tmp_path / "out.txt", PredictOptions())
     with pytest.raises(TlmError, match="no such file"):
         predict_file(classifier, tmp_path / "none.csv", tmp_path / "out.csv", PredictOptions())
     (tmp_path / "in.csv.gz").write_bytes(gzip.compress(b"text\n" + b"a boat\n" * 9999)[:-9])
     with pytest.raises(TlmError, match=r"in\.csv\.gz: truncated or broken"):
         predict_file(classifier, tmp_path / "in.csv.gz", tmp_path / "out.csv", PredictOptions())
-    for name in ("a.xlsx", "a"):
+    for name in ("a.data", "a"):
         with pytest.raises(TlmError, match="must end in one of"):
             format_of(Input(tmp_path / name))
     with pytest.raises(TlmError, match="compressed already"):
         writable_format(tmp_path / "a.parquet.gz")
+
+
+def test_the_members_of_a_zip_are_predicted_one_after_the_other(classifier, tmp_path):
+    path = tmp_path / "in.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "text\na boat\na rose\n")
+        archive.writestr("__MACOSX/._a.csv", b"\0\xff")
+        archive.writestr("b.jsonl", '{"text": "a pan"}\n{"text": ""}\n')
+    with pytest.raises(TlmError, match=r"in\.zip:b\.jsonl: row 2: no text in column text"):
+        predict_file(classifier, path, tmp_path / "out.jsonl", PredictOptions())
+    summary = predict_file(classifier, path, tmp_path / "out.jsonl", PredictOptions(allow_empty=True))
+    assert [row["text"] for row in read(tmp_path / "out.jsonl")] == ["a boat", "a rose", "a pan", ""]
+    assert (summary.rows, summary.empty) == (4, 1)
+
+
+def test_options_of_reading_a_file(classifier, tmp_path):
+    (tmp_path / "in").write_text('id;text\n1;"a boat\n2;a rose\n')
+    options = PredictOptions(kind="csv", quoting=False)
+    assert predict_file(classifier, tmp_path / "in", tmp_path / "out.csv", options).rows == 2
+    (tmp_path / "in.csv").write_text("id~text\n1~a boat\n")
+    assert (
+        predict_file(
+            classifier, tmp_path / "in.csv", tmp_path / "out.csv", PredictOptions(delimiter="~")
+        ).rows
+        == 1
+    )
+    (tmp_path / "in.json").write_text('[{"text": {"en": "a boat"}}]')
+    with pytest.raises(TlmError, match=r"keys en; name one of them, such as --text text\.en"):
+        predict_file(classifier, tmp_path / "in.json", tmp_path / "out.csv", PredictOptions())
+    options = PredictOptions(text=("text.en",))
+    assert predict_file(classifier, tmp_path / "in.json", tmp_path / "out.jsonl", options).rows == 1
+    workbook_toy.write_workbook(
+        tmp_path / "in.xlsx", {"A": [["text"], ["a boat"]], "B": [["text"], ["a rose"]]}
+    )
+    assert (
+        predict_file(classifier, tmp_path / "in.xlsx", tmp_path / "out.csv", PredictOptions(sheet="B")).rows
+        == 1
+    )
+
+
+def test_a_pipe_is_an_input(folder, tmp_path):
+    out = tmp_path / "out.csv"
+    arguments = ["predict", folder, "--input", "/dev/stdin", "--output", out]
+    wrong = tlm(*arguments, input="text\na boat\n")
+    assert wrong.returncode == 2 and "/dev/stdin: its name must end in" in wrong.stderr
+    assert "name its format with --kind" in wrong.stderr
+    done = tlm(*arguments, "--kind", "csv", input="text\na boat\na rose\n")
+    assert done.returncode == 0, done.stderr
+    assert [row["text"] for row in read(out)] == ["a boat", "a rose"]
+    wrong = tlm(*arguments, "--kind", "csv", input="body\na boat\n")
+    assert "error: /dev/stdin: no column 'text'; there are body; name the column with --text" in wrong.stderr
+    missing = tlm("predict", folder, "--input", tmp_path / "ut.csv", "--output", out)
+    assert "ut.csv: no such file (did you mean" in missing.stderr
 
 
 @pytest.mark.parametrize("destination", ["out.csv", "out.parquet", "out.jsonl"])
@@ -428,7 +485,7 @@ def test_a_model_is_found_by_its_name(tmp_path):
     assert find_model(Path("mytask"), tmp_path) == tmp_path / "models/mytask"
     assert find_model(tmp_path / "models/mytask", tmp_path) == tmp_path / "models/mytask"
     with pytest.raises(
-        TlmError, match=r"mytsk: neither a folder nor a model of models/; did you mean 'mytask'\?"
+        TlmError, match=r"mytsk: neither a folder nor a model of models/ \(did you mean 'mytask'\?\)"
     ):
         find_model(Path("mytsk"), tmp_path)
     with pytest.raises(

@@ -6,8 +6,8 @@ every mistake in one line that names the file and the key.
 
 from __future__ import annotations
 
-import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tlm.errors import TlmError
+from tlm.errors import TlmError, did_you_mean
 
 
 class Strict(BaseModel):
@@ -133,8 +133,7 @@ def _problem(model: type[BaseModel], entry: Any) -> str:
         path, models = _walk(model, location[:-1])
         path.append(str(location[-1]))
         known = sorted({name for here in models for name in here.model_fields})
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})" if known else ""
+        hint = did_you_mean(str(location[-1]), known) or (f" (known: {', '.join(known)})" if known else "")
         message = f"unknown key{hint}"
     else:
         path, _ = _walk(model, location)
@@ -150,6 +149,10 @@ def _problem(model: type[BaseModel], entry: Any) -> str:
             message = str(entry["msg"]).removeprefix("Value error, ").replace("\n", " ")
             if kind != "value_error" and isinstance(entry["input"], (str, int, float, bool, type(None))):
                 message += f", got {entry['input']!r}"
+            if kind == "literal_error":
+                message += did_you_mean(
+                    str(entry["input"]), re.findall(r"'([^']+)'", entry["ctx"]["expected"])
+                )
     return f"{'.'.join(path)}: {message}" if path else message
 
 

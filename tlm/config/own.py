@@ -42,13 +42,13 @@ class OwnSplit(Strict):
 
 
 class OwnTask(Strict):
-    """The labelled texts: .csv, .tsv, .jsonl or .parquet, also compressed."""
+    """The labelled texts: .csv, .tsv, .jsonl, .json, .parquet, .xlsx or fastText lines, also compressed or zipped."""
 
     files: Paths | dict[Split, Paths]
     """Paths, folders or globs, relative to the project's folder; or separately for `train`, `dev` and `test`. A split
     without files is taken from train."""
     text: Paths = "text"
-    """The column with the text, or several that are joined by a space."""
+    """The column with the text, or several that are joined by a space; `a.b` is the key b of objects in column a."""
     text_pair: str | None = None
     """The column with the second text of a pair."""
     label: str = "label"
@@ -66,11 +66,15 @@ class OwnTask(Strict):
     skip_empty: bool = False
     """Leave out rows without a text or a label, and count them; otherwise they are errors."""
     columns: list[str] | None = None
-    """Names of the columns where a CSV or TSV has no header line."""
+    """Names of the columns where a CSV, TSV or sheet has no header line."""
     kind: str | None = None
-    """Format of the files (csv, tsv, jsonl, parquet); by default their suffix decides."""
+    """Format of the files (csv, tsv, jsonl, json, parquet, excel, fasttext); by default their suffix decides."""
     quoting: bool = True
     """Off for TSV files that use quotation marks as plain characters."""
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    """The character between the fields of a CSV or TSV; by default recognised (comma, semicolon, tab, vertical bar)."""
+    sheet: str | None = None
+    """The sheet of a workbook; by default its only sheet with cells."""
     encodings: list[str] = ["utf-8"]
     """Tried in this order on each file."""
     limit: dict[Split, PositiveInt] = {}
@@ -94,16 +98,22 @@ class OwnTask(Strict):
 
 
 class OwnCorpus(Strict):
-    """The unlabelled text, read in place: .txt, .md, .jsonl, .csv, .tsv, .parquet, also compressed or zipped."""
+    """The unlabelled text, read in place: .txt, .md, .html, and the formats of a task, also compressed or zipped."""
 
     files: Paths
     """Paths, folders and globs, from the project's folder."""
     text: Paths = "text"
-    """The column of .jsonl, .csv, .tsv and .parquet with the text, or several that are joined by a space."""
+    """The column with the text in files with columns, or several that are joined by a space."""
     unit: Unit = "paragraph"
     """A document of a .txt file: text between blank lines, one line, `lines` consecutive lines, or the whole file."""
     lines: PositiveInt = 100
     """For `unit: lines`."""
+    quoting: bool = True
+    """Off for TSV files that use quotation marks as plain characters."""
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    """The character between the fields of a CSV or TSV; by default recognised."""
+    sheet: str | None = None
+    """The sheet of a workbook; by default its only sheet with cells."""
     encodings: list[str] = ["utf-8"]
     """Tried in this order on each file."""
     min_words: PositiveInt = 40
@@ -129,7 +139,8 @@ class OwnCorpus(Strict):
     @property
     def parser(self) -> dict[str, Any]:
         """How its files are read, as plain values."""
-        return {"format": "mixed", **self.model_dump(include={"text", "unit", "lines", "encodings"})}
+        keys = {"text", "unit", "lines", "quoting", "delimiter", "sheet", "encodings"}
+        return {"format": "mixed", **self.model_dump(include=keys)}
 
 
 class OwnTraining(Strict):

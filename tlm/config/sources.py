@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict
+from tlm.errors import did_you_mean
 
 _PYPI = re.compile(r"pypi://(?P<name>[\w.-]+)/(?P<version>[\w.+!-]+)")
 _HF = re.compile(r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)/(?P<path>.+)")
@@ -139,6 +140,19 @@ def local_matches(file: FileSpec) -> list[Path]:
         return [root] if root.is_file() else []
     found = (each for each in root.glob(pattern) if each.is_file())
     return sorted(each for each in found if not _hidden(each.relative_to(root)))
+
+
+def why_no_file(path: str) -> str:
+    """Why a path, folder or glob names no file, and a file with a similar name."""
+    wanted = Path(path).expanduser()
+    if any(mark in path for mark in "*?["):
+        return (
+            "the glob matches no file; quote it against the shell, and write `**/` for folders at any depth"
+        )
+    if wanted.is_dir():
+        return "the folder holds no file"
+    beside = [str(wanted.parent / each.name) for each in wanted.parent.glob("*")]
+    return "no such file" + (did_you_mean(str(wanted), beside) or f" (from {Path.cwd().name}/)")
 
 
 def _hidden(path: Path) -> bool:

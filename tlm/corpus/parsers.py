@@ -85,15 +85,16 @@ def _mixed(
     common = {"files": parser.files, "encodings": parser.encodings}
     form = format_of(file)
     if form.whole:
-        options = replace(declared_options(_as_delimited(parser), (), flags, settings), text="text")
+        options = replace(declared_options(as_delimited(parser), (), flags, settings), text="text")
         return (paragraphs(text) for chunk in read_chunks(file, options, 1) for text in chunk.values("text"))
     if form.columns:
-        return _delimited(_as_delimited(parser), files, left_out, flags, settings)
+        return _delimited(as_delimited(parser), files, left_out, flags, settings)
     text = Text(format="text", unit=parser.unit, lines=parser.lines, **common)
     return _text(text, files, settings)
 
 
-def _as_delimited(parser: Mixed) -> Delimited:
+def as_delimited(parser: Mixed) -> Delimited:
+    """How the files with columns are read."""
     shared = parser.model_dump(include={"files", "text", "encodings", "quoting", "delimiter", "sheet"})
     return Delimited(format="delimited", **shared)
 

@@ -62,8 +62,7 @@ def _delimited(
             if kept or not number:
                 yield _by_column(header, kept, number)
         except csv.Error as error:
-            hint = f"; close the quotation mark, or {_plain_quotes(options)}" if options.quoting else ""
-            raise TlmError(f"{source}: row {number + 1}: {error}{hint}") from None
+            raise TlmError(f"{source}: row {number + 1}: {_reason(error, options)}") from None
 
 
 def _recognised(head: Sequence[str], options: TableOptions, usual: str) -> str:
@@ -95,10 +94,11 @@ def _holds(header: Sequence[str], options: TableOptions) -> bool:
 
 
 def recognised_delimiter(source: Input, options: TableOptions) -> str | None:
-    """The delimiter of a file if it is not the usual one of its suffix; None if it is, or if an option names it."""
-    if options.delimiter is not None:
+    """The delimiter of a CSV or TSV if it is not the usual one; None if it is, and if an option names it."""
+    kind = options.kind or source.suffix.removeprefix(".")
+    if options.delimiter is not None or kind not in ("csv", "tsv", "tab"):
         return None
-    usual = "\t" if (options.kind or source.suffix.removeprefix(".")) == "tsv" else ","
+    usual = "," if kind == "csv" else "\t"
     with open_text(source, options.encodings, option=options.settings["encodings"]) as stream:
         found = _recognised(list(islice(stream, _HEAD)), options, usual)
     return None if found == usual else found
@@ -120,6 +120,16 @@ def _wrong_count(
             f" another one ({options.settings['delimiter']})"
         )
     return TlmError(f"{source}: row {number}: {len(fields)} fields, {len(header)} columns; {hint}")
+
+
+def _reason(error: csv.Error, options: TableOptions) -> str:
+    if "expected after" in str(error):
+        reason = "text follows a closing quotation mark; double the marks inside the field"
+    elif "unexpected end of data" in str(error):
+        reason = "a quotation mark is not closed; close it"
+    else:
+        return str(error)
+    return f"{reason}, or {_plain_quotes(options)}"
 
 
 def _plain_quotes(options: TableOptions) -> str:

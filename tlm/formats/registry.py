@@ -100,23 +100,24 @@ def recognised(source: Input) -> Format | None:
 
 
 def format_of(
-    source: Input, kind: str | None = None, *, columns: bool | None = None, option: str = "`kind:`"
+    source: Input, kind: str | None = None, *, columns: bool | None = None, option: str | None = None
 ) -> Format:
     """The format named `kind`, or that of the file's suffix; with `columns`, one whose rows have (no) columns.
 
-    Raises TlmError listing the known formats; `option` is where the user sets `kind`.
+    Raises TlmError listing the known formats; `option` is where the user sets `kind`, if that is possible.
     """
     if kind is not None and kind not in FORMATS:
+        hint = did_you_mean(kind, FORMATS)
         raise TlmError(
-            f"{source}: no format {kind!r} ({option}){did_you_mean(kind, FORMATS)}; there are {', '.join(FORMATS)}"
+            f"{source}: no format {kind!r} ({option or '`kind:`'}){hint}; there are {', '.join(FORMATS)}"
         )
     found = FORMATS[kind] if kind else recognised(source)
     if found is None or columns not in (None, found.columns):
-        raise TlmError(f"{source}: {_refusal(source, found, columns)}")
+        raise TlmError(f"{source}: {_refusal(source, found, columns, option)}")
     return found
 
 
-def _refusal(source: Input, found: Format | None, columns: bool | None) -> str:
+def _refusal(source: Input, found: Format | None, columns: bool | None, option: str | None) -> str:
     advice = ADVICE.get(split_suffix(source.name)[0])
     if advice is not None:
         return f"cannot be read; {advice}"
@@ -126,9 +127,10 @@ def _refusal(source: Input, found: Format | None, columns: bool | None) -> str:
             f"{source.suffix} holds texts without labels; a file of rows ends in one of {known_suffixes(columns=True)}"
             f" ({packed} may follow), or has lines such as `__label__x text`"
         )
+    format_option = f", or name its format with {option}" if option else ""
     return (
-        f"its name must end in one of {known_suffixes(columns=columns)}, which {packed}"
-        " may follow; rename it, or name the files by a glob such as `folder/**/*.csv`"
+        f"its name must end in one of {known_suffixes(columns=columns)}, which {packed} may follow; rename"
+        f" it{format_option}, or name the files by a glob such as `folder/**/*.csv`"
     )
 
 

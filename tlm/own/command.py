@@ -15,8 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from tlm.errors import TlmError
+from tlm.formats.arguments import delimiter
 
 _FOLDER = Path("config")
+ROW_FORMATS = (
+    "csv",
+    "tsv",
+    "jsonl",
+    "json",
+    "parquet",
+    "excel",
+    "fasttext",
+)  # a test compares with the registry
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -29,13 +39,21 @@ def add_parser(commands: Any) -> None:
         "expected training time and the next command. Docs: docs/own-data.md.",
     )
     parser.add_argument("name", help="small letters, digits, '-', '_', '.'")
-    task = parser.add_argument_group("the labelled texts (.csv, .tsv, .jsonl, .parquet, also compressed)")
+    task = parser.add_argument_group(
+        "the labelled texts (.csv, .tsv, .jsonl, .json, .parquet, .xlsx, fastText lines; also compressed or zipped)"
+    )
     task.add_argument(
         "--task", nargs="+", required=True, metavar="FILE", help="split into train, dev and test"
     )
     task.add_argument("--dev", nargs="+", metavar="FILE", help="default: a share of --task")
     task.add_argument("--test", nargs="+", metavar="FILE", help="default: a share of --task")
-    task.add_argument("--text", nargs="+", default=["text"], metavar="COLUMN", help="default: text")
+    task.add_argument(
+        "--text",
+        nargs="+",
+        default=["text"],
+        metavar="COLUMN",
+        help="default: text; a.b is the key b of objects in column a",
+    )
     task.add_argument("--pair", metavar="COLUMN", help="column of the second text of a pair")
     task.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
     task.add_argument("--regression", action="store_true", help="predict the label as a number")
@@ -46,11 +64,12 @@ def add_parser(commands: Any) -> None:
     )
     task.add_argument("--skip-empty", action="store_true", help="leave out rows without text or label")
     task.add_argument(
-        "--columns", nargs="+", metavar="NAME", help="column names of a CSV without a header line"
+        "--columns", nargs="+", metavar="NAME", help="column names of a CSV or sheet without a header line"
     )
-    task.add_argument("--encoding", default="utf-8", help="default: utf-8")
+    task.add_argument("--kind", help=f"format, if the suffix does not show it: {', '.join(ROW_FORMATS)}")
+    _add_reader_options(task, "--")
     corpus = parser.add_argument_group(
-        "the unlabelled text (any mix of .txt, .jsonl, .csv, .parquet, also compressed)"
+        "the unlabelled text (any mix of .txt, .md, .html and the formats above; also compressed or zipped)"
     )
     corpus.add_argument(
         "--corpus",
@@ -60,6 +79,7 @@ def add_parser(commands: Any) -> None:
         help="files, folders, quoted globs; or the name of a declared corpus",
     )
     corpus.add_argument("--corpus-text", nargs="+", default=["text"], metavar="COLUMN", help="default: text")
+    _add_reader_options(corpus, "--corpus-")
     training = parser.add_argument_group("training")
     training.add_argument(
         "--budget",
@@ -89,6 +109,21 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _add_reader_options(group: Any, prefix: str) -> None:
+    """The options of reading files, for the task and for the corpus."""
+    group.add_argument(f"{prefix}encoding", default="utf-8", help="default: utf-8")
+    group.add_argument(
+        f"{prefix}delimiter",
+        type=delimiter,
+        metavar="CHARACTER",
+        help="between the fields of a CSV or TSV; tab for a tab (default: recognised)",
+    )
+    group.add_argument(
+        f"{prefix}no-quotes", action="store_true", help="quotation marks of a CSV or TSV are plain characters"
+    )
+    group.add_argument(f"{prefix}sheet", metavar="NAME", help="sheet of a workbook (default: the only one)")
+
+
 def seconds_of(text: str) -> float:
     """`1h30m` in seconds. Raises TlmError."""
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([mhd])", text.lower())
@@ -116,8 +151,11 @@ def run(args: argparse.Namespace) -> None:
         raise TlmError(f"no {_FOLDER / 'config.yaml'} here: run this command in the project's folder")
     if path.exists() and not args.force:
         raise TlmError(f"{path} exists; give --force to overwrite it, or choose another name")
-    spec = parse(OwnSpec, declared(args), "tlm new")
-    read_project([], _FOLDER, {args.name: spec})  # raises if the name is taken or a key is wrong
+    try:
+        spec = parse(OwnSpec, declared(args), "tlm new")
+        read_project([], _FOLDER, {args.name: spec})  # raises if the name is taken or a key is wrong
+    except TlmError as error:
+        raise TlmError(_in_options(str(error), path)) from None
     cores = args.cores or len(os.sched_getaffinity(0))
     characters = None if args.tokenizer is None else args.tokenizer == "characters"
     with tempfile.TemporaryDirectory(prefix="tlm-new-") as scratch:
@@ -128,6 +166,27 @@ def run(args: argparse.Namespace) -> None:
     write_text(path, new.text)
     write_json(forecast_file(_FOLDER, args.name), new.forecast.model_dump(mode="json"))
     print(summary.as_text(args.name, new, path))
+
+
+_OPTIONS = {
+    "task.files": "--task",
+    "corpus.files": "--corpus",
+    "corpus": "--corpus",
+    "task.metric": "--metric",
+    "task.label_names": "--merge",
+    "or give `files:`": "or name files",
+}
+"""A key of the configuration in an error message → the option that sets it."""
+
+
+def _in_options(message: str, path: Path) -> str:
+    """An error message about the configuration in the words of the command line."""
+    for key, option in _OPTIONS.items():
+        for place in ("tlm new", str(path)):
+            message = message.replace(f"{place}: {key}:", f"{option}:")
+        if key.startswith("or "):
+            message = message.replace(key, option)
+    return message
 
 
 def declared(args: argparse.Namespace) -> dict[str, Any]:
@@ -145,7 +204,11 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
         "label_names": _merges(args.merge),
         "skip_empty": args.skip_empty,
         "columns": args.columns,
+        "kind": args.kind,
         "encodings": [args.encoding],
+        "delimiter": args.delimiter,
+        "quoting": not args.no_quotes,
+        "sheet": args.sheet,
         "split": {"document": args.document},
     }
     known = (
@@ -153,7 +216,15 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
         and not Path(args.corpus[0]).exists()
         and re.fullmatch(r"[\w-]+", args.corpus[0])
     )
-    corpus: Any = args.corpus[0] if known else {"files": args.corpus, "text": _one(args.corpus_text)}
+    files = {
+        "files": args.corpus,
+        "text": _one(args.corpus_text),
+        "encodings": [args.corpus_encoding],
+        "delimiter": args.corpus_delimiter,
+        "quoting": not args.corpus_no_quotes,
+        "sheet": args.corpus_sheet,
+    }
+    corpus: Any = args.corpus[0] if known else files
     return {
         "description": args.description,
         "language": args.language,

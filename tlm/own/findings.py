@@ -7,7 +7,6 @@ many files are read, so that a hundred gigabytes take seconds.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from tlm.config.data import CorpusPart, Delimited, Split
+from tlm.config.data import CorpusPart, Delimited, Mixed, Split
 from tlm.config.own import OwnCorpus, OwnSpec, all_paths
-from tlm.config.sources import FileSpec, local_matches
+from tlm.config.sources import FileSpec, local_matches, why_no_file
 from tlm.corpus.build import cut
-from tlm.corpus.parsers import documents
+from tlm.corpus.parsers import as_delimited, documents
 from tlm.errors import TlmError
+from tlm.formats.delimited import NAMES, recognised_delimiter
 from tlm.formats.files import Input, members, open_text
 from tlm.formats.registry import recognised
-from tlm.formats.tables import OPTIONS, Setting
+from tlm.formats.tables import OPTIONS, Setting, TableOptions, declared_options
+from tlm.own import task_checks
 from tlm.own.language import Writing, guess
+from tlm.own.overlap import HeldOut, check_apart
 from tlm.plan.own_tasks import task_spec
 from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
@@ -63,6 +65,8 @@ class TaskFindings:
     """As in the manifest of the task."""
     writing: Writing
     pair: bool
+    notes: Sequence[str] = ()
+    """Lines for the user."""
 
     def rows(self, split: Split) -> int:
         """Rows of a split."""
@@ -91,6 +95,8 @@ class CorpusFindings:
     sampled_files: int
     """Files of which documents were read."""
     writing: Writing
+    notes: Sequence[str] = ()
+    """Lines for the user."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,9 @@ class Findings:
 
 def read_data(name: str, spec: OwnSpec, unspaced: bool | None = None) -> Findings:
     """Read task and corpus; `unspaced=None` guesses it from the task. Raises TlmError for every fault of the data."""
-    check_apart(spec)
+    if isinstance(spec.corpus, OwnCorpus):
+        task_files = resolved(all_paths(spec.task.files), "--task")
+        check_apart(task_files, resolved(spec.corpus.paths, "--corpus"))
     task = read_task(name, spec)
     if unspaced is None:
         unspaced = task.writing.unspaced > _UNSPACED
@@ -117,7 +125,7 @@ def read_data(name: str, spec: OwnSpec, unspaced: bool | None = None) -> Finding
     if unit := unit_of(resolved(spec.corpus.paths, "--corpus"), spec.corpus.encodings):
         changes["unit"] = unit
     corpus = spec.corpus.model_copy(update=changes)
-    return Findings(task, read_corpus(corpus), corpus, unspaced)
+    return Findings(task, read_corpus(corpus, HeldOut.of(task.examples)), corpus, unspaced)
 
 
 def resolved(paths: Iterable[str], option: str) -> list[Path]:
@@ -126,45 +134,17 @@ def resolved(paths: Iterable[str], option: str) -> list[Path]:
     for path in paths:
         matching = local_matches(FileSpec(uri=f"file://{path}"))
         if not matching:
-            raise TlmError(f"{option} {path}: {_why_no_file(path)}")
+            raise TlmError(f"{option} {path}: {why_no_file(path)}")
         for each in matching:
             found.setdefault(each.resolve(), each)
     return list(found.values())
 
 
-def _why_no_file(path: str) -> str:
-    """Why a path names no file, and a file with a similar name."""
-    wanted = Path(path).expanduser()
-    if any(mark in path for mark in "*?["):
-        return (
-            "the glob matches no file; quote it against the shell, and write `**/` for folders at any depth"
-        )
-    if wanted.is_dir():
-        return "the folder holds no file"
-    beside = [each.name for each in wanted.parent.iterdir()] if wanted.parent.is_dir() else []
-    close = difflib.get_close_matches(wanted.name, beside, n=1)
-    return "no such file" + (
-        f"; there is {wanted.parent / close[0]}" if close else f" (from {Path.cwd().name}/)"
-    )
-
-
-def check_apart(spec: OwnSpec) -> None:
-    """Raises TlmError if a file of the task is also a file of the corpus."""
-    if isinstance(spec.corpus, str):
-        return
-    task = {path.resolve() for path in resolved(all_paths(spec.task.files), "--task")}
-    for path in resolved(spec.corpus.paths, "--corpus"):
-        if path.resolve() in task:
-            raise TlmError(
-                f"{path}: in --task and in --corpus: its test texts would be trained on; take it out of --corpus"
-            )
-
-
 def read_task(name: str, spec: OwnSpec) -> TaskFindings:
     """Read, check and split the task.
 
-    Raises TlmError naming file, row and column of a fault, as the build does; also for a label with a single row, for
-    too many labels, and for numbers that are all the same.
+    Raises TlmError naming file, row and column of a fault, as the build does; also for the faults that
+    `tlm.own.task_checks` finds.
     """
     task = task_spec(name, spec.task, f"task {name}")
     assert isinstance(task.parser, Delimited)
@@ -176,14 +156,24 @@ def read_task(name: str, spec: OwnSpec) -> TaskFindings:
         for source in members(path)
     ]
     left_out: Counter[str] = Counter()
-    examples = list(delimited(task.parser, inputs, left_out, _task_options(task.parser), OPTIONS))
-    if task.problem == "regression":
-        _check_numbers(examples, spec.task.label)
-    else:
-        _check_classes(examples, spec.task.label)
+    raw = task.parser.model_copy(update={"label_names": {}})
+    flags = _task_options(task.parser)
+    examples = list(delimited(raw, inputs, left_out, flags, OPTIONS))
+    if not examples:
+        raise TlmError(f"--task {' '.join(all_paths(spec.task.files))}: has no rows")
+    examples = task_checks.merged(examples, spec.task.label_names)
+    task_checks.check(examples, spec.task)
+    notes = delimiters((source for _, source in inputs), declared_options(raw, list(flags), flags, OPTIONS))
+    notes += task_checks.notes(examples, spec.task)
     examples, labels, counts = arrange(name, task, examples, left_out)
     writing = guess([example.text for example in examples[:: max(1, len(examples) // 500)]])
-    return TaskFindings(examples, labels, counts, writing, task.parser.text_pair is not None)
+    return TaskFindings(examples, labels, counts, writing, task.parser.text_pair is not None, notes)
+
+
+def delimiters(sources: Iterable[Input], options: TableOptions) -> list[str]:
+    """A note for each file whose delimiter is not the usual one of its suffix."""
+    found = ((source, recognised_delimiter(source, options)) for source in sources)
+    return [f"{source}: its delimiter is {NAMES[each]}" for source, each in found if each]
 
 
 def _task_options(parser: Delimited) -> dict[str, str]:
@@ -194,50 +184,28 @@ def _task_options(parser: Delimited) -> dict[str, str]:
     return {**options, **dict.fromkeys(texts, "--text")}
 
 
-def _check_classes(examples: Sequence[Example], column: str) -> None:
-    seen = Counter(example.label for example in examples if example.label)
-    if len(seen) > 20 and len(seen) > len(examples) / 5:
-        hint = "add --regression" if all(_is_number(label) for label in seen) else "name another --label"
-        raise TlmError(
-            f"column {column!r} has {len(seen)} different values in {len(examples)} rows, too many for classes; {hint}"
-        )
-    first = {example.label: example for example in reversed(examples)}
-    for label, count in sorted(seen.items()):
-        if count == 1 and len(seen) > 1:
-            raise TlmError(
-                f"{first[label].where}: label {label!r} in column {column} has only this row, which cannot be in both"
-                " train and test; add rows, delete this row, or merge the label with another (--merge OLD=NEW)"
-            )
+def read_corpus(corpus: OwnCorpus, held_out: HeldOut | None = None) -> CorpusFindings:
+    """Read the corpus or a sample.
 
-
-def _check_numbers(examples: Sequence[Example], column: str) -> None:
-    values = {example.label for example in examples}
-    if len(values) == 1 and examples:
-        raise TlmError(f"column {column!r} is {values.pop()} in every row; name another --label")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def read_corpus(corpus: OwnCorpus) -> CorpusFindings:
-    """Read the corpus or a sample. Raises TlmError naming the file, row and column of the first fault that is read."""
+    Raises TlmError naming the file, row and column of the first fault that is read; and for a file with many of the
+    dev and test texts `held_out`.
+    """
+    held_out = held_out or HeldOut()
     paths = resolved(corpus.paths, "--corpus")
     files = [source for path in paths for source in members(path)]
     disk = sum(path.stat().st_size for path in paths)
     whole = disk <= SMALL
     chosen = files if whole else files[:: max(1, -(-len(files) // _FILES))]
-    part = CorpusPart.model_validate({"source": "own", "parser": corpus.parser})
+    parser = Mixed.model_validate(corpus.parser)
+    part = CorpusPart(source="own", parser=parser)
     options = dict.fromkeys([corpus.text] if isinstance(corpus.text, str) else corpus.text, "--corpus-text")
     left_out: Counter[str] = Counter()
     sample: list[str] = []
     text = 0
     for file in chosen:
-        for document in _some(documents(part, [file], left_out, options, CORPUS_OPTIONS), whole):
+        for document in held_out.checked(
+            file, _some(documents(part, [file], left_out, options, CORPUS_OPTIONS), whole)
+        ):
             found = cut(document, corpus.min_words, corpus.max_words, spaces=corpus.spaces)
             text += sum(len(passage.encode()) for passage in found)
             sample += found
@@ -253,6 +221,12 @@ def read_corpus(corpus: OwnCorpus) -> CorpusFindings:
         sample=sample,
         sampled_files=len(chosen),
         writing=guess(sample[:: max(1, len(sample) // 500)]),
+        notes=[
+            *delimiters(
+                chosen, declared_options(as_delimited(parser), list(options), options, CORPUS_OPTIONS)
+            ),
+            *held_out.notes(),
+        ],
     )
 
 

@@ -168,7 +168,8 @@ def _tokens(budget: dict[str, int]) -> str:
 
 
 def _notes(new: NewTask) -> list[str]:
-    notes = list(new.choice.notes)
+    corpus = new.found.corpus
+    notes = [*new.found.task.notes, *(corpus.notes if corpus is not None else ()), *new.choice.notes]
     if new.choice.seconds > 1.1 * new.granted:
         notes.append(
             f"this will take longer than granted: give --budget {_rounded(new.choice.seconds)}, or use less text"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tlm.config.base import parse
 from tlm.config.data import CorpusSpec, DataConfig, Delimited, Split, TaskSpec
-from tlm.config.sources import SourceSpec, local_files
-from tlm.errors import TlmError
+from tlm.config.sources import SourceSpec, local_files, why_no_file
+from tlm.errors import TlmError, did_you_mean
 
 _SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -20,15 +20,16 @@ _SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 def with_local_tasks(data: DataConfig, folders: Mapping[str, str]) -> DataConfig:
     """`data` with the rows of each task in `folders` taken from that folder's train, dev and test files.
 
-    A file is `<split>.csv`, `.tsv`, `.jsonl` or `.parquet`, also compressed, with the columns `text`, `label` and,
-    for a task of pairs, `text_pair`. Metric, limits and, where dev is not given, the rule of the split stay the task's.
+    A file is `<split>.csv` or another format of rows (`tlm.formats`), with the columns `text`, `label` and, for a task
+    of pairs, `text_pair`. Metric, limits and, where dev is not given, the rule of the split stay the task's.
     Raises TlmError for an unknown task, and for a folder without a training file or with two files of a split.
     """
     sources, tasks = dict(data.sources), dict(data.tasks)
     for name, folder in folders.items():
         if name not in tasks:
             raise TlmError(
-                f"local_tasks: no task {name!r} in tasks.yaml; there are {', '.join(sorted(tasks))}"
+                f"local_tasks: no task {name!r} in tasks.yaml{did_you_mean(name, tasks)}; there are"
+                f" {', '.join(sorted(tasks))}"
             )
         files = _files(name, Path(folder))
         source = f"local-{name}"
@@ -50,7 +51,10 @@ def with_local_corpora(data: DataConfig, files: Mapping[str, str]) -> DataConfig
     for name, path in files.items():
         where = f"local_corpora.{name}"
         if name not in corpora:
-            raise TlmError(f"{where}: no such corpus in corpora.yaml; there are {', '.join(sorted(corpora))}")
+            raise TlmError(
+                f"{where}: no such corpus in corpora.yaml{did_you_mean(name, corpora)}; there are"
+                f" {', '.join(sorted(corpora))}"
+            )
         spec = corpora[name]
         if spec.sample is not None:
             raise TlmError(
@@ -60,16 +64,19 @@ def with_local_corpora(data: DataConfig, files: Mapping[str, str]) -> DataConfig
         file = {"uri": f"file://{path}", "to": "files/", "in_place": True}
         sources[source] = parse(SourceSpec, {"files": [file]}, where)
         if not local_files(sources[source]):
-            raise TlmError(f"{where}: no file {path}")
+            raise TlmError(f"{where}: {path}: {why_no_file(path)}")
         part = {"source": source, "parser": {"format": "mixed", "files": "files/**"}}
         corpora[name] = parse(CorpusSpec, {**spec.model_dump(), "parts": [part]}, where)
     return data.model_copy(update={"sources": sources, "corpora": corpora})
 
 
 def _files(name: str, folder: Path) -> dict[Split, Path]:
+    if not folder.is_dir():
+        raise TlmError(f"local_tasks.{name}: {folder}: {why_no_file(str(folder))}")
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     found: dict[Split, Path] = {}
     for split in _SPLITS:
-        matching = sorted(folder.glob(f"{split}.*"))
+        matching = [path for path in files if path.name.partition(".")[0].casefold() == split]
         if len(matching) > 1:
             raise TlmError(
                 f"local_tasks.{name}: {folder} has two files of {split}: {matching[0].name}, {matching[1].name}"
@@ -77,7 +84,11 @@ def _files(name: str, folder: Path) -> dict[Split, Path]:
         if matching:
             found[split] = matching[0]
     if "train" not in found:
-        raise TlmError(f"local_tasks.{name}: {folder} has no train.csv, .tsv, .jsonl or .parquet")
+        names = [path.name for path in files]
+        raise TlmError(
+            f"local_tasks.{name}: {folder} has no train.csv, .tsv, .jsonl, .json, .parquet or .xlsx; there are"
+            f" {', '.join(names[:5]) or 'no files'}"
+        )
     return found
 
 

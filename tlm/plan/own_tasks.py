@@ -17,7 +17,7 @@ from tlm.config.own import SPLITS, OwnCorpus, OwnSpec, OwnTask, all_paths
 from tlm.config.scale import ScaleSpec
 from tlm.config.sources import SourceSpec
 from tlm.config.variants import TASK_ONLY, VariantSpec
-from tlm.errors import TlmError
+from tlm.errors import TlmError, did_you_mean
 from tlm.layout import SHARED
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -63,12 +63,14 @@ def read_own(
             )
         if isinstance(spec.corpus, str) and spec.corpus not in corpora:
             raise TlmError(
-                f"{path}: corpus: no corpus {spec.corpus!r}; there are {', '.join(sorted(corpora - {name}))},"
+                f"{path}: corpus: no corpus {spec.corpus!r}{did_you_mean(spec.corpus, corpora - {name})}; there are"
+                f" {', '.join(sorted(corpora - {name}))},"
                 " or give `files:`"
             )
         if spec.training.like not in scales:
+            like = spec.training.like
             raise TlmError(
-                f"{path}: training.like: no scale {spec.training.like!r}; there are {', '.join(scales)}"
+                f"{path}: training.like: no scale {like!r}{did_you_mean(like, scales)}; there are {', '.join(scales)}"
             )
     return found
 
@@ -97,9 +99,8 @@ def own_data(data: DataConfig, own: Mapping[str, OwnSpec]) -> DataConfig:
 def task_spec(name: str, task: OwnTask, where: str, description: str = "") -> TaskSpec:
     """The task that an own task's labelled texts make. Raises TlmError naming `where` and the key."""
     given = isinstance(task.files, dict)
-    parser = task.model_dump(
-        include={"text", "text_pair", "label", "label_names", "skip_empty", "columns", "kind", "quoting"}
-    )
+    keys = {"text", "text_pair", "label", "label_names", "skip_empty", "columns", "kind", "quoting"}
+    parser = task.model_dump(include=keys | {"delimiter", "sheet"})
     parser |= {"format": "delimited", "encodings": task.encodings, "document": task.split.document}
     if given:
         parser["splits"] = {split: f"{split}/**" for split in SPLITS if split in task.files}

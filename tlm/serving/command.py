@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.errors import TlmError
+from tlm.formats.arguments import delimiter
 
 _EXAMPLE = "mytask"
 _MODEL = "name of a model in models/, such as mytask, or the folder of any model"
@@ -38,7 +39,8 @@ def _add_predict(commands: Any) -> None:
     files.add_argument(
         "--input",
         type=Path,
-        help=".csv, .tsv, .jsonl, .parquet, or .txt with one text per line; also compressed",
+        help=".csv, .tsv, .jsonl, .json, .parquet, .xlsx, or .txt with one text per line; also compressed or in a "
+        ".zip; /dev/stdin with --kind",
     )
     files.add_argument(
         "--output",
@@ -58,7 +60,23 @@ def _add_predict(commands: Any) -> None:
     files.add_argument(
         "--columns", type=_list, default=[], help="column names of a file without a header line: id,body"
     )
+    files.add_argument(
+        "--kind",
+        help="format of --input, if its suffix does not show it: csv, tsv, jsonl, json, parquet, excel, text",
+    )
     files.add_argument("--encoding", help="encoding of --input (default: that of the task, else UTF-8)")
+    files.add_argument(
+        "--delimiter",
+        type=delimiter,
+        metavar="CHARACTER",
+        help="between the fields of a CSV or TSV; tab for a tab (default: recognised)",
+    )
+    files.add_argument(
+        "--no-quotes",
+        action="store_true",
+        help="quotation marks of a CSV or TSV are plain characters (default: as in the task)",
+    )
+    files.add_argument("--sheet", metavar="NAME", help="sheet of a workbook (default: the only one)")
     files.add_argument("--chunk-rows", type=_positive, default=8192, help="rows in memory (%(default)s)")
     lines = parser.add_argument_group("standard input")
     lines.add_argument(
@@ -147,19 +165,17 @@ def predict(args: argparse.Namespace) -> None:
         pair=args.pair,
         names=tuple(args.columns),
         encoding=args.encoding,
+        kind=args.kind,
+        delimiter=args.delimiter,
+        quoting=False if args.no_quotes else None,
+        sheet=args.sheet,
         prefix=args.prefix,
         probabilities=args.probabilities,
         allow_empty=args.allow_empty,
         rows=args.chunk_rows,
     )
     if args.input is not None:
-        from tlm.formats.files import Input
-        from tlm.formats.registry import format_of, writable_format
-
-        (
-            format_of(Input(args.input)),
-            writable_format(args.output),
-        )  # an error here comes before the model is loaded
+        _check_files(args)  # an error here comes before the model is loaded
     classifier = Classifier.load(
         find_model(args.model),
         device=args.device,
@@ -177,6 +193,30 @@ def predict(args: argparse.Namespace) -> None:
         predict_lines(classifier, sys.stdin.buffer, sys.stdout, options, args.format)
     except BrokenPipeError:  # the reader of the pipe has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    """Raise TlmError for an input that does not exist, and for a format that cannot be read or written."""
+    from tlm.config.sources import why_no_file
+    from tlm.formats.delimited import print_recognised
+    from tlm.formats.files import Input, members
+    from tlm.formats.registry import format_of, writable_format
+    from tlm.formats.tables import OPTIONS, TableOptions
+
+    writable_format(args.output)
+    if str(args.input) == "-" or (args.input.exists() and not args.input.is_file()):
+        name = "/dev/stdin" if str(args.input) == "-" else str(args.input)
+        format_of(Input(Path(name), shown=name), args.kind, option=OPTIONS["kind"])
+        return
+    if not args.input.is_file():
+        raise TlmError(f"--input {args.input}: {why_no_file(str(args.input))}")
+    for source in members(args.input):
+        format_of(source, args.kind, option=OPTIONS["kind"])
+        if not args.columns:
+            encodings = (args.encoding,) if args.encoding else ("utf-8", "latin-1")
+            print_recognised(
+                source, TableOptions(kind=args.kind, delimiter=args.delimiter, encodings=encodings)
+            )
 
 
 def _in_words(summary: Any) -> str:

@@ -130,6 +130,7 @@ def export_model(
                     "names": list(columns.names),
                     "quoting": columns.quoting,
                     "encodings": list(columns.encodings),
+                    **{key: each for key in ("delimiter", "sheet") if (each := getattr(columns, key))},
                 },
             },
             inputs={"task": task.digest, **digests},
@@ -159,6 +160,8 @@ def _columns(task: Manifest) -> Columns:
         pair=parser["text_pair"],
         names=tuple(parser["columns"] or ()),
         quoting=parser["quoting"],
+        delimiter=parser.get("delimiter"),
+        sheet=parser.get("sheet"),
         encodings=tuple(parser["encodings"]),
     )
 

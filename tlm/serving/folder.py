@@ -7,14 +7,13 @@ run code: weights are read from safetensors only, and a folder that names code t
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tlm.artifacts import MANIFEST, read_manifest
-from tlm.errors import TlmError
+from tlm.errors import TlmError, did_you_mean
 
 KIND = "model"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -34,6 +33,8 @@ class Columns:
     names: tuple[str, ...] = ()
     """The column names of a file without a header line."""
     quoting: bool = True
+    delimiter: str | None = None
+    sheet: str | None = None
     encodings: tuple[str, ...] = ("utf-8",)
 
 
@@ -63,9 +64,10 @@ def find_model(name: Path, root: Path = Path()) -> Path:
     declared = [path.stem for path in sorted((root / "config/own").glob("*.yaml"))]
     if name.name in declared:
         raise TlmError(f"{name}: not built yet; build it with `snakemake {MODELS}/{name.name}/{MANIFEST}`")
-    close = difflib.get_close_matches(name.name, [*built, *declared], n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(built) or 'no models yet'}"
-    raise TlmError(f"{name}: neither a folder nor a model of {MODELS}/; {hint}")
+    hint = (
+        did_you_mean(name.name, [*built, *declared]) or f"; there are {', '.join(built) or 'no models yet'}"
+    )
+    raise TlmError(f"{name}: neither a folder nor a model of {MODELS}/{hint}")
 
 
 def read_folder(folder: Path) -> ServedModel:

@@ -27,7 +27,7 @@ from tlm.formats.tables import OPTIONS, Chunk, TableOptions, as_text
 from tlm.progress import Progress
 from tlm.serving.classifier import Classifier, Outputs
 from tlm.serving.folder import Columns
-from tlm.serving.reading import ChunkReader
+from tlm.serving.reading import ChunkReader, as_regular_file
 from tlm.text import clean
 
 CHUNK_ROWS = 8192
@@ -47,6 +47,11 @@ class PredictOptions:
     names: tuple[str, ...] = ()
     """Columns of a file without a header line."""
     encoding: str | None = None
+    kind: str | None = None
+    delimiter: str | None = None
+    quoting: bool | None = None
+    """None: as the model's task."""
+    sheet: str | None = None
     prefix: str = ""
     """Prefix of the new columns' names: `prediction`, `probability` and, for each class, `probability_<class>`."""
     probabilities: bool = False
@@ -63,6 +68,9 @@ class PredictOptions:
             pair=self.pair or of_model.pair,
             names=self.names or of_model.names,
             encodings=(self.encoding,) if self.encoding else of_model.encodings,
+            quoting=of_model.quoting if self.quoting is None else self.quoting,
+            delimiter=self.delimiter or of_model.delimiter,
+            sheet=self.sheet or of_model.sheet,
         )
 
     def table(self, columns: Columns) -> TableOptions:
@@ -70,8 +78,11 @@ class PredictOptions:
         pair = [columns.pair] if columns.pair else []
         flags = {**dict.fromkeys(columns.text, "--text"), **dict.fromkeys(pair, "--pair")}
         return TableOptions(
+            kind=self.kind,
             names=columns.names,
             quoting=columns.quoting,
+            delimiter=columns.delimiter,
+            sheet=columns.sheet,
             encodings=columns.encodings,
             text=columns.text[0],
             required=(*columns.text, *pair),
@@ -93,16 +104,25 @@ class Summary:
 def predict_file(classifier: Classifier, source: Path, destination: Path, options: PredictOptions) -> Summary:
     """Write every row of `source`, with its prediction, to `destination`, in its order.
 
-    Raises TlmError naming the file, the row and the column of the first fault; then nothing is written.
+    `source` may be a .zip, whose members are read one after the other, or a pipe such as /dev/stdin. Raises TlmError
+    naming the file, the row and the column of the first fault; then nothing is written.
     """
     columns = options.columns(classifier.served.columns)
-    reader = ChunkReader(source, options.table(columns), options.rows)
-    if destination.exists() and destination.samefile(source):
-        raise TlmError(f"{destination}: input and output are the same file; name another --output")
+    with as_regular_file(source) as (path, pipe):
+        reader = ChunkReader(path, options.table(columns), options.rows, pipe)
+        if destination.exists() and destination.samefile(path):
+            raise TlmError(f"{destination}: input and output are the same file; name another --output")
+        return _predict(classifier, reader, destination, columns, options)
+
+
+def _predict(
+    classifier: Classifier, reader: ChunkReader, destination: Path, columns: Columns, options: PredictOptions
+) -> Summary:
     progress = Progress("predict", reader.position.total, reader.position.unit, every=5.0)
     summary = Summary()
+    name = Path(reader.shown or reader.path)
     try:
-        with atomic_file(destination) as temporary, open_writer(temporary, destination, source) as write:
+        with atomic_file(destination) as temporary, open_writer(temporary, destination, name) as write:
             for chunk, kept, encoded, position in _ahead(_encoded(classifier, reader, columns, options)):
                 outputs = classifier.predict(encoded, _ticking(progress, position, len(kept), summary.rows))
                 write(chunk, _added(classifier, outputs, kept, len(chunk.numbers), options))
@@ -132,15 +152,16 @@ def _encoded(
 ) -> Iterator[tuple[Chunk, list[int], Encoded, int]]:
     """For each chunk: its rows, the indices of rows with a text, their tokens, and the position in the file."""
     for chunk in reader.chunks():
-        _check_new_names(chunk, reader.path, options)
-        texts = _texts(chunk, reader.path, columns.text)
-        pairs = None if columns.pair is None else _texts(chunk, reader.path, (columns.pair,))
+        source = reader.position.source
+        _check_new_names(chunk, source, options)
+        texts = _texts(chunk, source, columns.text)
+        pairs = None if columns.pair is None else _texts(chunk, source, (columns.pair,), "--pair")
         kept = [place for place, text in enumerate(texts) if text and (pairs is None or pairs[place])]
         if len(kept) < len(texts) and not options.allow_empty:
             place = _first_missing(kept)
             where = columns.pair if texts[place] else " and ".join(columns.text)
             raise TlmError(
-                f"{reader.path}: row {chunk.numbers[place]}: no text in column {where}; give it one, or leave its"
+                f"{source}: row {chunk.numbers[place]}: no text in column {where}; give it one, or leave its"
                 " prediction empty with --allow-empty"
             )
         chosen = [texts[place] for place in kept]
@@ -153,20 +174,20 @@ def _first_missing(kept: Sequence[int]) -> int:
     return next((place for place, each in enumerate(kept) if place != each), len(kept))
 
 
-def _check_new_names(chunk: Chunk, path: Path, options: PredictOptions) -> None:
+def _check_new_names(chunk: Chunk, source: str, options: PredictOptions) -> None:
     new = (f"{options.prefix}{PREDICTION}", f"{options.prefix}{PROBABILITY}")
     for name in chunk.names:
         if name in new or name.startswith(f"{new[1]}_"):
-            raise TlmError(f"{path}: has a column {name!r} already; rename the new columns with --prefix")
+            raise TlmError(f"{source}: has a column {name!r} already; rename the new columns with --prefix")
 
 
-def _texts(chunk: Chunk, path: Path, names: Sequence[str]) -> list[str]:
+def _texts(chunk: Chunk, source: str, names: Sequence[str], option: str = "--text") -> list[str]:
     """The columns joined by a space and cleaned, as the task's texts were; an empty string for a missing text."""
     columns = [chunk.values(name) for name in names]
     return [
         clean(
             " ".join(
-                as_text(value, f"{path}: row {number}", name) or ""
+                as_text(value, f"{source}: row {number}", name, option) or ""
                 for name, value in zip(names, values, strict=True)
             )
         )

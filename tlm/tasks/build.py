@@ -18,7 +18,7 @@ from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manif
 from tlm.config.data import Delimited, TaskSpec
 from tlm.errors import TlmError
 from tlm.tasks.parsers import Example, parse_examples
-from tlm.tasks.splits import SPLITS, duplicates, limited, split_examples, without_straddlers
+from tlm.tasks.splits import SPLITS, duplicates, key, limited, split_examples, without_straddlers
 
 _LIMIT_SEED = 1
 
@@ -137,8 +137,11 @@ def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]
         return []
     train = {example.label for example in examples if example.split == "train"}
     if len(train) == 1:
+        rows = [example for example in examples if example.split == "train"]
+        texts = len({key(example) for example in rows})
+        cause = f"; the {len(rows)} rows hold only {texts} different texts" if texts < len(rows) / 2 else ""
         raise TlmError(
-            f"task {name}: all training rows have the label {train.pop()!r}; a task needs at least two labels"
+            f"task {name}: all training rows have the label {train.pop()!r}; a task needs at least two labels{cause}"
         )
     for example in examples:
         if train and example.label not in train:
