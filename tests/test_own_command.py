@@ -1,6 +1,5 @@
 """`tlm new`: what it writes is what is built, what it says is true, and every fault of the data is one line."""
 
-import argparse
 import json
 import re
 import shutil
@@ -10,13 +9,13 @@ import pandas as pd
 import pytest
 import toy
 from conftest import ROOT
+from own_toy import new
 
 from tlm.config.base import load_yaml
 from tlm.config.forecast import forecast_seconds, read_forecast
 from tlm.corpus.build import build_corpus
 from tlm.cost.jobs import read_project
 from tlm.errors import TlmError
-from tlm.own import command
 from tlm.plan import runs, tables
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
@@ -39,26 +38,6 @@ def project(shipped, tmp_path, monkeypatch) -> Path:
     shutil.copytree(shipped, folder)
     monkeypatch.chdir(folder)
     return folder
-
-
-def new(*arguments: str, corpus=("heap.jsonl",), name="mine") -> None:
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers(required=True))
-    given = [
-        "new",
-        name,
-        "--gflops",
-        "50",
-        "--cores",
-        "2",
-        "--budget",
-        "20m",
-        *arguments,
-        "--corpus",
-        *corpus,
-    ]
-    args = parser.parse_args(given)
-    args.run(args)
 
 
 def test_it_writes_what_builds_and_says_what_it_found(project, capsys):

@@ -13,7 +13,7 @@ import pytest
 import toy
 import workbook_toy
 from conftest import ROOT
-from test_own_command import new
+from own_toy import new
 
 from tlm.config.base import load_yaml
 from tlm.cost.jobs import read_project
