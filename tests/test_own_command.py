@@ -63,7 +63,7 @@ def test_the_forecast_of_every_job_is_kept_for_the_build(project, capsys):
     found = read_forecast(project / "config/own/mine.forecast.json")
     assert found.granted == 1200 and found.wall <= 1200 and found.cores == 2
     rules = [job.rule for job in found.jobs]
-    assert {"fetch", "corpus", "retrieve", "stage1", "evaluate", "tfidf", "export", "task_report"} <= set(
+    assert {"fetch", "corpus", "retrieve", "stage1", "evaluate", "linear", "export", "task_report"} <= set(
         rules
     )
     assert rules.count("stage1") == 1

@@ -175,7 +175,7 @@ def test_one_label_in_several_spellings_gets_a_proposal(project, rows, capsys):
     new("--task", "a.jsonl")
     printed = capsys.readouterr().out
     proposed = printed[printed.index("--merge ") :].splitlines()[0]
-    assert set(shlex.split(proposed)) == {"--merge", "1.0=1", "true=True", "Two-Words=two words"}
+    assert set(shlex.split(proposed)) == {"--merge", "1.0=1", "true=True", "two words=Two-Words"}
     assert "the label 'nan' (28 rows) looks like a missing value" in printed
     new(
         "--task",
