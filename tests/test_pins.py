@@ -2,9 +2,11 @@
 
 import re
 import tomllib
+from importlib.metadata import metadata
 
 import yaml
 from conftest import ROOT
+from packaging.specifiers import SpecifierSet
 
 
 def declared() -> dict[str, str]:
@@ -29,3 +31,15 @@ def test_constraints_hold_every_direct_pin():
     assert {name.lower(): pinned.get(name.lower()) for name in declared()} == {
         name.lower(): version for name, version in declared().items()
     }
+
+
+def test_every_pin_installs_with_the_oldest_python_that_the_project_allows():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (oldest,) = SpecifierSet(project["requires-python"])
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    refusing = []
+    for name in (line.split("==")[0] for line in lines if not line.startswith("#")):
+        needed = metadata(name).get("Requires-Python") or ""
+        if not SpecifierSet(needed).contains(f"{oldest.version}.0"):
+            refusing.append(f"{name} needs Python {needed}")
+    assert oldest.operator == ">=" and not refusing
