@@ -161,7 +161,7 @@ def test_the_card_holds_the_measured_scores(exported):
     labels, guesses = ([row[key] for row in rows] for key in ("label", "prediction"))
     interval = scores("macro_f1", np.array(labels), [np.array(guesses)], LABELS)[0].interval
     shown = f"{100 * metrics['primary']:.1f} | {100 * interval.low:.1f} to {100 * interval.high:.1f} |"
-    assert f"| macro-F1 (chosen by) | {shown}" in text
+    assert f"| macro-F1 (chooses the model) | {shown}" in text
     flops = json.loads((evaluation / "flops.json").read_text())
     assert f"{flops['stage1']['paper']:.2e} FLOPs" in text and f"{flops['parameters']:,} parameters" in text
     for label in LABELS:
@@ -175,8 +175,8 @@ def test_a_regression_on_pairs(tmp_path):
     served = read_folder(exported.model)
     assert served.regression and (served.columns.text, served.columns.pair) == (("first",), "second")
     text = (exported.model / "README.md").read_text()
-    assert "Gives a pair of texts a number." in text and '{"text": "…", "text_pair": "…"}' in text
-    assert "| mean of Pearson's and Spearman's correlation (chosen by) |" in text
+    assert "Predicts a number for a pair of texts." in text and '{"text": "…", "text_pair": "…"}' in text
+    assert "| mean of Pearson's and Spearman's correlation (chooses the model) |" in text
     assert "class" not in text.split("## Limits")[1] and "Over all" not in text
     names = {
         each["name"]

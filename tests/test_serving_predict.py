@@ -29,7 +29,7 @@ from tlm.artifacts import read_manifest, write_manifest
 from tlm.errors import TlmError
 from tlm.evaluation.outputs import Encoded
 from tlm.formats.files import Input
-from tlm.formats.registry import format_of, open_writer, writable_format
+from tlm.formats.registry import format_of, open_writer, writer_of
 from tlm.formats.tables import TableOptions
 from tlm.serving.classifier import Classifier, Outputs
 from tlm.serving.folder import find_model
@@ -255,7 +255,7 @@ def test_other_faults(classifier, tmp_path):
         with pytest.raises(TlmError, match="must end in one of"):
             format_of(Input(tmp_path / name))
     with pytest.raises(TlmError, match="compressed already"):
-        writable_format(tmp_path / "a.parquet.gz")
+        writer_of(tmp_path / "a.parquet.gz")
 
 
 def test_the_members_of_a_zip_are_predicted_one_after_the_other(classifier, tmp_path):

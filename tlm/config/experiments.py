@@ -33,7 +33,7 @@ class ColumnSpec(Strict):
     - `text`: its heading; the rows give its texts (`texts:`).
     """
 
-    id: str | None = None
+    id: str = ""
     fact: Fact | None = None
     tasks: Literal["all"] | list[str] | None = None
     otherwise: Literal["all", "none"] | None = None
@@ -53,9 +53,9 @@ class ColumnSpec(Strict):
         kinds = (self.fact is not None, self.tasks is not None, self.average, self.text is not None)
         if sum(kinds) != 1:
             raise ValueError("a column gives exactly one of fact, tasks, average and text")
-        if self.tasks is None and self.id is None:
+        if self.tasks is None and not self.id:
             raise ValueError("a column of a fact, an average or a text needs an id")
-        if self.tasks is not None and self.id is not None:
+        if self.tasks is not None and self.id:
             raise ValueError("columns of tasks are named after the tasks: leave out id")
         if self.tasks is None and (self.metric or self.split or self.otherwise or self.called):
             raise ValueError("metric, split, otherwise and called belong to columns of tasks")
@@ -74,11 +74,11 @@ class ColumnSpec(Strict):
 class RowSpec(Strict):
     """One entry of `rows:`: a variant, a sweep (a row for each value), or the scale's pretrained baselines."""
 
-    id: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    id: str = Field("", pattern=r"^[a-z0-9][a-z0-9.-]*$")
     """Rows of a sweep and of all baselines are named after their variants."""
     label: str | None = None
     """By default the variant's label. `{corpus}`, `{scale}` and `{baseline}` (its label) are filled in."""
-    variant: str | None = None
+    variant: str = ""
     sweep: Swept | None = None
     baselines: Literal["all", "first"] | None = None
     optional: bool = False
@@ -94,10 +94,10 @@ class RowSpec(Strict):
     @model_validator(mode="after")
     def _one_kind(self) -> RowSpec:
         kinds = (self.variant, self.sweep, self.baselines)
-        if sum(kind is not None for kind in kinds) != 1:
+        if sum(map(bool, kinds)) != 1:
             raise ValueError(f"row {self.id}: give exactly one of variant, sweep and baselines")
         many = self.sweep is not None or self.baselines == "all"
-        if many == (self.id is not None):
+        if many == bool(self.id):
             needs = "is named after its variants: leave out id" if many else "needs an id"
             raise ValueError(f"row {self.id or self.variant or self.sweep or self.baselines}: {needs}")
         return self
@@ -118,7 +118,7 @@ class TableSpec(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> TableSpec:
-        names = [row.id for row in self.rows if row.id is not None]
+        names = [row.id for row in self.rows if row.id]
         if double := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"row {double[0]!r} is declared twice")
         before = False

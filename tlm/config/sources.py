@@ -56,9 +56,8 @@ class FileSpec(Strict):
 
     def pypi(self) -> tuple[str, str]:
         """Name and version of a `pypi://` address."""
-        match = _PYPI.fullmatch(self.address)
-        assert match is not None, self.uri
-        return match["name"], match["version"]
+        name, version = self.address.removeprefix("pypi://").split("/")
+        return name, version
 
     def url(self) -> str:
         """The https URL of an `https://` or `hf://` address."""

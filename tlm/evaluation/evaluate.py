@@ -70,7 +70,7 @@ def evaluate_run(
         model_dir = stage1_dir / "classifier"
     else:
         raise TlmError(f"run {run}: neither stage 1 nor stage 2 is given; there is no model to evaluate")
-    length = _length(manifests["stage1"], manifests["stage2"])
+    length = _length(manifests)
     model = load_classifier(model_dir)
     _check_labels(model, task, model_dir)
     outputs = {split: _outputs(model, model_dir, task, task_dir, split, length) for split in task.splits}
@@ -123,12 +123,12 @@ def evaluate_run(
     )
 
 
-def _length(first: Manifest | None, second: Manifest | None) -> int:
+def _length(manifests: Mapping[str, Manifest | None]) -> int:
     """The number of tokens that inputs are cut to: the length in the last stage of training."""
-    if second is not None:
-        return int(second.parameters["stage2"]["length"])
-    assert first is not None
-    return int(first.parameters["stage1"]["internal_length"])
+    lengths = {"stage2": "length", "stage1": "internal_length"}
+    stages = [(stage, found) for stage in lengths if (found := manifests[stage]) is not None]
+    stage, last = stages[0]
+    return int(last.parameters[stage][lengths[stage]])
 
 
 def _check_labels(model: PreTrainedModel, task: TaskInfo, where: Path) -> None:

@@ -163,8 +163,8 @@ def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[
             )
 
 
-def writable_format(path: Path) -> Format:
-    """The format of `path`. Raises TlmError unless it can be written, compressed if the name asks for that."""
+def writer_of(path: Path) -> Callable[..., AbstractContextManager[writers.Write]]:
+    """The writer of the format of `path`. Raises TlmError unless it can be written, compressed if the name says so."""
     found = by_suffix(path.name)
     if found is None or found.write is None:
         raise TlmError(
@@ -174,7 +174,7 @@ def writable_format(path: Path) -> Format:
     if split_suffix(path.name)[1] and not found.compressible:
         suffix = split_suffix(path.name)[0]
         raise TlmError(f"{path}: a {suffix} file is compressed already; let its name end in {suffix}")
-    return found
+    return found.write
 
 
 def open_writer(path: Path, name: Path, source: Path) -> AbstractContextManager[writers.Write]:
@@ -182,6 +182,4 @@ def open_writer(path: Path, name: Path, source: Path) -> AbstractContextManager[
 
     Raises TlmError for a format that cannot be written, and later for rows that do not fit those before them.
     """
-    write = writable_format(name).write
-    assert write is not None
-    return write(path, name.name, source)
+    return writer_of(name)(path, name.name, source)

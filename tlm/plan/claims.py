@@ -61,7 +61,7 @@ def _claim(project: Project, cells: Cells, name: str, spec: ClaimSpec) -> Claim:
     own_scale = [weights for weights in spec.paper if f"tlm-{project.settings.scale}" in weights]
     return Claim(
         id=name,
-        sides=() if untested else tuple(sides),
+        sides=tuple(sides),
         untested=untested,
         split=None if spec.fact else split,
         scores={} if untested or spec.fact else scores,
@@ -199,11 +199,10 @@ def _models(project: Project) -> list[Side]:
     ]
 
 
-def _corpora(project: Project) -> tuple[str, str]:
-    """The scale's own corpus and its other one."""
-    own, other = project.scale.corpus, project.scale.other_corpus
-    assert other is not None  # or there were no rows of it
-    return own, other
+def _corpora(project: Project) -> tuple[str, str] | None:
+    """The scale's own corpus and its other one, if it has one."""
+    other = project.scale.other_corpus
+    return None if other is None else (project.scale.corpus, other)
 
 
 def run_folders(claim: Claim) -> list[str]:

@@ -105,7 +105,6 @@ def columns_of(spec: TableSpec, scale: ScaleSpec) -> list[Column]:
                     columns.append(Column(id=name, kind="score", tasks=(task,), scores=(score,)))
                     open_scores.append(score)
             continue
-        assert declared.id is not None
         if declared.average:
             over = tuple(dict.fromkeys(score.task for score in open_scores))
             columns.append(Column(id=declared.id, kind="average", tasks=over, scores=tuple(open_scores)))
@@ -130,7 +129,6 @@ def _rows(project: Project, spec: RowSpec) -> list[Row]:
         return [_row(project, spec, project.scale.baselines[0], spec.id or project.scale.baselines[0])]
     if spec.baselines == "all":
         return _baselines(project, spec)
-    assert spec.variant is not None and spec.id is not None
     scales = [project, *(project.at(name) for name in (project.built[1:] if spec.beside else []))]
     able = [view for view in scales if not spec.optional or runs.possible(view, view.variant(spec.variant))]
     rows = [_row(view, spec, spec.variant, spec.id) for view in able if view is project]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tlm.artifacts import read_manifest
-from tlm.config.claims import Claim, Ledger, Side
+from tlm.config.claims import Claim, Ledger, Measure, Side
 from tlm.config.experiments import Score
 from tlm.config.reported import Reported
 from tlm.errors import TlmError
@@ -201,7 +201,7 @@ def _turned(claim: Claim, sources: LedgerSources) -> list[Side]:
 
 def _on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
     if claim.heads:
-        return _heads_on_task(claim, sides, task, sources)
+        return _heads_on_task(claim.heads, sides, task, sources)
     parts, items = [], 0
     for score in claim.scores[task]:
         effect, items = _on_score(sides, score, sources)
@@ -222,8 +222,7 @@ def _on_score(sides: Sequence[Side], score: Score, sources: LedgerSources) -> tu
     return combine(parts), items
 
 
-def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
-    assert claim.heads is not None
+def _heads_on_task(measure: Measure, sides: Sequence[Side], task: str, sources: LedgerSources) -> TaskEffect:
     parts: list[tuple[float, BootstrapEstimate]] = []
     models: list[AttentionArtifact] = []
     for side in sides:
@@ -231,8 +230,8 @@ def _heads_on_task(claim: Claim, sides: Sequence[Side], task: str, sources: Ledg
         if missing := [key for key in keys if key not in sources.attention]:
             raise TlmError(f"attention of {'/'.join(map(str, missing[0]))} is missing; measure its heads")
         models += [sources.attention[key] for key in keys]
-        found = counted(claim.heads, models[-len(keys) :])
-        scale = 100 if claim.heads.endswith("_share") else 1
+        found = counted(measure, models[-len(keys) :])
+        scale = 100 if measure.endswith("_share") else 1
         parts.append((side.weight * scale, BootstrapEstimate(found.value, found.resampled, found.by_seed)))
     check_paired(models)
     both = combine(parts)

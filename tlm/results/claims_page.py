@@ -13,6 +13,7 @@ from tlm.results.claims import ALL, ClaimResult
 from tlm.results.differences import rival_sentence, signed
 from tlm.results.rendering import markdown_rows
 from tlm.results.verdicts import VERDICTS
+from tlm.statistics import BootstrapEstimate
 
 NOTES = (
     "An effect is a weighted sum of row scores, positive if the claim holds (negative for claims of less or fewer). "
@@ -69,27 +70,26 @@ def _section(lines: Sequence[ClaimResult]) -> str:
     parts = [f"\n## {claim.claim}\n", f"{claim.place}. **{overall.verdict}**: {overall.reason}."]
     if overall.paper.words:
         parts.append(f"\nThe paper: {overall.paper.words}.")
-    shown = [line for line in lines if line.effect is not None]
+    shown = [(line, line.effect) for line in lines if line.effect is not None]
     if shown:
         split = f" on {claim.split}" if claim.split else " on dev texts"
-        parts.append(f"\nOurs: {shown[-1].comparison}{split}.\n")
+        parts.append(f"\nOurs: {shown[-1][0].comparison}{split}.\n")
         rows = [
             ["", "effect", "with seeds", "by seed", "items", "verdict", "reason"],
             ["---", "---:", "---:", "---:", "---:", "---", "---"],
         ]
-        rows += [_row(line) for line in shown]
+        rows += [_row(line, effect) for line, effect in shown]
         parts.append(markdown_rows(rows))
     return "\n".join([*parts, *(f"\n{note}" for note in claim.notes)])
 
 
-def _row(line: ClaimResult) -> list[str]:
-    assert line.effect is not None
-    wide = line.effect.over_seeds
+def _row(line: ClaimResult, effect: BootstrapEstimate) -> list[str]:
+    wide = effect.over_seeds
     return [
         "all tasks" if line.task == ALL else line.task,
-        signed(line.effect, line.effect.interval),
+        signed(effect, effect.interval),
         f"[{wide.low:.2f}, {wide.high:.2f}]".replace("-", "−") if wide else "",
-        " ".join(f"{value:+.2f}" for value in line.effect.by_seed).replace("-", "−"),
+        " ".join(f"{value:+.2f}" for value in effect.by_seed).replace("-", "−"),
         str(line.items or ""),
         line.verdict or "",
         line.reason,

@@ -34,7 +34,7 @@ _FEW = 30  # rows of a class below which its scores are rough
 
 @dataclass(frozen=True)
 class SeedScores:
-    """A training seed and its primary metric on dev and test, as fractions; no test where its labels are secret."""
+    """A training seed and its primary metric on dev and test, as fractions; no test score if its labels are secret."""
 
     seed: int
     dev: float
@@ -75,11 +75,11 @@ def card(facts: CardFacts) -> str:
     """The README.md: front matter for the Hub, then Markdown for people."""
     parts = [
         f"---\n{_front_matter(facts)}\n---\n\n# {facts.name}",
-        _what(facts),
+        _purpose(facts),
         "## Use\n\n" + _use(facts),
-        "## What it was made from\n\n" + _data(facts),
-        "## How it was trained\n\n" + _training(facts),
-        "## What it scores\n\n" + _scores(facts),
+        "## Training data\n\n" + _data(facts),
+        "## Training\n\n" + _training(facts),
+        "## Scores\n\n" + _scores(facts),
         "## Limits\n\n" + _limits(facts),
         _CITATION,
     ]
@@ -114,19 +114,19 @@ def _front_matter(facts: CardFacts) -> str:
     return str(data.to_yaml()).strip()
 
 
-def _what(facts: CardFacts) -> str:
+def _purpose(facts: CardFacts) -> str:
     given = "a pair of texts" if facts.pair else "a text"
     if facts.regression:
-        does = f"Gives {given} a number."
+        does = f"Predicts a number for {given}."
     else:
         labels = [f"`{label}`" for label in facts.task.parameters["labels"]]
-        does = f"Sorts {given} into {len(labels)} classes: {_some(labels)}."
+        does = f"Classifies {given} into {len(labels)} classes: {_some(labels)}."
     description = str(facts.task.parameters["spec"].get("description") or "").strip()
     start = facts.recipe["model"]["pretrained"]
     origin = f"It started from the checkpoint `{start}`" if start else "It was trained from scratch"
     return (
-        f"{does}{' ' + description if description else ''}\n\n{origin} with TLM, which lets every training text"
-        " retrieve the passages of a general corpus that are most like it, and trains on both"
+        f"{does}{' ' + description if description else ''}\n\n{origin} with TLM, which retrieves the passages of a"
+        " general corpus that are most similar to each training text, and trains on both"
         " ([Yao et al. 2022](https://arxiv.org/abs/2111.04130))."
     )
 
@@ -134,13 +134,13 @@ def _what(facts: CardFacts) -> str:
 def _use(facts: CardFacts) -> str:
     call = '{"text": "…", "text_pair": "…"}' if facts.pair else '"…"'
     cut = (
-        f"`truncation=True` cuts longer texts at {facts.length} tokens, which is what the model was trained to read"
-        f"{', of a pair the longer text first' if facts.pair else ''}."
+        f"`truncation=True` cuts longer texts to {facts.length} tokens, the length of the model's training"
+        f"{'; of a pair, it cuts the longer text first' if facts.pair else ''}."
     )
     return (
         "```python\nfrom transformers import pipeline\n\n"
         f'classify = pipeline("text-classification", model="models/{facts.name}", truncation=True)\n'
-        f"classify({call})\n```\n\n{cut} `model` is the folder, or the name that it has on the Hub."
+        f"classify({call})\n```\n\n{cut} `model` is the folder, or the name of the model on the Hub."
     )
 
 
@@ -163,16 +163,16 @@ def _data(facts: CardFacts) -> str:
     if facts.selection is not None:
         parameters, counts = facts.selection.parameters, facts.selection.counts
         how = (
-            f"the {parameters['k']} best by BM25 for every training text"
+            f"the {parameters['k']} best passages by BM25 for each training text"
             if parameters["selector"] == "bm25"
             else f"chosen by `{parameters['selector']}`"
         )
         lines.append(
             f"- **Selection**: {counts['passages']:,} of these passages, {_size(counts['bytes'])}: {how},"
-            " each passage once."
+            " without repetition."
         )
     else:
-        lines.append("- **Selection**: none; it was trained on the labelled texts alone.")
+        lines.append("- **Selection**: none; the model was trained on the labelled texts alone.")
     return "\n".join(lines)
 
 
@@ -193,7 +193,9 @@ def _training(facts: CardFacts) -> str:
         lines.append(f"- **Stage 2**: {second['tokens']['real']:,} tokens, classification alone.")
     cost = []
     if first is not None:
-        cost.append(f"{first['paper']:.2e} FLOPs as the paper counts (6 · tokens · parameters, stage 1)")
+        cost.append(
+            f"{first['paper']:.2e} FLOPs by the formula of the paper (6 · tokens · parameters, stage 1)"
+        )
         total = first["matmul"]["total"] + (second["matmul"]["total"] if second else 0)
         cost.append(f"{total:.2e} in matrix products, both stages")
     elif second is not None:
@@ -212,14 +214,16 @@ def _scores(facts: CardFacts) -> str:
     found = facts.scores
     scored = f"On the {found.rows:,} texts of {found.split}"
     if found.split == "dev":
-        scored += ", by which the model was chosen (the labels of test are not public): expect a little less"
+        scored += (
+            ", which also chose the model (the test labels are not public): expect lower scores on new texts"
+        )
     lines = [
         f"{scored}; in percent, with 95 % intervals by bootstrap over these texts.\n",
         "| metric | value | interval |",
         "|---|---:|---|",
     ]
     for name, (value, interval) in found.metrics.items():
-        spoken = _METRICS[name][1] + (" (chosen by)" if name == facts.metric else "")
+        spoken = _METRICS[name][1] + (" (chooses the model)" if name == facts.metric else "")
         lines.append(
             f"| {spoken} | {_percent(value)} | {_percent(interval.low)} to {_percent(interval.high)} |"
         )
@@ -248,43 +252,43 @@ def _calibration(facts: CardFacts, found: ModelCalibration) -> str:
     rows, split = facts.task.counts["rows"]["dev"], facts.scores.split
     error = (
         f"{_percent(found.after.ece)} % ({_percent(found.after.interval.low)} to"
-        f" {_percent(found.after.interval.high)}; {_percent(found.after.by_chance)} % would be chance)"
+        f" {_percent(found.after.interval.high)}; {_percent(found.after.by_chance)} % for perfect calibration)"
     )
     if rows < FEWEST:
         return (
-            f"Its probabilities are those of the softmax as trained: {rows} dev texts are too few to fit a temperature"
+            f"The probabilities are not calibrated: {rows} dev texts are too few to fit a temperature"
             f" ({FEWEST} are needed). Their expected calibration error on {split} is {error}."
         )
-    same = ", the same texts, which flatters" if split == "dev" else ""
+    same = ", on which it was fitted," if split == "dev" else ""
     return (
-        f"Its probabilities are calibrated: the weights of the last layer are divided by a temperature of"
-        f" {found.temperature:.3g}, fitted on the {rows:,} dev texts; no predicted class changes by that. The expected"
+        f"The probabilities are calibrated: the weights of the last layer are divided by a temperature of"
+        f" {found.temperature:.3g}, fitted on the {rows:,} dev texts; this changes no predicted class. The expected"
         f" calibration error on {split}{same} is {error}; before, it was {_percent(found.before.ece)} %."
     )
 
 
 def _limits(facts: CardFacts) -> str:
     found = facts.scores
-    lines = [f"- It reads the first {facts.length} tokens of a text; the rest of the text is ignored."]
+    lines = [f"- The model reads the first {facts.length} tokens of a text and ignores the rest."]
     if not facts.regression:
         lines.append("- Every text gets one of the classes, even a text that belongs to none of them.")
     if found.calibrated is not None:
         sure = found.calibrated.after
         lines.append(
-            f"- On {found.split} it gives its answers a probability of {_percent(sure.confidence)} % on average, and"
-            f" {_percent(sure.accuracy)} % of them are right. On other kinds of texts it may be surer than it is right."
+            f"- On {found.split}, the predictions have a probability of {_percent(sure.confidence)} % on average, and"
+            f" {_percent(sure.accuracy)} % of them are right. On other kinds of texts the model may be overconfident."
         )
     small = [f"`{label}` ({int(parts['n'])})" for label, parts in found.classes.items() if parts["n"] < _FEW]
     if small:
         lines.append(f"- Few texts of {_some(small)} in {found.split}: their scores are rough.")
     lines.append(
-        f"- The texts of {found.split} come from where the training texts come from. Other sources, times and ways of"
-        " writing were not tried; the intervals say nothing of them."
+        f"- The texts of {found.split} have the same source as the training texts. The model was not tested on texts of"
+        " other sources, periods or styles, and the intervals do not cover them."
     )
     if not facts.recipe["model"]["pretrained"]:
         lines.append(
-            "- It knows the language of its labelled texts and its selection, and no other; what these say of people"
-            " and things, it may repeat."
+            "- The model knows only the language of its labelled texts and its selection, and it may repeat their"
+            " statements about people and things."
         )
     return "\n".join(lines)
 

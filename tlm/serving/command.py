@@ -200,10 +200,10 @@ def _check_files(args: argparse.Namespace) -> None:
     from tlm.config.sources import why_no_file
     from tlm.formats.delimited import print_recognised
     from tlm.formats.files import Input, members
-    from tlm.formats.registry import format_of, writable_format
+    from tlm.formats.registry import format_of, writer_of
     from tlm.formats.tables import OPTIONS, TableOptions
 
-    writable_format(args.output)
+    writer_of(args.output)
     if str(args.input) == "-" or (args.input.exists() and not args.input.is_file()):
         name = "/dev/stdin" if str(args.input) == "-" else str(args.input)
         format_of(Input(Path(name), shown=name), args.kind, option=OPTIONS["kind"])

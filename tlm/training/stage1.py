@@ -115,14 +115,16 @@ def run_stage1(
         rho1=stage.rho1,
         accumulation=stage.accumulation,
     )
-    lengths = [source.length for source in (data.internal, data.external) if source]
+    sources = {
+        kind: each for kind, each in ((True, data.internal), (False, data.external)) if each is not None
+    }
+    lengths = [source.length for source in sources.values()]
     model = setup.build_model(start, data.head, lengths, with_mlm=True)
     held_out = _held_out_batches(data.held_out, spec, vocabulary)
 
     def step(number: int) -> TrainingStep:
         micros = schedule.step(number)
-        source = data.internal if micros[0].internal else data.external
-        assert source is not None  # Schedule raises if rho1 needs missing data
+        source = sources[micros[0].internal]
         batches = [source.masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros]
         return TrainingStep(micros[0].internal, batches)
 

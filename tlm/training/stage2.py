@@ -103,7 +103,6 @@ def run_stage2(
         outcome = train(plan, model, accelerator, working, fingerprint, compiled=spec.compile)
         if accelerator.is_main_process:
             chosen = best_of(outcome.history)
-            assert chosen is not None  # the last step is always evaluated
             checkpoint.load_weights(_best_file(working, chosen["step"]), model)
             save_model(model.classifier, setup.tokenizer, working / "model")
             record = {"metric": metric, "best": chosen, "dev": outcome.history}
@@ -140,9 +139,9 @@ def dev_scores(logits: np.ndarray, dev: Store, metric: str, head: TaskHead) -> d
     return {f"dev_{name}": value for name, value in values.items()}
 
 
-def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The evaluation with the highest dev metric, the earliest of equals."""
-    return max(history, key=lambda entry: entry[PRIMARY], default=None)
+    return max(history, key=lambda entry: entry[PRIMARY])
 
 
 def _best_file(working: Path, step: int) -> Path:
@@ -154,15 +153,14 @@ def _keep_if_best(working: Path, model: TwoHeads, done: StageProgress, value: fl
 
     Keeps the best weights as of the last checkpoint, too, because a resumed run starts from there.
     """
-    before = best_of(done.history)
-    if before is not None and value <= before[PRIMARY]:
+    if done.history and value <= best_of(done.history)[PRIMARY]:
         return
     file = _best_file(working, done.step)
     file.parent.mkdir(exist_ok=True)
     checkpoint.save_weights(file, model)
     last = checkpoint.latest(working / "checkpoints")
     resumable = checkpoint.step_of(last) if last else 0
-    then = best_of([entry for entry in done.history if entry["step"] <= resumable])
-    for old in file.parent.glob("step-*"):
-        if old != file and (then is None or old != _best_file(working, then["step"])):
-            old.unlink()
+    before = [entry for entry in done.history if entry["step"] <= resumable]
+    kept = {file, _best_file(working, best_of(before)["step"])} if before else {file}
+    for old in set(file.parent.glob("step-*")) - kept:
+        old.unlink()

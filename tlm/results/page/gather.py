@@ -6,7 +6,7 @@ Place in the flow: the rule `task_report` → here → `results/tasks/<task>/rep
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tlm.artifacts import read_manifest
 from tlm.config.task_report import PageSpec
 from tlm.evaluation.artifact import TaskInfo, read_rows, read_task
-from tlm.evaluation.temperature import fitted
+from tlm.evaluation.temperature import fitted, served
 from tlm.results.examples import build_examples
 from tlm.results.page import details, quality, worth
 from tlm.results.page.scored_runs import (
@@ -123,7 +123,8 @@ def _quality(task: TaskInfo, task_dir: Path, methods: Sequence[MethodRuns], spli
     """The fields of the report that describe the shown run's predictions."""
     run, rows = best_on_dev(methods[0].runs), read_rows(task_dir, split)
     others = [method for method in methods if method.spec.name == "tfidf"]
-    if task.regression:
+    trained = run.probabilities
+    if task.regression or trained is None:
         train = pq.read_table(task_dir / "train.parquet", columns=["label"])["label"].to_pylist()
         return {
             "accuracy": None,
@@ -136,12 +137,13 @@ def _quality(task: TaskInfo, task_dir: Path, methods: Sequence[MethodRuns], spli
         }
     matrix = quality.confusion(run, task.labels)
     t = fitted(run.folder / "predictions.parquet", task.labels)
+    exported = served(trained, t)
     return {
         "accuracy": quality.accuracy(matrix),
         "classes": quality.classes(run, task.labels, matrix),
         "confusion": tuple(map(tuple, matrix.tolist())),
-        "calibration": quality.calibration(run, t),
+        "calibration": quality.calibration(run, trained, exported, t),
         "regression": None,
-        "mistakes": quality.mistakes(quality.as_exported(run, t), others, rows),
+        "mistakes": quality.mistakes(replace(run, probabilities=exported), others, rows),
         "wrong": int((run.labels != run.predictions).sum()),
     }

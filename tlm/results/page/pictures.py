@@ -19,7 +19,7 @@ from tlm.results.figures.calibration import draw_reliability
 from tlm.results.figures.learning import LearningCurve, draw_curves
 from tlm.results.figures.style import GREY, INK, SERIES, SMALL, new_figure, styled, whiskers
 from tlm.results.page import formatting
-from tlm.results.page.task_report import Curve, TaskReport
+from tlm.results.page.task_report import Calibration, Curve, Regression, TaskReport
 
 WIDTH = 3.6  # inches: letters of 7 points stay legible on a phone
 
@@ -104,10 +104,9 @@ def confusion(report: TaskReport, chosen: Sequence[int]) -> Picture:
     )
 
 
-def scatter(report: TaskReport) -> Picture:
+def scatter(numbers: Regression) -> Picture:
     """Predicted against true numbers."""
-    assert report.regression is not None
-    truth, guess = np.array(report.regression.truth), np.array(report.regression.prediction)
+    truth, guess = np.array(numbers.truth), np.array(numbers.prediction)
     low, high = float(min(truth.min(), guess.min())), float(max(truth.max(), guess.max()))
     with styled():
         canvas = new_figure(WIDTH, WIDTH)
@@ -119,7 +118,7 @@ def scatter(report: TaskReport) -> Picture:
         axes.set(xlabel="true", ylabel="predicted", aspect="equal")
         axes.legend(loc="upper left", frameon=False)
         source = as_source(canvas)
-    mean = report.regression.mean_absolute_error
+    mean = numbers.mean_absolute_error
     return Picture(
         source,
         f"Predicted against true numbers of {formatting.counted(len(truth), 'row')}; "
@@ -127,10 +126,9 @@ def scatter(report: TaskReport) -> Picture:
     )
 
 
-def calibration(report: TaskReport) -> Picture:
+def calibration(measured: Calibration) -> Picture:
     """Accuracy against confidence."""
-    assert report.calibration is not None
-    found = report.calibration.reliability("TLM")
+    found = measured.reliability("TLM")
     with styled():
         canvas = new_figure(WIDTH, WIDTH * 0.95)
         upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=(4, 1))

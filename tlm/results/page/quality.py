@@ -7,16 +7,21 @@ Wilson's; F1 is resampled over rows (`tlm.statistics`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from tlm.evaluation.artifact import SplitRows
-from tlm.evaluation.temperature import served
-from tlm.results.calibration import Reliability, confidences, reliability
+from tlm.results.calibration import confidences, reliability
 from tlm.results.page import formatting
 from tlm.results.page.scored_runs import MethodRuns, ScoredRun
-from tlm.results.page.task_report import Calibration, Class, Mistake, NumberWithInterval, Regression
+from tlm.results.page.task_report import (
+    Calibration,
+    Class,
+    Mistake,
+    NumberWithInterval,
+    Regression,
+    WithInterval,
+)
 from tlm.results.page.worth import estimate
 from tlm.statistics import bootstrap, scores, wilson
 
@@ -29,7 +34,7 @@ def share(hits: int, rows: int) -> NumberWithInterval | None:
     if not rows:
         return None
     interval = wilson(hits, rows)
-    return NumberWithInterval(value=hits / rows, low=interval.low, high=interval.high)
+    return WithInterval.of(hits / rows, interval)
 
 
 def confusion(run: ScoredRun, labels: Sequence[str]) -> np.ndarray:
@@ -69,20 +74,16 @@ def accuracy(matrix: np.ndarray) -> NumberWithInterval | None:
     return share(int(np.trace(matrix)), int(matrix.sum()))
 
 
-def as_exported(run: ScoredRun, t: float) -> ScoredRun:
-    """The run with the probabilities of its exported model, whose logits are divided by `t`."""
-    assert run.probabilities is not None
-    return replace(run, probabilities=served(run.probabilities, t))
+def calibration(run: ScoredRun, trained: np.ndarray, exported: np.ndarray, t: float) -> Calibration:
+    """Calibration of the exported model, whose logits are divided by `t`, and of `run` as trained.
 
-
-def calibration(run: ScoredRun, t: float) -> Calibration:
-    """Calibration of the exported model and, for comparison, of `run` as trained."""
-    return Calibration.of(_reliability(as_exported(run, t)), _reliability(run), t)
-
-
-def _reliability(run: ScoredRun) -> Reliability:
-    assert run.probabilities is not None
-    return reliability("TLM", *confidences(run.probabilities, run.labels, run.predictions))
+    `trained` and `exported` are the two models' probabilities (rows, classes).
+    """
+    found, before = (
+        reliability("TLM", *confidences(probabilities, run.labels, run.predictions))
+        for probabilities in (exported, trained)
+    )
+    return Calibration.of(found, before, t)
 
 
 def regression(run: ScoredRun, train_labels: Sequence[float]) -> Regression:

@@ -120,8 +120,8 @@ def _pictures(
     return {
         "differences": pictures.differences(report, names),
         "confusion": pictures.confusion(report, chosen) if report.confusion and as_picture else None,
-        "scatter": pictures.scatter(report) if report.regression else None,
-        "calibration": pictures.calibration(report) if report.calibration else None,
+        "scatter": pictures.scatter(report.regression) if report.regression else None,
+        "calibration": pictures.calibration(report.calibration) if report.calibration else None,
         "stage1": pictures.learning(
             report.stage1, names, x="tokens of stage 1", y="held-out MLM loss (nats)", percent=False
         )

@@ -26,6 +26,18 @@ class NumberWithInterval(Strict):
     high: float | None = None
 
 
+class WithInterval(NumberWithInterval):
+    """A number whose 95 % interval is known."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, interval: Interval) -> WithInterval:
+        """From the number and its interval."""
+        return cls(value=value, low=interval.low, high=interval.high)
+
+
 class MethodCost(Strict):
     """The cost of one run of a method, mean over seeds; None for a number that was not counted."""
 
@@ -100,7 +112,7 @@ class ReliabilityBin(Strict):
     rows: int
     confidence: float
     """Mean probability."""
-    accuracy: NumberWithInterval
+    accuracy: WithInterval
     """Share of right predictions."""
 
 
@@ -110,13 +122,13 @@ class Calibration(Strict):
     rows: int
     bins: tuple[ReliabilityBin, ...]
     """Bins that contain predictions."""
-    error: NumberWithInterval
+    error: WithInterval
     """Expected calibration error: mean distance of `confidence` and `accuracy`, weighted by rows."""
     by_chance: float
     """The mean error of a perfectly calibrated model on this number of texts."""
     temperature: float
     """Fitted on dev and written into the exported model. All fields but `before` describe that model."""
-    before: NumberWithInterval
+    before: WithInterval
     """`error` of the model as trained, without the temperature."""
     confidence: float
     accuracy: float
@@ -132,16 +144,14 @@ class Calibration(Strict):
                     high=each.high,
                     rows=each.rows,
                     confidence=each.confidence,
-                    accuracy=NumberWithInterval(
-                        value=each.accuracy, low=each.interval.low, high=each.interval.high
-                    ),
+                    accuracy=WithInterval.of(each.accuracy, each.interval),
                 )
                 for each in found.bins
             ),
-            error=NumberWithInterval(value=found.ece, low=found.interval.low, high=found.interval.high),
+            error=WithInterval.of(found.ece, found.interval),
             by_chance=found.by_chance,
             temperature=temperature,
-            before=NumberWithInterval(value=before.ece, low=before.interval.low, high=before.interval.high),
+            before=WithInterval.of(before.ece, before.interval),
             confidence=found.confidence,
             accuracy=found.accuracy,
         )
@@ -160,19 +170,14 @@ class Calibration(Strict):
                     each.rows,
                     each.confidence,
                     each.accuracy.value,
-                    _interval(each.accuracy),
+                    Interval(each.accuracy.low, each.accuracy.high),
                 )
                 for each in self.bins
             ),
             ece=self.error.value,
-            interval=_interval(self.error),
+            interval=Interval(self.error.low, self.error.high),
             by_chance=self.by_chance,
         )
-
-
-def _interval(estimate: NumberWithInterval) -> Interval:
-    assert estimate.low is not None and estimate.high is not None
-    return Interval(estimate.low, estimate.high)
 
 
 class Regression(Strict):

@@ -80,7 +80,9 @@ def local_server(
     address = os.environ.get("ELASTICSEARCH_URL") or server.url
     _wait_until_silent(address, silent)
     guarded = [sys.executable, "-m", "tlm.retrieval.elastic.guard", *words]
-    guard = subprocess.Popen(guarded, stdin=subprocess.PIPE, start_new_session=True)
+    stdin, pipe = os.pipe()
+    guard = subprocess.Popen(guarded, stdin=stdin, start_new_session=True)
+    os.close(stdin)
     try:
         _wait_until_healthy(guard, server, healthy)
         print(f"{address}: started and healthy", flush=True)
@@ -89,8 +91,7 @@ def local_server(
         # Ignore further signals while the server stops.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        assert guard.stdin is not None
-        guard.stdin.close()
+        os.close(pipe)
         guard.wait()
 
 
