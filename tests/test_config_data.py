@@ -24,6 +24,8 @@ def test_shipped_configuration():
     assert data.tasks["pubmed-rct"].metric == "micro_f1"
     assert "demo" in data.corpora
     for name, source in data.sources.items():
+        if name.startswith("my-"):  # places for a user's own files
+            continue
         assert all(file.sha256 or file.first_use for file in source.files), name
         assert source.licence and (source.homepage or name == "toy"), name
 
