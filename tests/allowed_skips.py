@@ -17,6 +17,7 @@ ALLOWED = (
     "DVC needs a git checkout",
     "not a git checkout",
     "the C library is not glibc",
+    "root may write everywhere",
 )
 """How the reasons begin."""
 

@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,39 @@ def test_planning_writes_nothing(project, arguments):
     result = snakemake(project, *arguments)
     assert result.returncode == 0, result.stdout + result.stderr
     assert listing(project) == before
+
+
+@contextmanager
+def read_only(project: Path) -> Iterator[None]:
+    paths = [project, *project.rglob("*")]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    yield
+    for path in paths:
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+def as_user(project: Path, *arguments: str) -> str:
+    """What Snakemake prints; root loses the right to write to read-only folders."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--config", "scale=smoke"]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set=-dac_override", "--", *command]
+    result = subprocess.run(command, cwd=project, env=environment(project), capture_output=True, text=True)
+    return f"{result.stdout}{result.stderr}exit code {result.returncode}"
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write everywhere")
+def test_a_read_only_checkout_can_be_planned_and_not_built(tmp_path):
+    project = copy_project(tmp_path)
+    with read_only(project):
+        plan = as_user(project, "results/table2.csv", "-n")
+        assert "rule stage1:" in plan and plan.endswith("exit code 0"), plan
+        assert not (project / ".snakemake").exists()
+        assert "Permission denied" in as_user(project, "data/tasks/toy/manifest.json")
+    assert direct(project, "data/tasks/toy/manifest.json").returncode == 0
+    with read_only(project):  # with the records of what is built
+        plan = as_user(project, "data/tasks/toy/manifest.json", "-n")
+        assert "Nothing to be done" in plan and plan.endswith("exit code 0"), plan
 
 
 def test_a_missing_folder_is_replaced_by_its_parent_in_a_plan_and_created_in_a_build(tmp_path, monkeypatch):

@@ -246,6 +246,34 @@ def hold_build_lock(folder: Path = Path()) -> None:
     atexit.register(held.close)
 
 
+# Planning where nobody may write.
+
+
+def plan_in_read_only_folder(workflow: Any) -> None:
+    """Let a dry run work where nobody may write: Snakemake then keeps its own files in its temporary folder.
+
+    Snakemake 9.27 creates .snakemake and writes to it even if it only plans. The records of finished jobs are read from
+    there as always.
+    """
+    module = import_module("snakemake.workflow")
+    original = getattr(module, "FilePersistence", None)
+    own = Path(".snakemake").absolute()
+    if original is None or os.access(own if own.exists() else own.parent, os.W_OK):
+        return
+
+    def persistence(**settings: Any) -> Any:
+        if runs_jobs(workflow):
+            return original(**settings)
+        folder = Path(workflow.snakemake_tmp_dir) / "persistence"
+        folder.mkdir()
+        for records in (RECORDS, _UNFINISHED):
+            if Path(records).is_dir():
+                (folder / Path(records).name).symlink_to(Path(records).absolute())
+        return original(**{**settings, "path": folder})
+
+    module.FilePersistence = persistence  # type: ignore[attr-defined]
+
+
 # The scheduler.
 
 

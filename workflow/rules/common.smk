@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from tlm import dag, layout
+from tlm import dag, layout, snakemake_adapter
 from tlm.artifacts import canonical_json
 from tlm.plan import contamination, claims, tables, figures
 from tlm.config.sources import local_files
@@ -18,8 +18,6 @@ from tlm.store.records import require
 from tlm.rules import Workflow, as_json
 from tlm.rules.import_closure import import_closure
 from tlm.process_end import BUILD, this_build
-from tlm.snakemake_adapter import arm_one_timer, hold_build_lock
-from tlm.snakemake_adapter import makes_environments, release_killed_lock
 
 # A mistake in the configuration ends in one line, without Snakemake's traceback.
 try:
@@ -33,7 +31,7 @@ try:
         require()
     if workflow.is_main_process:
         os.environ[BUILD] = this_build()
-        release_killed_lock(workflow)
+        snakemake_adapter.release_killed_lock(workflow)
 except TlmError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -49,12 +47,13 @@ NOT_TABLES = f"{DESCRIBED}|{RULES.example_names}|{RULES.figure_names}|attention|
 os.environ.update(RULES.environment)
 if RULES.reporting:
     config["overview"] = RULES.overview  # captions can read the configuration only
-arm_one_timer()
+snakemake_adapter.arm_one_timer()
+snakemake_adapter.plan_in_read_only_folder(workflow)
 
 
 onstart:
     try:
-        hold_build_lock()
+        snakemake_adapter.hold_build_lock()
     except TlmError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -66,7 +65,7 @@ onstart:
 # before `| tee` would not fail its job.
 OWN_PYTHON = (
     ""
-    if makes_environments(workflow)
+    if snakemake_adapter.makes_environments(workflow)
     else f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 )
 shell.prefix(
