@@ -9,7 +9,7 @@ from tlm.process import quick_imports, run_script
 with quick_imports():
     from tlm.config.figures import AttentionTable
     from tlm.evaluation.attention_heads import read_attention
-    from tlm.results.attention import HEADER, as_markdown, attention_rows
+    from tlm.results.attention import as_markdown, attention_rows
     from tlm.results.figures.style import as_csv
     from tlm.results.static import write_table
 
@@ -23,7 +23,7 @@ def main(
     html: Path,
 ) -> None:
     rows = attention_rows(spec, [read_attention(path) for path in made_from])
-    write_table(as_csv(HEADER, rows), as_markdown(rows), csv, markdown, html)
+    write_table(as_csv(rows), as_markdown(rows), csv, markdown, html)
 
 
 if __name__ == "__main__":

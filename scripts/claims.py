@@ -9,9 +9,9 @@ from tlm.process import quick_imports, run_script
 with quick_imports():
     from tlm.config.claims import Ledger
     from tlm.config.reported import load_reported
-    from tlm.results.claims import HEADER, ledger_lines, open_sources, records
+    from tlm.results.claims import ledger_lines, open_sources, records
     from tlm.results.claims_page import as_markdown
-    from tlm.results.rendering import csv_text
+    from tlm.results.rendering import records_csv
     from tlm.results.static import write_table
 
 
@@ -27,7 +27,7 @@ def main(
     html: Path,
 ) -> None:
     lines = ledger_lines(spec, open_sources(made_from, tasks, corpora, load_reported(reported)))
-    write_table(csv_text(HEADER, records(spec, lines)), as_markdown(spec, lines), csv, markdown, html)
+    write_table(records_csv(records(spec, lines)), as_markdown(spec, lines), csv, markdown, html)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tlm.config.figures import SensitivityDrawing
 from tlm.config.reported import load_reported
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, Hits
-from tlm.results.claims import HEADER, LedgerSources, ledger_lines, open_sources, records
+from tlm.results.claims import LedgerSources, ledger_lines, open_sources, records
 from tlm.results.claims_page import against_rivals, as_markdown
 from tlm.results.differences import all_differences, render, rival_sentence
 from tlm.results.evidence import evidence
@@ -180,7 +180,7 @@ def test_a_claim_of_scores_over_all_tasks_and_on_each(sources):
     # Two tasks give a narrower interval than one.
     width = {line.task: line.effect.interval.high - line.effect.interval.low for line in lines}
     assert width["all"] < min(width["small-task"], width["large-task"])
-    rows = [dict(zip(HEADER, row, strict=True)) for row in records(ledger, lines)]
+    rows = records(ledger, lines)
     assert rows[0]["comparison"] == "GOOD − BAD" and rows[0]["verdict"] == "supported"
     assert float(rows[0]["low_seeds"]) <= float(rows[0]["low"]) < float(rows[0]["effect"])
     assert len(rows[0]["by_seed"].split()) == 2
@@ -451,7 +451,7 @@ def test_sensitivity_fills_points_that_differ_from_the_own_run(tmp_path):
     with styled():
         drawn = draw_sensitivity(SensitivityDrawing(**figure, sweeps={"k": spec}), runs)
         drawn.figure.savefig(tmp_path / "figure.png")
-    rows = {row[1]: dict(zip(drawn.header, row, strict=True)) for row in drawn.rows}
+    rows = {row["value"]: row for row in drawn.rows}
     assert set(rows) == {"task only", "5", "20", "TF-IDF"} and rows["20"]["own_run"] == "yes"
     assert rows["20"]["difference"] is None and rows["5"]["difference_high"] < 0
     assert rows["task only"]["difference_low"] <= 0 <= rows["task only"]["difference_high"]

@@ -5,7 +5,7 @@ import pytest
 from tlm.artifacts import write_json, write_manifest
 from tlm.config.figures import MeasuredRun
 from tlm.errors import TlmError
-from tlm.results.costs import HEADER, costs
+from tlm.results.costs import costs
 
 TSV = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 FLOPS = {
@@ -49,9 +49,7 @@ RUN = MeasuredRun(
 
 
 def test_costs_have_one_row_a_job_in_the_order_of_the_flow(root):
-    task, stage1, stage2, evaluate = (
-        dict(zip(HEADER, cost.as_row(), strict=True)) for cost in costs([RUN], root)
-    )
+    task, stage1, stage2, evaluate = map(vars, costs([RUN], root))
     assert [line["stage"] for line in (task, stage1, stage2, evaluate)] == [
         "task",
         "stage1",

@@ -25,7 +25,7 @@ from tlm.config.figures import (
 from tlm.config.reported import load_reported
 from tlm.errors import TlmError
 from tlm.evaluation.attention_heads import AttentionArtifact, AttentionExample, count, stack
-from tlm.results.attention import HEADER, as_markdown, attention_rows
+from tlm.results.attention import as_markdown, attention_rows
 from tlm.results.calibration import reliability
 from tlm.results.costs import JobCost
 from tlm.results.figures import draw as draw_module
@@ -310,7 +310,7 @@ def test_marks_of_heads_are_visible_in_grey(tmp_path):
 def test_performance_is_relative_to_the_most_expensive_row_of_its_own_panel():
     with styled():
         drawn = draw_performance(PERFORMANCE, CELLS, REPORTED)
-    rows = {(row[1], row[2]): dict(zip(drawn.header, row, strict=True)) for row in drawn.rows}
+    rows = {(row["series"], row["row"]): row for row in drawn.rows}
     assert rows["PLM", "plm"]["relative_flops"] == 1
     assert rows["TLM", "tlm"]["relative_flops"] == pytest.approx(4.1 / 8.9)
     assert rows["TFIDF", "tfidf"]["relative_flops"] is None
@@ -324,7 +324,7 @@ def test_performance_is_relative_to_the_most_expensive_row_of_its_own_panel():
 def test_without_reported_rows_performance_has_one_panel():
     drawn = draw_performance(PERFORMANCE.model_copy(update={"paper": None, "reported": ()}), CELLS, REPORTED)
     assert len(drawn.figure.axes) == 1
-    assert {record[0] for record in drawn.rows} == {drawn.figure.axes[0].get_title()}
+    assert {record["source"] for record in drawn.rows} == {drawn.figure.axes[0].get_title()}
 
 
 def test_a_point_without_performance_raises():
@@ -354,7 +354,7 @@ def test_frames_and_masks_come_from_the_sentence():
         if patch.get_edgecolor()[:3] == (0xC1 / 255, 0x12 / 255, 0x1F / 255)
     ]
     assert [patch.get_xy() for patch in red] == [(-0.5, -0.5)]
-    assert len(drawn.rows) == 4 and drawn.rows[0][4:8] == (
+    assert len(drawn.rows) == 4 and tuple(drawn.rows[0].values())[4:8] == (
         1,
         1,
         1.0,
@@ -375,7 +375,7 @@ def test_learning_curves_hold_every_measurement():
     with styled():
         drawn = draw_learning("Loss", LEARNED)
     assert len(drawn.rows) == 3 * (3 * 2 * (6 + 1) + 1)
-    assert [row[3] for row in drawn.rows if row[1] == "PLM"] == ["end"] * 3
+    assert [row["measured"] for row in drawn.rows if row["model"] == "PLM"] == ["end"] * 3
     with pytest.raises(TlmError, match="have different numbers of points"):
         draw_curves(drawn.figure.axes[0], [learned("BM25", 1), learned("BM25", 2, points=3)])
     with pytest.raises(TlmError, match="no training has a held-out loss"):
@@ -390,7 +390,9 @@ def test_sources_are_ordered_as_in_the_corpus_and_small_ones_share_a_line():
     with styled():
         drawn = draw_selection("Sources", {"imdb": found(14)})
     assert len(drawn.rows) == 4 * 14 + 5
-    assert sum(row[5] for row in drawn.rows if row[1:3] == ("BM25", "source")) == pytest.approx(1)
+    assert sum(
+        row["share"] for row in drawn.rows if (row["selector"], row["what"]) == ("BM25", "source")
+    ) == pytest.approx(1)
 
 
 def test_costs_say_how_many_jobs_have_no_benchmark():
@@ -524,7 +526,7 @@ SPEC = AttentionTable(models=[ShownModel(variant="tlm", label="TLM"), ShownModel
 
 def test_the_table_of_heads_gives_means_over_seeds_and_paired_differences():
     rows = attention_rows(SPEC, [model(name, seed) for name in ("tlm", "plm") for seed in (1, 2)])
-    tlm, plm, difference = (dict(zip(HEADER, row, strict=True)) for row in rows)
+    tlm, plm, difference = rows
     assert (tlm["task"], tlm["model"], tlm["seeds"], tlm["texts"], tlm["heads"]) == (
         "chemprot",
         "TLM",

@@ -6,9 +6,8 @@ heads than pretrained models, and shows one sentence a task. This table tests th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,17 +21,9 @@ from tlm.evaluation.attention_heads import (
     resampled_shares,
     shares,
 )
+from tlm.results.rendering import Record
 
 MEASURES = ("positional", "vertical", "positional_share", "vertical_share")
-HEADER = (
-    "task",
-    "model",
-    "seeds",
-    "texts",
-    "heads",
-    *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")),
-    *(f"{name}_by_seed" for name in MEASURES),
-)
 NOTES = (
     "positional, vertical: number of such heads in a model, mean over seeds; positional_share, vertical_share: share "
     "of the maxima of all heads that fall on adjacent tokens, or on [CLS], [SEP] or the period.",
@@ -50,12 +41,12 @@ class HeadCount:
     resampled: np.ndarray
 
 
-def attention_rows(spec: AttentionTable, artifacts: Sequence[AttentionArtifact]) -> list[tuple[Any, ...]]:
-    """One row a task and model, and one row for the first model minus each other model; see `HEADER`.
+def attention_rows(spec: AttentionTable, artifacts: Sequence[AttentionArtifact]) -> list[Record]:
+    """One row a task and model, and one row for the first model minus each other model.
 
     Raises TlmError if a task lacks a model, or if the heads of its models were measured on different texts.
     """
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Record] = []
     variants = sorted({each.variant for each in artifacts})
     for task in dict.fromkeys(each.task for each in artifacts):
         measured = []
@@ -71,7 +62,8 @@ def attention_rows(spec: AttentionTable, artifacts: Sequence[AttentionArtifact])
         for model, other in zip(spec.models[1:], measured[1:], strict=True):
             own = [each for each in artifacts if each.task == task]
             check_paired(own)
-            rows.append(_difference(task, f"{first.label} − {model.label}", own[0], measured[0], other))
+            label = f"{first.label} − {model.label}"
+            rows.append(_difference(task, label, len(own[0].hits.queries), measured[0], other))
     return rows
 
 
@@ -94,36 +86,38 @@ def _measure(name: str, share: np.ndarray) -> np.ndarray:
 
 
 def _row(
-    task: str, label: str, models: Sequence[AttentionArtifact], found: dict[str, HeadCount]
-) -> tuple[Any, ...]:
-    heads = models[0].hits.vertical[0].size
-    return (
-        task,
-        label,
-        len(models),
-        len(models[0].hits.queries),
-        heads,
-        *(number for name in MEASURES for number in _with_interval(found[name].value, found[name].resampled)),
-        *(" ".join(f"{value:.3g}" for value in found[name].by_seed) for name in MEASURES),
-    )
+    task: str, label: str, models: Sequence[AttentionArtifact], found: Mapping[str, HeadCount]
+) -> Record:
+    first = models[0].hits
+    return {
+        "task": task,
+        "model": label,
+        "seeds": len(models),
+        "texts": len(first.queries),
+        "heads": first.vertical[0].size,
+        **_numbers(found),
+        **{f"{name}_by_seed": " ".join(f"{each:.3g}" for each in found[name].by_seed) for name in MEASURES},
+    }
 
 
 def _difference(
-    task: str, label: str, model: AttentionArtifact, one: dict[str, HeadCount], other: dict[str, HeadCount]
-) -> tuple[Any, ...]:
-    numbers = [
-        number
+    task: str, label: str, texts: int, one: Mapping[str, HeadCount], other: Mapping[str, HeadCount]
+) -> Record:
+    found = {
+        name: HeadCount(one[name].value - other[name].value, (), one[name].resampled - other[name].resampled)
         for name in MEASURES
-        for number in _with_interval(
-            one[name].value - other[name].value, one[name].resampled - other[name].resampled
-        )
-    ]
-    return (task, label, None, len(model.hits.queries), None, *numbers, *[None] * len(MEASURES))
+    }
+    start = {"task": task, "model": label, "seeds": None, "texts": texts, "heads": None}
+    return {**start, **_numbers(found), **{f"{name}_by_seed": None for name in MEASURES}}
 
 
-def _with_interval(value: float, resampled: np.ndarray) -> tuple[float, float, float]:
-    low, high = interval(resampled)
-    return value, float(low), float(high)
+def _numbers(found: Mapping[str, HeadCount]) -> dict[str, float]:
+    """Each measure with the ends of its interval."""
+    numbers: dict[str, float] = {}
+    for name in MEASURES:
+        low, high = interval(found[name].resampled)
+        numbers |= {name: found[name].value, f"{name}_low": float(low), f"{name}_high": float(high)}
+    return numbers
 
 
 def check_paired(models: Sequence[AttentionArtifact]) -> None:
@@ -134,7 +128,7 @@ def check_paired(models: Sequence[AttentionArtifact]) -> None:
             raise TlmError(f"{model.folder}: measured on other texts than {first.folder}; measure both again")
 
 
-def as_markdown(rows: Sequence[tuple[Any, ...]]) -> str:
+def as_markdown(rows: Sequence[Record]) -> str:
     """The table as Markdown: shares in percent, intervals in brackets."""
     lines = [
         "# Attention heads",
@@ -143,12 +137,13 @@ def as_markdown(rows: Sequence[tuple[Any, ...]]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        numbers = row[5:17]
         shown = []
-        for place, unit in enumerate((1, 1, 100, 100)):
-            value, low, high = (unit * number for number in numbers[3 * place : 3 * place + 3])
+        for name in MEASURES:
+            unit = 100 if name.endswith("_share") else 1
+            value, low, high = (unit * row[f"{name}{end}"] for end in ("", "_low", "_high"))
             shown.append(f"{value:.1f} [{low:.1f}, {high:.1f}]")
-        lines.append(f"| {row[0]} | {row[1]} | {'' if row[4] is None else row[4]} | {' | '.join(shown)} |")
-    texts = sorted({row[3] for row in rows})
+        heads = "" if row["heads"] is None else row["heads"]
+        lines.append(f"| {row['task']} | {row['model']} | {heads} | {' | '.join(shown)} |")
+    texts = sorted({row["texts"] for row in rows})
     notes = [f"Counts over {' or '.join(map(str, texts))} dev texts.", *NOTES]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,6 @@ from tlm.results.attention import check_paired, counted
 from tlm.results.claim_facts import judge_fact, with_cost
 from tlm.results.evidence import ALL, Evidence, comparison_of, evidence
 from tlm.results.predictions import (
-    EFFECT,
     EvaluatedRun,
     Key,
     effect_fields,
@@ -35,26 +33,12 @@ from tlm.results.predictions import (
     open_runs,
     runs_of,
 )
+from tlm.results.rendering import Record
 from tlm.results.verdicts import NOT_ENOUGH, Verdict, judge
 from tlm.statistics import BootstrapEstimate, combine
 
 HIGH_RESOURCE = 5000
 """Training texts: tasks with more are high-resource (Section 4.1)."""
-HEADER = (
-    "claim",
-    "statement",
-    "place",
-    "scale",
-    "task",
-    "split",
-    "comparison",
-    "unit",
-    *EFFECT,
-    "items",
-    "paper",
-    "verdict",
-    "reason",
-)
 
 
 @dataclass(frozen=True)
@@ -240,25 +224,23 @@ def _heads_on_task(measure: Measure, sides: Sequence[Side], task: str, sources: 
     return TaskEffect(BootstrapEstimate(both.value, shuffled, both.by_seed), len(models[0].hits.queries))
 
 
-def records(ledger: Ledger, lines: Sequence[ClaimResult]) -> list[tuple[Any, ...]]:
-    """The results as rows of the CSV; see `HEADER`."""
-    rows = []
-    for line in lines:
-        rows.append(
-            (
-                line.claim.id,
-                line.claim.claim,
-                line.claim.place,
-                ledger.scale,
-                line.task,
-                ("dev" if line.claim.heads else line.claim.split) or "",
-                line.comparison,
-                line.unit,
-                *effect_fields(line.effect),
-                line.items,
-                line.paper.words or line.paper.short,
-                line.verdict or "",
-                line.reason,
-            )
-        )
-    return rows
+def records(ledger: Ledger, lines: Sequence[ClaimResult]) -> list[Record]:
+    """The results as rows of the CSV."""
+    return [
+        {
+            "claim": line.claim.id,
+            "statement": line.claim.claim,
+            "place": line.claim.place,
+            "scale": ledger.scale,
+            "task": line.task,
+            "split": ("dev" if line.claim.heads else line.claim.split) or "",
+            "comparison": line.comparison,
+            "unit": line.unit,
+            **effect_fields(line.effect),
+            "items": line.items,
+            "paper": line.paper.words or line.paper.short,
+            "verdict": line.verdict or "",
+            "reason": line.reason,
+        }
+        for line in lines
+    ]

@@ -13,21 +13,9 @@ from pathlib import Path
 from tlm.artifacts import read_manifest
 from tlm.config.experiments import AuditEntry, ContaminationTable
 from tlm.errors import TlmError
-from tlm.results.rendering import Rendered, csv_text, markdown_rows
+from tlm.results.rendering import Record, Rendered, markdown_rows, records_csv
 
 _FOUND = ("equal", "verbatim", "half", "run", "contaminated")
-_HEADER = (
-    "task",
-    "split",
-    "against",
-    "name",
-    "read_by",
-    "rows",
-    "short",
-    *_FOUND,
-    "others",
-    "others_contaminated",
-)
 _TITLE = "# Contamination: dev and test texts in what models learn from"
 _NOTES = """\
 Words are lower-cased sequences of letters and digits; punctuation is dropped. *Verbatim*: one training text or passage
@@ -65,30 +53,26 @@ def assemble(table: ContaminationTable) -> Rendered:
     shown = ["Task", "Split", "Rows", "Looked for in", "Verbatim", "Half", "Run", "Any", "Found in"]
     rows = [shown, ["---"] * 4 + ["---:"] * 5]
     for line in lines:
-        named = dict(zip(_HEADER, line, strict=True))
-        where = {"train": "training split", "corpus": "corpus", "selection": "selection"}[
-            str(named["against"])
-        ]
-        if named["name"]:
-            where += f" {named['name']}" + (f" ({named['read_by']})" if named["read_by"] else "")
-        found = [str(named[each]) for each in ("verbatim", "half", "run", "contaminated")]
-        of = f"{named['others_contaminated']:,} of {named['others']:,}"
-        rows.append([str(named["task"]), str(named["split"]), f"{named['rows']:,}", where, *found, of])
+        where = "training split" if line["against"] == "train" else str(line["against"])
+        if line["name"]:
+            where += f" {line['name']}" + (f" ({line['read_by']})" if line["read_by"] else "")
+        found = [str(line[each]) for each in ("verbatim", "half", "run", "contaminated")]
+        of = f"{line['others_contaminated']:,} of {line['others']:,}"
+        rows.append([line["task"], line["split"], f"{line['rows']:,}", where, *found, of])
     markdown = f"{_TITLE}\n\n{markdown_rows(rows)}\n\n{_NOTES}\n"
-    return Rendered(csv=csv_text(_HEADER, lines), markdown=markdown)
+    return Rendered(csv=records_csv(lines), markdown=markdown)
 
 
-def _lines(entry: AuditEntry) -> Iterator[list[str | int]]:
+def _lines(entry: AuditEntry) -> Iterator[Record]:
     counts = read_manifest(Path(entry.folder), "audit").counts
     for split in (each for each in ("dev", "test") if each in counts):
-        found = [counts[split][each] for each in ("rows", "short", *_FOUND)]
-        yield [
-            entry.task,
-            split,
-            entry.against,
-            entry.name,
-            "; ".join(entry.read_by),
-            *found,
-            counts["others"],
-            counts["others_contaminated"],
-        ]
+        yield {
+            "task": entry.task,
+            "split": split,
+            "against": entry.against,
+            "name": entry.name,
+            "read_by": "; ".join(entry.read_by),
+            **{name: counts[split][name] for name in ("rows", "short", *_FOUND)},
+            "others": counts["others"],
+            "others_contaminated": counts["others_contaminated"],
+        }

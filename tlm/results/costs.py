@@ -16,20 +16,6 @@ from tlm.evaluation.artifact import open_evaluation
 from tlm.layout import manifest
 from tlm.results.benchmarks import read_benchmark
 
-HEADER = (
-    "row",
-    "task",
-    "seed",
-    "stage",
-    "job",
-    "paper_flops",
-    "matmul_flops",
-    "tokens",
-    "seconds",
-    "cpu_seconds",
-    "peak_memory_bytes",
-)
-
 
 @dataclass(frozen=True)
 class JobCost:
@@ -46,11 +32,7 @@ class JobCost:
     tokens: float | None
     seconds: float | None
     cpu_seconds: float | None
-    memory: float | None
-
-    def as_row(self) -> tuple[Any, ...]:
-        """In the order of `HEADER`."""
-        return tuple(vars(self).values())
+    peak_memory_bytes: float | None
 
 
 def costs(runs: Sequence[MeasuredRun], root: Path = Path()) -> list[JobCost]:

@@ -9,23 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tlm.config.differences import ComparedRow, Differences
 from tlm.config.experiments import Column
-from tlm.results.predictions import EFFECT, EvaluatedRun, Key, effect_fields, estimates, mean, runs_of
-from tlm.results.rendering import Rendered, csv_text, markdown_rows
+from tlm.results.predictions import EvaluatedRun, Key, effect_fields, estimates, mean, runs_of
+from tlm.results.rendering import Rendered, markdown_rows, records_csv
 from tlm.statistics import BootstrapEstimate, Interval, combine
 
-HEADER = (
-    "row",
-    "label",
-    "against",
-    "column",
-    "split",
-    *EFFECT,
-    "items",
-)
 NOTES = (
     "Each number is the row's score minus the score of the row in the heading, in points. Brackets: 95 % intervals "
     "of a paired bootstrap over the items, with all rows and seeds in the same resamples, widened by the spread over "
@@ -142,19 +132,18 @@ def _against(found: Sequence[Difference]) -> list[str]:
 
 def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
     """The differences as CSV and as Markdown."""
-    records: list[tuple[Any, ...]] = []
-    for line in lines:
-        records.append(
-            (
-                line.row.id,
-                line.row.label,
-                line.against.id,
-                line.column.id,
-                line.column.split or "",
-                *effect_fields(line.effect),
-                line.items,
-            )
-        )
+    records = [
+        {
+            "row": line.row.id,
+            "label": line.row.label,
+            "against": line.against.id,
+            "column": line.column.id,
+            "split": line.column.split or "",
+            **effect_fields(line.effect),
+            "items": line.items,
+        }
+        for line in lines
+    ]
     parts = [f"# {spec.title}: differences between rows\n", f"Scale {spec.scale}."]
     for against in dict.fromkeys(line.against.id for line in lines):
         own = [line for line in lines if line.against.id == against]
@@ -167,7 +156,7 @@ def render(spec: Differences, lines: Sequence[Difference]) -> Rendered:
         parts.append(markdown_rows(table))
     notes = [*against_linear(lines), *NOTES]
     return Rendered(
-        csv=csv_text(HEADER, records),
+        csv=records_csv(records),
         markdown="\n".join([*parts, "", *(f"- {note}" for note in notes)]) + "\n",
     )
 

@@ -18,9 +18,6 @@ from tlm.errors import TlmError
 from tlm.evaluation.artifact import Evaluation, open_evaluation
 from tlm.statistics import BootstrapEstimate, combine, scores
 
-EFFECT = ("effect", "low", "high", "low_seeds", "high_seeds", "by_seed", "seed_sd")
-"""Columns of an effect in CSV: its interval over items, the interval over items and seeds, and the effect by seed."""
-
 SEED = 1  # of the resamples
 
 Key = tuple[str, str, str, int]
@@ -114,15 +111,22 @@ def mean(parts: Sequence[BootstrapEstimate]) -> BootstrapEstimate:
     return combine([(1 / len(parts), part) for part in parts])
 
 
-def effect_fields(effect: BootstrapEstimate | None) -> tuple[str | None, ...]:
-    """The columns `EFFECT`, with four decimals; None for missing numbers."""
-    if effect is None:
-        return (None,) * len(EFFECT)
-    wide = effect.over_seeds
-    ends = (wide.low, wide.high) if wide else (None, None)
-    numbers = (effect.value, effect.interval.low, effect.interval.high, *ends)
-    by_seed = " ".join(f"{value:+.4f}" for value in effect.by_seed)
-    return (*map(_four, numbers), by_seed, _four(effect.seed_sd))
+def effect_fields(effect: BootstrapEstimate | None) -> dict[str, str | None]:
+    """The columns of an effect in CSV, with four decimals; None for missing numbers.
+
+    `low` and `high` end the interval over items, `low_seeds` and `high_seeds` the interval over items and seeds.
+    """
+    around = effect.interval if effect else None
+    wide = effect.over_seeds if effect else None
+    return {
+        "effect": _four(effect.value if effect else None),
+        "low": _four(around.low if around else None),
+        "high": _four(around.high if around else None),
+        "low_seeds": _four(wide.low if wide else None),
+        "high_seeds": _four(wide.high if wide else None),
+        "by_seed": " ".join(f"{value:+.4f}" for value in effect.by_seed) if effect else None,
+        "seed_sd": _four(effect.seed_sd if effect else None),
+    }
 
 
 def _four(value: float | None) -> str | None:

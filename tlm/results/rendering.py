@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+Record = Mapping[str, Any]
+"""A row of a CSV: column → value."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,12 @@ class Rendered:
     markdown: str
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def records_csv(records: Sequence[Record]) -> str:
+    """Records with the same columns as CSV, with a header; None gives an empty field."""
+    return csv_text(list(records[0]) if records else [], (record.values() for record in records))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     """Lines of CSV; None gives an empty field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

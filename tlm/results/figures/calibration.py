@@ -6,10 +6,8 @@ Beyond the paper.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,24 +17,18 @@ from tlm.config.figures import CalibrationDrawing
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import open_evaluation
 from tlm.results.calibration import Reliability, confidences, reliability
-from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
-
-HEADER = (
-    "task",
-    "model",
-    "seed",
-    "low",
-    "high",
-    "rows",
-    "confidence",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "ece",
-    "ece_low",
-    "ece_high",
-    "ece_if_calibrated",
+from tlm.results.figures.style import (
+    GREY,
+    SERIES,
+    SMALL,
+    Drawn,
+    arrangement,
+    legend_below,
+    legend_entries,
+    new_figure,
 )
+from tlm.results.rendering import Record
+
 _DIAGONAL = "perfectly calibrated"
 
 
@@ -44,7 +36,7 @@ def read_and_draw_calibration(figure: CalibrationDrawing) -> Drawn:
     """The figure: the first seed in the picture, every seed in the table. Raises TlmError for lacking predictions."""
     first = min(run.seed for run in figure.runs)
     panels: dict[str, list[Reliability]] = {}
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Record] = []
     for run in figure.runs:
         found = read_reliability(run.label, Path(run.folders["evaluation"]), figure.split, figure.bins)
         rows += as_rows(run.task, run.seed, found)
@@ -63,13 +55,11 @@ def read_reliability(label: str, evaluation: Path, split: str, bins: int) -> Rel
 
 
 def draw_calibration(
-    title: str, panels: Mapping[str, Sequence[Reliability]], rows: Sequence[Sequence[Any]] = ()
+    title: str, panels: Mapping[str, Sequence[Reliability]], rows: Sequence[Record] = ()
 ) -> Drawn:
     """One panel a task. `panels`: task → its models, in the same order for all tasks. `rows`: the CSV's rows."""
-    across = min(len(panels), 3)
-    down = math.ceil(len(panels) / across)
+    across, down, width = arrangement(len(panels))
     models = max(len(models) for models in panels.values())
-    width = TEXT_WIDTH if across > 1 else TEXT_WIDTH / 2
     canvas = new_figure(width, 0.7 + down * (width / across + 0.75 + 0.14 * models))
     canvas.suptitle(title)
     parts = canvas.subfigures(down, across, squeeze=False).ravel()
@@ -77,17 +67,8 @@ def draw_calibration(
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         draw_reliability(upper, lower, found)
         upper.set_title(task)
-    first = next(iter(panels.values()))
-    handles = parts[0].axes[0].get_legend_handles_labels()[0][: len(first) + 1]
-    canvas.legend(
-        handles=handles,
-        labels=[_DIAGONAL, *(model.label for model in first)],
-        loc="outside lower center",
-        ncols=4 if across > 1 else 2,
-        frameon=False,
-        handlelength=3,
-    )
-    return Drawn(canvas, HEADER, rows)
+    legend_below(canvas, legend_entries(parts[0].axes), 4 if across > 1 else 2, handlelength=3)
+    return Drawn(canvas, rows)
 
 
 def draw_reliability(upper: Axes, lower: Axes, models: Sequence[Reliability]) -> None:
@@ -131,22 +112,24 @@ def _error_text(model: Reliability) -> str:
     return f"{model.label}: ECE {100 * model.ece:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def as_rows(task: str, seed: int, model: Reliability) -> list[tuple[Any, ...]]:
+def as_rows(task: str, seed: int, model: Reliability) -> list[Record]:
     """One row a bin."""
-    ends = (model.ece, model.interval.low, model.interval.high, model.by_chance)
     return [
-        (
-            task,
-            model.label,
-            seed,
-            each.low,
-            each.high,
-            each.rows,
-            each.confidence,
-            each.accuracy,
-            each.interval.low,
-            each.interval.high,
-            *ends,
-        )
+        {
+            "task": task,
+            "model": model.label,
+            "seed": seed,
+            "low": each.low,
+            "high": each.high,
+            "rows": each.rows,
+            "confidence": each.confidence,
+            "accuracy": each.accuracy,
+            "accuracy_low": each.interval.low,
+            "accuracy_high": each.interval.high,
+            "ece": model.ece,
+            "ece_low": model.interval.low,
+            "ece_high": model.interval.high,
+            "ece_if_calibrated": model.by_chance,
+        }
         for each in model.bins
     ]

@@ -14,13 +14,25 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from tlm.dag import RULES
-from tlm.results.costs import HEADER, JobCost
-from tlm.results.figures.style import SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
+from tlm.results.costs import JobCost
+from tlm.results.figures.style import (
+    SERIES,
+    SMALL,
+    TEXT_WIDTH,
+    Drawn,
+    legend_below,
+    legend_entries,
+    new_figure,
+    whiskers,
+)
 
 _PANELS: tuple[tuple[str, Callable[[JobCost], float | None]], ...] = (
     ("FLOPs (matrix products)", lambda cost: cost.matmul_flops),
     ("seconds (wall clock)", lambda cost: cost.seconds),
-    ("peak memory (MB)", lambda cost: None if cost.memory is None else cost.memory / 1e6),
+    (
+        "peak memory (MB)",
+        lambda cost: None if cost.peak_memory_bytes is None else cost.peak_memory_bytes / 1e6,
+    ),
 )
 _NAMES = {"stage1": "stage 1", "stage2": "stage 2", "linear": "linear model"}
 _APART = 0.18  # vertical distance of two rows' marks, in lines
@@ -42,19 +54,9 @@ def draw_costs(title: str, costs: Sequence[JobCost]) -> Drawn:
         axes.set_xlabel(name)
     grid[0].set_yticks(range(len(stages)), [_NAMES.get(stage, stage.replace("_", " ")) for stage in stages])
     grid[0].set_ylim(len(stages) - 0.5, -0.5)
-    handles = {
-        label: handle
-        for axes in grid
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    canvas.legend(
-        [handles[row] for row in rows if row in handles],
-        [row for row in rows if row in handles],
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-    )
-    return Drawn(canvas, HEADER, [cost.as_row() for cost in costs])
+    entries = legend_entries(grid)
+    legend_below(canvas, {row: entries[row] for row in rows if row in entries}, 4)
+    return Drawn(canvas, [vars(cost) for cost in costs])
 
 
 def _draw_panel(

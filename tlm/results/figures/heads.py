@@ -33,19 +33,8 @@ from tlm.evaluation.attention_heads import (
     shares,
 )
 from tlm.results.figures.style import GREY, INK, RED, SMALL, TEXT_WIDTH, Drawn, new_figure
+from tlm.results.rendering import Record
 
-HEADER = (
-    "model",
-    "task",
-    "variant",
-    "seed",
-    "layer",
-    "head",
-    "positional_in_sentence",
-    "vertical_in_sentence",
-    "positional_in_texts",
-    "vertical_in_texts",
-)
 COLOURS = "Blues"
 # Weights of a long sentence are small: their square root makes them visible, and keeps 0 and 1.
 SCALE = PowerNorm(0.5, vmin=0, vmax=1)
@@ -87,7 +76,7 @@ def draw_heads(figure: HeadsDrawing, artifacts: Sequence[AttentionArtifact]) -> 
         axes.axis("off")
     _draw_key(canvas, list(grid), named)
     rows = [row for each in zip(labels, artifacts, examples, strict=True) for row in _rows(*each)]
-    return Drawn(canvas, HEADER, rows)
+    return Drawn(canvas, rows)
 
 
 def _example(model: AttentionArtifact, name: str) -> AttentionExample:
@@ -236,16 +225,20 @@ def _draw_key(canvas: Figure, grid: list[Axes], named: bool) -> None:
     canvas.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 
-def _rows(label: str, model: AttentionArtifact, example: AttentionExample) -> list[tuple[Any, ...]]:
+def _rows(label: str, model: AttentionArtifact, example: AttentionExample) -> list[Record]:
     """One row a head: its shares in the sentence and in the dev texts."""
-    here, all_ = example.hits, model.hits
-    columns = [
-        shares(part, hits.queries) for hits in (here, all_) for part in (hits.positional, hits.vertical)
-    ]
-    run = (label, model.task, model.variant, model.seed)
-    layers, heads = columns[0].shape
+    columns = {
+        f"{kind}_in_{where}": shares(getattr(hits, kind), hits.queries)
+        for where, hits in (("sentence", example.hits), ("texts", model.hits))
+        for kind in ("positional", "vertical")
+    }
+    run = {"model": label, "task": model.task, "variant": model.variant, "seed": model.seed}
     return [
-        (*run, layer + 1, head + 1, *(float(column[layer, head]) for column in columns))
-        for layer in range(layers)
-        for head in range(heads)
+        {
+            **run,
+            "layer": layer + 1,
+            "head": head + 1,
+            **{name: float(column[layer, head]) for name, column in columns.items()},
+        }
+        for layer, head in np.ndindex(*example.weights.shape[:2])
     ]

@@ -7,7 +7,6 @@ paper.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,22 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from tlm.config.figures import MeasuredRun
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import open_evaluation
-from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure, whiskers
+from tlm.results.figures.style import (
+    GREY,
+    SERIES,
+    SMALL,
+    Drawn,
+    arrangement,
+    legend_below,
+    legend_entries,
+    new_figure,
+    whiskers,
+)
+from tlm.results.rendering import Record
 
-HEADER = ("task", "model", "seed", "measured", "tokens", "mlm_loss")
 _FINISHED = "large: finished model, on more texts"
+_RING: dict[str, Any] = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.5}
+"""A finished model: where two marks meet, both are visible."""
 _SPREAD = 8  # the axis is logarithmic if one training reads this many times the tokens of another
 
 
@@ -68,9 +79,7 @@ def _read_curve(run: MeasuredRun) -> LearningCurve:
 
 def draw_learning(title: str, panels: Mapping[str, Sequence[LearningCurve]]) -> Drawn:
     """One panel a task. `panels`: task → curves; curves with the same label are the seeds of one series."""
-    across = min(len(panels), 3)
-    down = math.ceil(len(panels) / across)
-    width = TEXT_WIDTH if across > 1 else TEXT_WIDTH / 2
+    across, down, width = arrangement(len(panels))
     canvas = new_figure(width, 1.0 + down * (width / across * 0.95 + 0.2))
     canvas.suptitle(title)
     grid = canvas.subplots(down, across, squeeze=False)
@@ -81,31 +90,11 @@ def draw_learning(title: str, panels: Mapping[str, Sequence[LearningCurve]]) -> 
         axes.axis("off")
     for row in grid:
         row[0].set_ylabel("held-out MLM loss (nats)")
-    handles = {
-        label: handle
-        for axes in grid.ravel()
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    handles[_FINISHED] = Line2D(
-        [],
-        [],
-        color=GREY,
-        marker="o",
-        linestyle="",
-        markersize=8,
-        markerfacecolor="none",
-        markeredgewidth=1.5,
-    )
-    canvas.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=3 if across > 1 else 2,
-        frameon=False,
-        handlelength=3,
-    )
+    entries = legend_entries(grid.ravel())
+    entries[_FINISHED] = Line2D([], [], color=GREY, marker="o", linestyle="", **_RING)
+    legend_below(canvas, entries, 3 if across > 1 else 2, handlelength=3)
     rows = [row for task, found in panels.items() for each in found for row in _rows(task, each)]
-    return Drawn(canvas, HEADER, rows)
+    return Drawn(canvas, rows)
 
 
 def draw_curves(axes: Axes, trainings: Sequence[LearningCurve]) -> None:
@@ -147,12 +136,9 @@ def draw_curves(axes: Axes, trainings: Sequence[LearningCurve]) -> None:
                 [mean],
                 yerr=spread if np.ptp(finished[:, 1]) else None,
                 label=label + only if only else None,
-                markersize=8,
-                markerfacecolor="none",  # where two marks meet, both are visible
-                markeredgewidth=1.5,
                 capsize=3,
                 zorder=5,
-                **{**look, "linestyle": ""},
+                **{**look, "linestyle": "", **_RING},
             )
             ends.append(float(at))
     if not ends:
@@ -177,10 +163,9 @@ def count(value: float) -> str:
     return f"{value:g}"
 
 
-def _rows(task: str, training: LearningCurve) -> list[tuple[Any, ...]]:
+def _rows(task: str, training: LearningCurve) -> list[Record]:
     """One row a measurement."""
-    key = (task, training.label, training.seed)
-    rows = [
-        (*key, "during", tokens, loss) for tokens, loss in zip(training.tokens, training.losses, strict=True)
-    ]
-    return [*rows, (*key, "end", *training.end)] if training.end else rows
+    points = [("during", *point) for point in zip(training.tokens, training.losses, strict=True)]
+    points += [("end", *training.end)] if training.end else []
+    key = {"task": task, "model": training.label, "seed": training.seed}
+    return [{**key, "measured": when, "tokens": tokens, "mlm_loss": loss} for when, tokens, loss in points]

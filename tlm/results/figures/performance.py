@@ -20,10 +20,10 @@ from tlm.config.figures import PerformanceDrawing
 from tlm.config.reported import Reported, reported_line
 from tlm.errors import TlmError
 from tlm.results.figures.style import SERIES, TEXT_WIDTH, Drawn, new_figure
+from tlm.results.rendering import Record
 
 Cell = Mapping[str, Any]
 _LEVEL = " (level)"  # follows the name of a row without FLOPs
-HEADER = ("source", "series", "row", "performance", "performance_sd", "flops", "relative_flops")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def draw_performance(figure: PerformanceDrawing, cells: Sequence[Cell], reported
         panels.append((f"reported, {reported.paper.version}", printed, "average of the paper's tasks (%)"))
     canvas = new_figure(TEXT_WIDTH, 3.2)
     canvas.suptitle(figure.title)
-    records: list[tuple[Any, ...]] = []
+    records: list[Record] = []
     for axes, (title, points, label) in zip(
         canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
@@ -72,11 +72,18 @@ def draw_performance(figure: PerformanceDrawing, cells: Sequence[Cell], reported
         _draw_panel(axes, points, reference)
         axes.set(title=title, ylabel=label)
         for point in points:
-            relative = None if point.flops is None else point.flops / (reference.flops or 1)
             records.append(
-                (title, point.series, point.row, point.performance, point.sd, point.flops, relative)
+                {
+                    "source": title,
+                    "series": point.series,
+                    "row": point.row,
+                    "performance": point.performance,
+                    "performance_sd": point.sd,
+                    "flops": point.flops,
+                    "relative_flops": None if point.flops is None else point.flops / (reference.flops or 1),
+                }
             )
-    return Drawn(canvas, HEADER, records)
+    return Drawn(canvas, records)
 
 
 def _point(

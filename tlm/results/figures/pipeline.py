@@ -24,7 +24,6 @@ from tlm.results.figures.graph_layout import Edge, GraphLayout, lay_out
 from tlm.results.figures.style import INK, SMALL, TEXT_WIDTH, Drawn, new_figure
 from tlm.snakemake_adapter import RuleGraph
 
-HEADER = ("rule", "feeds")
 _RULE = re.compile(r'^rule (\w+):\n\s+"""(.*?)"""', re.M | re.S)
 _LINES = 3  # of text in a box
 _HEIGHT = 0.71  # of a box, in layers
@@ -74,7 +73,7 @@ def draw_pipeline(figure: PipelineDrawing, graph: RuleGraph, files: Sequence[Pat
     axes.set_xlim(min(ends) - 0.03, max(ends) + 0.03)
     axes.set_ylim(layout.layers - 0.5, -0.5)
     axes.axis("off")
-    return Drawn(canvas, HEADER, edges)
+    return Drawn(canvas, [{"rule": start, "feeds": end} for start, end in edges])
 
 
 def _draw_step(axes: Axes, step: Step, at: tuple[float, int], colour: str, room: float) -> None:

@@ -5,7 +5,6 @@ Place in the flow: selections, retrievals and the corpus → figure. Beyond the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,18 @@ from matplotlib.ticker import MaxNLocator
 from tlm.artifacts import read_manifest
 from tlm.config.figures import MeasuredRun
 from tlm.errors import TlmError
-from tlm.results.figures.style import GREY, SERIES, SMALL, TEXT_WIDTH, Drawn, new_figure
+from tlm.results.figures.style import (
+    GREY,
+    SERIES,
+    SMALL,
+    Drawn,
+    arrangement,
+    legend_below,
+    legend_entries,
+    new_figure,
+)
+from tlm.results.rendering import Record
 
-HEADER = ("task", "selector", "what", "name", "passages", "share")
 _MOST = 10  # lines of a panel
 _APART = 0.22  # lines between the marks of two selectors
 _OTHERS = "{} others"
@@ -76,9 +84,7 @@ def read_selections(runs: Sequence[MeasuredRun]) -> dict[str, SelectionPanel]:
 
 def draw_selection(title: str, panels: Mapping[str, SelectionPanel]) -> Drawn:
     """A column of two panels for each task: sources above, ranks below."""
-    across = min(len(panels), 3)
-    down = math.ceil(len(panels) / across)
-    width = TEXT_WIDTH if across > 1 else TEXT_WIDTH / 2
+    across, down, width = arrangement(len(panels))
     lines = sources([counts for panel in panels.values() for counts in panel.counts])
     most = len(lines)
     canvas = new_figure(width, 0.8 + down * (2.4 + 0.24 * most))
@@ -97,16 +103,8 @@ def draw_selection(title: str, panels: Mapping[str, SelectionPanel]) -> Drawn:
         upper.set_title(task)
         if not column:
             lower.set_ylabel("new passages\nper query")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    canvas.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=4 if across > 1 else 2,
-        frameon=False,
-        handlelength=2,
-    )
-    return Drawn(canvas, HEADER, [row for task, panel in panels.items() for row in as_rows(task, panel)])
+    legend_below(canvas, legend_entries([grid[0, 0]]), 4 if across > 1 else 2)
+    return Drawn(canvas, [row for task, panel in panels.items() for row in as_rows(task, panel)])
 
 
 def sources(counts: Sequence[SourceCounts]) -> list[tuple[str, ...]]:
@@ -153,16 +151,17 @@ def draw_ranks(axes: Axes, panel: SelectionPanel) -> None:
     axes.tick_params(labelsize=SMALL)
 
 
-def as_rows(task: str, panel: SelectionPanel) -> list[Sequence[Any]]:
+def as_rows(task: str, panel: SelectionPanel) -> list[Record]:
     """One row for each source of the corpus and of each selection, then one row a rank."""
-    sources = [
-        (task, counts.label, "source", source, count, counts.share(source))
+    total = max(int(panel.ranks.sum()), 1)
+    rows = [
+        (counts.label, "source", source, count, counts.share(source))
         for counts in panel.counts
         for source, count in sorted(counts.passages.items())
     ]
-    total = max(int(panel.ranks.sum()), 1)
-    ranks = [
-        (task, panel.counts[1].label, "rank", rank, int(count), count / total)
+    rows += [
+        (panel.counts[1].label, "rank", str(rank), int(count), count / total)
         for rank, count in enumerate(panel.ranks, start=1)
     ]
-    return [*sources, *ranks]
+    names = ("selector", "what", "name", "passages", "share")
+    return [{"task": task, **dict(zip(names, row, strict=True))} for row in rows]

@@ -20,25 +20,9 @@ from tlm.config.experiments import Column
 from tlm.config.figures import SensitivityDrawing
 from tlm.results.figures.style import GREY, INK, SERIES, TEXT_WIDTH, Drawn, new_figure
 from tlm.results.predictions import EvaluatedRun, Key, estimates, runs_of
+from tlm.results.rendering import Record
 from tlm.statistics import BootstrapEstimate, combine
 
-HEADER = (
-    "sweep",
-    "value",
-    "task",
-    "split",
-    "score",
-    "low",
-    "high",
-    "by_seed",
-    "items",
-    "own_run",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "difference_low_seeds",
-    "difference_high_seeds",
-)
 NAMES = {
     "k": "K, passages per query",
     "rho1": "ρ1, external batches per internal one",
@@ -70,7 +54,7 @@ def draw_sensitivity(figure: SensitivityDrawing, runs: Mapping[Key, EvaluatedRun
     canvas.suptitle(f"{figure.title}, scale {scales}")
     same = len({tuple(column.id for column in shown) for shown in columns.values()}) == 1
     grid = canvas.subplots(down, len(columns), squeeze=False, sharey="row" if same else False)
-    records: list[tuple[Any, ...]] = []
+    records: list[Record] = []
     for across, (name, spec) in enumerate(figure.sweeps.items()):
         for place, axes in enumerate(grid[:, across]):
             if place >= len(columns[name]):
@@ -88,7 +72,7 @@ def draw_sensitivity(figure: SensitivityDrawing, runs: Mapping[Key, EvaluatedRun
             records += [_record(name, column, point) for point in points]
     canvas.align_xlabels()
     canvas.legend(handles=_key(), loc="outside lower center", ncols=3, frameon=False)
-    return Drawn(canvas, HEADER, records)
+    return Drawn(canvas, records)
 
 
 def _shown(spec: Differences) -> list[Column]:
@@ -172,22 +156,26 @@ def _key() -> list[Line2D]:
     ]
 
 
-def _record(name: str, column: Column, point: SweepPoint) -> tuple[Any, ...]:
-    interval = point.score.interval
-    ends: tuple[float | None, ...] = (None, None, None, None, None)
-    if point.difference is not None and not point.is_own:
-        around, wide = point.difference.interval, point.difference.widest
-        ends = (point.difference.value, around.low, around.high, wide.low, wide.high)
-    return (
-        name,
-        point.label.replace("\n", " "),
-        column.id,
-        column.split,
-        point.score.value,
-        interval.low,
-        interval.high,
-        " ".join(f"{value:.4f}" for value in point.score.by_seed),
-        point.items,
-        "yes" if point.is_own else "",
-        *ends,
-    )
+def _record(name: str, column: Column, point: SweepPoint) -> Record:
+    record = {
+        "sweep": name,
+        "value": point.label.replace("\n", " "),
+        "task": column.id,
+        "split": column.split,
+        "score": point.score.value,
+        "low": point.score.interval.low,
+        "high": point.score.interval.high,
+        "by_seed": " ".join(f"{value:.4f}" for value in point.score.by_seed),
+        "items": point.items,
+        "own_run": "yes" if point.is_own else "",
+    }
+    difference = None if point.is_own else point.difference
+    around, wide = (difference.interval, difference.widest) if difference else (None, None)
+    return {
+        **record,
+        "difference": difference and difference.value,
+        "difference_low": around and around.low,
+        "difference_high": around and around.high,
+        "difference_low_seeds": wide and wide.low,
+        "difference_high_seeds": wide and wide.high,
+    }

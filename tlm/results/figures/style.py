@@ -6,7 +6,8 @@ Series differ in marker and dash, not in colour alone. A user's `matplotlibrc` h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from tlm.artifacts import atomic_file, write_text
-from tlm.results.rendering import csv_text
+from tlm.results.rendering import Record, records_csv
 
 TEXT_WIDTH = 7.0  # inches between the margins of a page
 SMALL = 7  # points: the least that is printed
@@ -41,11 +43,10 @@ SERIES: list[dict[str, Any]] = [
 
 @dataclass(frozen=True)
 class Drawn:
-    """A finished figure and the numbers in it: a header and rows."""
+    """A finished figure and the numbers in it."""
 
     figure: Figure
-    header: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Record]
 
 
 @contextmanager
@@ -83,6 +84,30 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def arrangement(panels: int) -> tuple[int, int, float]:
+    """Columns, rows and width in inches of a figure with this number of panels; one panel takes half the page."""
+    across = min(panels, 3)
+    return across, math.ceil(panels / across), TEXT_WIDTH if across > 1 else TEXT_WIDTH / 2
+
+
+def legend_entries(grid: Iterable[Axes]) -> dict[str, Any]:
+    """Label → handle of everything that is labelled in `grid`; each label once."""
+    found = [axes.get_legend_handles_labels() for axes in grid]
+    return {label: handle for handles, labels in found for handle, label in zip(handles, labels, strict=True)}
+
+
+def legend_below(canvas: Figure, entries: Mapping[str, Any], columns: int, handlelength: float = 2) -> None:
+    """A legend without a frame below all panels."""
+    canvas.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        handlelength=handlelength,
+    )
+
+
 def whiskers(centres: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
     """Lengths of error bars below and above, (2, n), for ends at `low` and `high`.
 
@@ -101,11 +126,14 @@ def save(drawn: Drawn, pdf: Path, png: Path, table: Path) -> None:
         with atomic_file(path) as temporary:
             drawn.figure.savefig(temporary, format=form, metadata=metadata)
         drawn.figure.set_layout_engine("none")  # lay out once, so that both files show the same picture
-    write_text(table, as_csv(drawn.header, drawn.rows))
+    write_text(table, as_csv(drawn.rows))
 
 
-def as_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def as_csv(rows: Sequence[Record]) -> str:
     """Lines of CSV: floats to six digits, None as an empty field."""
-    return csv_text(
-        header, ([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    return records_csv(
+        [
+            {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+            for row in rows
+        ]
     )
