@@ -15,7 +15,6 @@ rule audit:
         dag.benchmark("audit")
     conda:
         "../../environment.yml"
-    threads: 1
     shell:
         "python {input.script} --task $(dirname {input.task}) --against $(dirname {input.body})"
         " --output $(dirname {output}) 2>&1 | tee {log}"
@@ -42,7 +41,6 @@ rule contamination:
         dag.benchmark("contamination")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.contamination_spec,
     shell:

@@ -23,7 +23,6 @@ rule claims:
         dag.benchmark("claims")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.claims_spec,
     shell:
@@ -53,7 +52,6 @@ rule differences:
         dag.benchmark("differences")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.differences_spec,
     shell:

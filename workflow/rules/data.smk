@@ -15,7 +15,6 @@ rule fetch:
         dag.benchmark("fetch")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=lambda wildcards: as_json(PROJECT.data.sources[wildcards.source]),
         mirrors=canonical_json(PROJECT.settings.mirrors),
@@ -38,7 +37,6 @@ rule task:
         dag.benchmark("task")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=lambda wildcards: as_json(PROJECT.task(wildcards.task)),
     shell:

@@ -14,7 +14,6 @@ rule setting:
         dag.benchmark("setting")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.setting,
     shell:
@@ -44,7 +43,6 @@ rule settings:
         dag.benchmark("settings")
     conda:
         "../../environment.yml"
-    threads: 1
     shell:
         "python {input.script} --name {wildcards.described} --cells {input.cells} --reported {input.reported}"
         " --csv {output.csv} --markdown {output.markdown} --html {output.html} 2>&1 | tee {log}"

@@ -43,7 +43,6 @@ rule linear:
         variant=RULES.linear_variants,
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.linear_spec,
     shell:

@@ -15,7 +15,6 @@ rule examples:
         dag.benchmark("examples")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.examples_spec,
     shell:
@@ -45,7 +44,6 @@ rule example_table:
         dag.benchmark("example_table")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.examples_spec,
     shell:

@@ -47,7 +47,6 @@ rule attention_table:
         dag.benchmark("attention_table")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.attention_table_spec,
     shell:
@@ -77,7 +76,6 @@ rule figure:
         dag.benchmark("figure")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.figure_spec,
         kind=RULES.figure_kind,  # for the caption

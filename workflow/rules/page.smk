@@ -21,7 +21,6 @@ rule task_report:
         dag.benchmark("task_report")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.page_spec,
         made_from=RULES.page_flags,

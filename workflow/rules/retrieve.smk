@@ -19,7 +19,6 @@ rule index_share:
         dag.benchmark("index_share")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
         share=RULES.share,
@@ -73,7 +72,6 @@ rule retrieve_share:
         dag.benchmark("retrieve_share")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.retrieval_spec,
         share=RULES.share,
@@ -132,7 +130,6 @@ rule selection:
         dag.benchmark("selection")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.selection_spec,
         made_from=RULES.selection_flags,

@@ -15,7 +15,6 @@ rule export:
         dag.benchmark("export")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         made_from=RULES.export_flags,
     shell:
@@ -37,6 +36,5 @@ rule export_onnx:
         dag.benchmark("export_onnx")
     conda:
         "../../environment.yml"
-    threads: 1
     shell:
         "python {input.script} --model $(dirname {input.model}) --output {output} 2>&1 | tee {log}"

@@ -15,7 +15,6 @@ rule cell:
         dag.benchmark("cell")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.cell_spec,
     shell:
@@ -46,7 +45,6 @@ rule table:
         dag.benchmark("table")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.table_spec,
     shell:

@@ -39,7 +39,6 @@ rule internal_tokens:
         dag.benchmark("internal_tokens")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         length=RULES.stored_length,
     shell:
@@ -62,7 +61,6 @@ rule external_tokens:
         dag.benchmark("external_tokens")
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         length=RULES.stored_length,
     shell:
