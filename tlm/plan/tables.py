@@ -65,7 +65,7 @@ def _lacking(project: Project, spec: TableSpec) -> str | None:
         if missing := [task for task in _tasks(column, scale) if task not in scale.all_tasks]:
             return f"{where} has no task {missing[0]} (its tasks are {', '.join(scale.all_tasks)})"
     for row in spec.rows:
-        if row.optional or row.variant is None:
+        if row.optional or not row.variant:
             continue
         if project.variant(row.variant).corpus == "other" and scale.other_corpus is None:
             return f"{where} has no other_corpus to set beside {scale.corpus}"
