@@ -16,7 +16,7 @@ from tlm.errors import TlmError
 from tlm.results.rendering import Record, Rendered, markdown_rows, records_csv
 
 _FOUND = ("equal", "verbatim", "half", "run", "contaminated")
-_TITLE = "# Contamination: dev and test texts in what models learn from"
+_TITLE = "# Contamination: dev and test texts in training data"
 _NOTES = """\
 Words are lower-cased sequences of letters and digits; punctuation is dropped. *Verbatim*: one training text or passage
 contains all words of the row in sequence (a row under 5 words counts only if it is the whole text). *Half*: sequences

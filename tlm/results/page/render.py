@@ -25,7 +25,7 @@ WORST = 10  # classes, confusions
 _TITLES = {
     "worth": "Was TLM worth it?",
     "errors": "Where it is right and wrong",
-    "mistakes": "Its surest mistakes",
+    "mistakes": "Its most confident mistakes",
     "trust": "How far to trust its probabilities",
     "retrieved": "What was retrieved",
     "learning": "How training went",
