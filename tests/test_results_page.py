@@ -204,7 +204,7 @@ def test_a_page_of_one_model_names_what_a_comparison_would_add(reports, pages):
     (lead,) = reports["one model"].differences
     assert lead.rival == "tfidf" and "than TF-IDF" in reports["one model"].verdict.sentence
     text = " ".join(Reader(pages["one model"]).text.split())
-    assert "Not compared: task data only and random passages." in text and "compare: true" in text
+    assert "Not compared: task data only and random passages." in text and "tlm train toy --compare" in text
     assert "random passages" not in text.replace("Not compared: task data only and random passages.", "")
     assert all("Not compared" not in page for name, page in pages.items() if name != "one model")
 

@@ -6,6 +6,7 @@ import argparse
 
 from tlm.cost import command as cost
 from tlm.own import command as own
+from tlm.own import train_command as train
 from tlm.process import run_script
 from tlm.serving import command as serving
 
@@ -21,6 +22,7 @@ def _run() -> None:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     own.add_parser(commands)
+    train.add_parser(commands)
     cost.add_parser(commands)
     serving.add_parser(commands)
     args = parser.parse_args()

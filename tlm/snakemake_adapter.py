@@ -12,6 +12,7 @@ import csv
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -157,6 +158,19 @@ def error_line(report: str) -> str:
         if line.endswith("Exception:"):
             return " ".join(lines[number : number + 2])
     return lines[-1] if lines else ""
+
+
+def build(targets: Sequence[str], cores: int) -> int:
+    """Build `targets` as `snakemake <targets> --cores <cores>` does, and return its exit status.
+
+    Ctrl-C reaches Snakemake, which ends its jobs; this process waits for that.
+    """
+    process = subprocess.Popen([sys.executable, "-m", "snakemake", *targets, "--cores", str(cores)])
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def merge_config(settings: dict[str, Any], config: Sequence[str]) -> None:

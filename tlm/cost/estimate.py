@@ -8,8 +8,9 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from tlm.config.forecast import Forecast, JobForecast
 from tlm.cost import data_rules, training_rules
@@ -114,8 +115,16 @@ def packed(seconds: Iterable[float], slots: int) -> float:
     return max(busy)
 
 
-def estimate(jobs: Sequence[PendingJob], facts: DataFacts, rate_of: RateOf) -> CostEstimate:
-    """The cost of these jobs. Raises TlmError if a model's sizes are unknown."""
+def estimate(
+    jobs: Sequence[PendingJob],
+    facts: DataFacts,
+    rate_of: RateOf,
+    measured: Mapping[str, float] = MappingProxyType({}),
+) -> CostEstimate:
+    """The cost of these jobs; `measured` are seconds by output that replace estimates.
+
+    Raises TlmError if a model's sizes are unknown.
+    """
     by_rule: dict[str, list[JobEstimate]] = {}
     estimates: list[tuple[PendingJob, JobEstimate]] = []
     runs: dict[str, EncoderRun] = {}
@@ -124,12 +133,14 @@ def estimate(jobs: Sequence[PendingJob], facts: DataFacts, rate_of: RateOf) -> C
     for job in jobs:
         if job.rule in _TRAINING:
             run = run_of(facts, job)
-            one = _TRAINING[job.rule](facts, run, rate_of)
+            one = _with_measured(_TRAINING[job.rule](facts, run, rate_of), job, measured)
             runs[run.folder] = run
             chains[run.folder] = chains.get(run.folder, 0.0) + one.seconds
             seconds[PurePosixPath(job.output).parent] = one.seconds
         else:
-            one = _DATA[job.rule](facts, job) if job.rule in _DATA else JobEstimate()
+            one = _with_measured(
+                _DATA[job.rule](facts, job) if job.rule in _DATA else JobEstimate(), job, measured
+            )
         by_rule.setdefault(job.rule, []).append(one)
         estimates.append((job, one))
     # In the order of the flow; rules without a formula of their own at the end.
@@ -143,6 +154,10 @@ def estimate(jobs: Sequence[PendingJob], facts: DataFacts, rate_of: RateOf) -> C
         longest_chain=max((_chain(run, seconds) for run in runs.values()), default=0.0),
         notes=[*_downloads(facts, jobs), *_hub(facts, jobs, runs), *_bounds(by_rule), *_unknown(by_rule)],
     )
+
+
+def _with_measured(one: JobEstimate, job: PendingJob, measured: Mapping[str, float]) -> JobEstimate:
+    return replace(one, seconds=measured[job.output]) if job.output in measured else one
 
 
 def _chain(run: EncoderRun, seconds: Mapping[PurePosixPath, float]) -> float:

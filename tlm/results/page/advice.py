@@ -73,7 +73,7 @@ def comparison_note(report: TaskReport) -> str:
     seconds = len(missing) * len(ours.seeds) * ours.cost.seconds
     return (
         f"Not compared: {formatting.listed(missing)}. They would show whether the passages, and their choice, made the "
-        f"difference. `compare: true` in `config/own/{report.task}.yaml` adds them and keeps this model: about "
+        f"difference. `tlm train {report.task} --compare` adds them and keeps this model: about "
         f"{formatting.duration(seconds)} of training."
     )
 
