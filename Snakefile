@@ -31,6 +31,7 @@ include: "workflow/rules/examples.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/page.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/grid.smk"
 
 
 localrules:

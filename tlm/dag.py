@@ -80,6 +80,7 @@ _RULES = (
     Rule("attention_table", layout.ATTENTION_TABLE.file("csv"), "tables"),
     Rule("contamination", layout.CONTAMINATION.file("csv"), "tables"),
     Rule("differences", layout.DIFFERENCES.file("csv"), "tables"),
+    Rule("grid", layout.GRID.file("csv"), "tables", named="grid{one}"),
     Rule("claims", layout.CLAIMS.file("csv"), "tables", named="claims{one}"),
     Rule("figure", layout.FIGURE.file("pdf"), "figures"),
     Rule("task_report", layout.TASK_REPORT.file("json"), "figures"),

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, PositiveInt, model_validator
 
 from tlm.config.base import Strict
+from tlm.config.grid import GridSpec
 from tlm.config.training import TokenizerSpec
 from tlm.config.variants import Swept, SweptValue
 
@@ -56,6 +57,8 @@ class ScaleSpec(Strict):
     """The second corpus of Table 3, ten times smaller or larger than `corpus`."""
     sweeps: dict[Swept, list[SweptValue]] = {}
     """Values of K, rho1 and rho2 for Tables 4 to 6, in place of the paper's (config/experiments.yaml)."""
+    grid: GridSpec | None = None
+    """The grid search over rho1 and rho2, in place of the paper's values (config/experiments.yaml)."""
     per_task: dict[str, dict[str, Any]] = {}
     """Per-task values of k, corpus, other_corpus, given (a selection of corpora.yaml), model, stage1 and stage2, as the
     columns of Table B.1."""

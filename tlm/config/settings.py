@@ -15,6 +15,7 @@ from tlm.config.claims import ClaimSpec
 from tlm.config.elasticsearch import ElasticsearchSpec, check_supported
 from tlm.config.experiments import ContaminationSpec, ExamplesSpec, TableSpec
 from tlm.config.figures import AttentionSpec, FigureSpec
+from tlm.config.grid import GridSpec
 from tlm.config.retrieval import IndexSpec, QuerySpec
 from tlm.config.training import Attention, Precision, Tracker
 from tlm.config.variants import Exclude, SweepSpec, Swept, VariantSpec
@@ -110,6 +111,8 @@ class Experiments(Strict):
 
     variants: dict[str, VariantSpec]
     sweeps: dict[Swept, SweepSpec] = {}
+    grid: GridSpec = GridSpec()
+    """The grid search over rho1 and rho2: results/grid.csv and results/grid/<task>.csv."""
     tables: dict[str, TableSpec]
     checkpoint_costs: str | None = None
     """The table of config/reported.yaml with the FLOPs of pretraining each checkpoint; rows are named like variants."""

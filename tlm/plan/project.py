@@ -16,6 +16,7 @@ from tlm.config.base import Strict, load_yaml, parse
 from tlm.config.data import CorpusSpec, DataConfig, GivenSpec, TaskSpec, load_data_config
 from tlm.config.experiments import TableSpec
 from tlm.config.figures import FigureSpec
+from tlm.config.grid import GridSpec
 from tlm.config.own import OwnSpec
 from tlm.config.params import FILE, read_params
 from tlm.config.scale import ScaleSpec
@@ -24,7 +25,7 @@ from tlm.config.variants import Swept, SweptValue, VariantSpec
 from tlm.errors import TlmError
 from tlm.plan.local_data import with_local_corpora, with_local_tasks
 from tlm.plan.own_tasks import own_data, own_scale, own_variants, read_own
-from tlm.plan.sweeps import swept
+from tlm.plan.sweeps import grid_variants, swept
 
 
 class Project(Strict):
@@ -98,8 +99,19 @@ class Project(Strict):
         """The values of a sweep: the scale's own, or the paper's."""
         return self.scale.sweeps.get(name) or self.experiments.sweeps[name].values
 
+    @property
+    def grid(self) -> GridSpec:
+        """The grid search over rho1 and rho2 of this scale."""
+        return self.scale.grid or self.experiments.grid
+
+    @cached_property
+    def _grid_variants(self) -> dict[str, VariantSpec]:
+        return grid_variants(self.grid)
+
     def variant(self, name: str) -> VariantSpec:
-        """The variant of that name. Raises TlmError listing the known ones."""
+        """The variant of that name, or a point of the grid search. Raises TlmError listing the known variants."""
+        if name in self._grid_variants and name not in self.variants:
+            return self._grid_variants[name]
         return _lookup(self.variants, name, "variant", "config/experiments.yaml: variants")
 
     def task(self, name: str) -> TaskSpec:

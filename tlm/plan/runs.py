@@ -39,7 +39,7 @@ def resolve(project: Project, task: str, variant: str, seed: int) -> Run:
     Raises TlmError naming the scale, task and variant whose merged settings are not valid.
     """
     run = _resolve(project, task, variant)
-    first, first_stage1 = _firsts(project, task)[variant]
+    first, first_stage1 = _first(project, task, variant)
     if not isinstance(run, EncoderRun):
         return replace(run, variant=first, seed=seed)
     return replace(
@@ -62,27 +62,38 @@ def resolve_reference(project: Project, task: str, seed: int) -> EncoderRun:
     return resolve_encoder(project, task, project.reference, seed)
 
 
+def _first(project: Project, task: str, variant: str) -> tuple[str, str]:
+    """The first variant with equal runs, and the first with equal stage 1; for a point of a grid maybe itself."""
+    whole, stage1 = _firsts(project, task)
+    key, key1 = _keys(project, task, variant)
+    return whole.get(key, variant), stage1.get(key1, variant)
+
+
 @lru_cache(maxsize=8192)
-def _firsts(project: Project, task: str) -> dict[str, tuple[str, str]]:
-    """variant → (the first variant with equal runs, the first with equal stage 1)."""
+def _firsts(project: Project, task: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings of a run → the first variant that has them; settings of a stage 1 → the same."""
     whole: dict[str, str] = {}
     stage1: dict[str, str] = {}
-    found = {}
     for name, variant in project.variants.items():
-        if not possible(project, variant, task):
-            continue
-        run = _resolve(project, task, name)
-        if isinstance(run, BaselineRun):
-            key = key1 = canonical_json(run.spec.model_dump(mode="json"))
-        else:
-            run = as_encoder(run)
-            start = run.pretraining.folder if run.pretraining else ""
-            made_of = f"{run.tokenizer} {run.external_tokens} {start} {run.stage1_variant is None}"
-            spec = run.spec.model_dump(mode="json")
-            key = f"{made_of} {canonical_json(spec)}"
-            key1 = f"{made_of} {canonical_json({**spec, 'stage2': None})}"
-        found[name] = (whole.setdefault(key, name), stage1.setdefault(key1, name))
-    return found
+        if possible(project, variant, task):
+            key, key1 = _keys(project, task, name)
+            whole.setdefault(key, name)
+            stage1.setdefault(key1, name)
+    return whole, stage1
+
+
+@lru_cache(maxsize=8192)
+def _keys(project: Project, task: str, variant: str) -> tuple[str, str]:
+    """The settings of a run, and those of its stage 1, as text; the same for a run that trains no encoder."""
+    run = _resolve(project, task, variant)
+    if isinstance(run, BaselineRun):
+        key = canonical_json(run.spec.model_dump(mode="json"))
+        return key, key
+    run = as_encoder(run)
+    start = run.pretraining.folder if run.pretraining else ""
+    made_of = f"{run.tokenizer} {run.external_tokens} {start} {run.stage1_variant is None}"
+    spec = run.spec.model_dump(mode="json")
+    return f"{made_of} {canonical_json(spec)}", f"{made_of} {canonical_json({**spec, 'stage2': None})}"
 
 
 def possible(project: Project, variant: VariantSpec, task: str | None = None) -> bool:

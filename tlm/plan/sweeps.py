@@ -1,4 +1,4 @@
-"""From a sweep to its variants: one for each value of K, rho1 or rho2 (Tables 4 to 6).
+"""From a sweep or a grid search to its variants: one for each value of K, rho1 or rho2 (Tables 4 to 6), or each pair.
 
 Place in the flow: `sweeps:` of config/experiments.yaml or of a scale → here → `tlm.plan.project`, which adds these
 variants to the declared ones.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tlm.config.grid import GridSpec
 from tlm.config.training import INFINITE
 from tlm.config.variants import EXT_ONLY, TASK_ONLY, SweepSpec, Swept, SweptValue, VariantSpec
 
@@ -46,3 +47,14 @@ def _point(name: Swept, spec: SweepSpec, value: SweptValue) -> tuple[str, Varian
     about = {"stage1": {name: value}}
     label = f"{name} = {value}"
     return f"{name}-{value}", VariantSpec(description=label, label=label, pinned=about, **common)
+
+
+def grid_variants(spec: GridSpec) -> dict[str, VariantSpec]:
+    """Variant name → variant, for each pair of rho1 and rho2 of a grid search."""
+    pairs = [(rho1, rho2) for rho1 in spec.rho1 for rho2 in spec.rho2]
+    return {
+        f"rho1-{rho1}-rho2-{rho2}": VariantSpec(
+            description=f"rho1 = {rho1} and rho2 = {rho2}", pinned={"stage1": {"rho1": rho1, "rho2": rho2}}
+        )
+        for rho1, rho2 in pairs
+    }

@@ -9,6 +9,7 @@ from tlm.rules.base import as_json
 from tlm.rules.claims import ClaimRules
 from tlm.rules.data import DataRules
 from tlm.rules.figures import FigureRules
+from tlm.rules.grid import GridRules
 from tlm.rules.page import PageRules
 from tlm.rules.report import ReportRules
 from tlm.rules.serving import ServingRules
@@ -20,6 +21,7 @@ class Workflow(
     AuditRules,
     DataRules,
     FigureRules,
+    GridRules,
     PageRules,
     ServingRules,
     ClaimRules,

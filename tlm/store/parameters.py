@@ -17,6 +17,7 @@ from tlm.config.base import load_yaml
 from tlm.config.params import FILE as PARAMS
 from tlm.errors import TlmError
 from tlm.plan.project import Project
+from tlm.plan.sweeps import grid_variants
 from tlm.store.stages import DvcStage
 
 SETTINGS = "config/config.yaml"
@@ -110,15 +111,20 @@ def _train(project: Project, stage: DvcStage) -> Keys:
     # A run is stored under the first variant with equal settings: a declared variant, or a value of a sweep.
     trained = {each["variant"] for each in names}
     variants = sorted(trained & set(project.experiments.variants))
-    sweeps = trained - set(variants)
+    grid = trained & set(grid_variants(project.grid)) - set(project.variants)
+    sweeps = trained - set(variants) - grid
     scale = ["model", "embedding_init", "stage1", "stage2", "per_task"]
     pretrains = any(each["task"] == layout.SHARED for each in names)
     budgeted = pretrains or any(project.variant(name).method == "adapted" for name in variants)
     return {
         PARAMS: ["rho1", "rho2"],
-        scale_file(project): [*scale, *(["plm"] if budgeted else [])],
+        scale_file(project): [*scale, *(["plm"] if budgeted else []), *(["grid"] if grid else [])],
         SETTINGS: ["precision", "attention", "compile", "overrides"],
-        EXPERIMENTS: [*(f"variants.{name}" for name in variants), *(["sweeps"] if sweeps else [])],
+        EXPERIMENTS: [
+            *(f"variants.{name}" for name in variants),
+            *(["sweeps"] if sweeps else []),
+            *(["grid"] if grid else []),
+        ],
     }
 
 
@@ -143,6 +149,10 @@ def _tables(project: Project, stage: DvcStage) -> Keys:
         shown += ["claims", "tables", "variants", "attention"]
         labels = ["sweeps"]
     scale = ["tasks", "seeds", "baselines", *(["sweeps"] if labels else [])]
+    scale += ["rival"] if "claims" in stage.rules else []
+    if "grid" in stage.rules:
+        shown.append("grid")
+        scale.append("grid")
     seeds = [] if project.scale.seeds and not project.settings.one_stage1 else ["seeds"]
     found = {scale_file(project): scale, SETTINGS: [*seeds, "beside"], EXPERIMENTS: [*shown, *labels]}
     return {**found, **_described(project)} if "setting" in stage.rules else found

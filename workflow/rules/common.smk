@@ -43,7 +43,7 @@ except WorkflowError:
 
 RULES = Workflow(PROJECT, workflow)
 DESCRIBED = "|".join(re.escape(name) for name in TABLES)  # Tables A.1 and B.1
-NOT_TABLES = f"{DESCRIBED}|{RULES.example_names}|{RULES.figure_names}|attention|claims|contamination"
+NOT_TABLES = f"{DESCRIBED}|{RULES.example_names}|{RULES.figure_names}|attention|claims|contamination|grid"
 os.environ.update(RULES.environment)
 if RULES.reporting:
     config["overview"] = RULES.overview  # captions can read the configuration only
