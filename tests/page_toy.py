@@ -15,7 +15,14 @@ from tlm.artifacts import Manifest, read_manifest, write_json, write_manifest
 from tlm.config.experiments import ExamplesSpec
 from tlm.config.retrieval import IndexSpec, RetrievalSpec
 from tlm.config.task_report import METHODS, MethodSpec, PageSpec
-from tlm.evaluation.artifact import Predictions, RunName, read_rows, read_task, write_evaluation
+from tlm.evaluation.artifact import (
+    Predictions,
+    RunName,
+    decide,
+    read_rows,
+    read_task,
+    write_evaluation,
+)
 from tlm.results.page.gather import Folders
 from tlm.retrieval.index import build_index
 from tlm.retrieval.stage import retrieve
@@ -24,6 +31,7 @@ PASSAGES = [
     "The boat is at anchor & the <crew> sleeps: alert(1)!",
     "Roses <b>bloom</b> near the harbour wall.",
 ] * 3
+SETS = {"without": 2, "labels": 18, "most": 3, "distinct": 8}
 ROWS = {"train": 12, "dev": 60, "test": 120}
 
 
@@ -35,6 +43,7 @@ class Toy:
     texts: tuple[str, ...] = ("The anchor of the boat", "Pepper, salt & a rose", "The wall of the harbour")
     pair: bool = False
     regression: bool = False
+    tags: bool = False
     seeds: tuple[int, ...] = (1, 2)
     right: dict[str, float] = field(
         default_factory=lambda: {"tlm": 0.9, "task-only": 0.5, "random": 0.6, "tfidf": 0.55}
@@ -103,6 +112,9 @@ def _write_task(folder: Path, toy: Toy) -> Manifest:
         texts = [f"{toy.texts[row % len(toy.texts)]} {first + row}" for row in range(rows)]
         if toy.regression:
             labels: list[Any] = [float(row % 7) / 2 for row in range(rows)]
+        elif toy.tags:  # every subset of the labels, also the empty one
+            labels = [[each for n, each in enumerate(toy.labels) if row >> n & 1] for row in range(rows)]
+            by_label[split] = {label: sum(label in each for each in labels) for label in toy.labels}
         else:
             labels = [toy.labels[row % len(toy.labels)] for row in range(rows)]
             by_label[split] = {label: labels.count(label) for label in toy.labels}
@@ -123,10 +135,11 @@ def _write_task(folder: Path, toy: Toy) -> Manifest:
             "removed_for_straddling": {"dev": 1, "test": 0},
             "left_out": {"rows without a label": 2},
             "labels": by_label,
+            **({"label_sets": dict.fromkeys(toy.rows, SETS)} if toy.tags else {}),
         },
         parameters={
             "task": "toy",
-            "problem": "regression" if toy.regression else "classification",
+            "problem": "regression" if toy.regression else "multi_label" if toy.tags else "classification",
             "labels": [] if toy.regression else list(toy.labels),
             "metric": "pearson_spearman" if toy.regression else "macro_f1",
             "pair": toy.pair,
@@ -162,11 +175,17 @@ def _write_stage(folder: Path, stage: str, seed: int) -> Manifest:
 
 def _evaluate(folder: Path, task_dir: Path, toy: Toy, name: str, seed: int, inputs: dict[str, str]) -> None:
     task = read_task(task_dir)
-    splits = {}
+    splits: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
     draw = np.random.default_rng([seed, len(name)])
     for split in task.splits:
         rows = read_rows(task_dir, split)
         kept = draw.random(len(rows.labels)) < toy.right[name]
+        if toy.tags:
+            truth = task.problem.ids(rows.labels, task.labels)
+            wrong = draw.random(truth.shape) > toy.right[name]
+            outputs[split] = rows, np.where(truth ^ wrong, 2.0, -2.0) + draw.normal(size=truth.shape)
+            continue
         if toy.regression:
             noise = draw.normal(size=len(kept)) * np.where(kept, 0.2, 3)
             splits[split] = rows, Predictions([float(x) for x in np.array(rows.labels) + noise], None)
@@ -177,13 +196,15 @@ def _evaluate(folder: Path, task_dir: Path, toy: Toy, name: str, seed: int, inpu
         chances = np.full((len(kept), len(task.labels)), 0.0) + ((1 - sure) / (len(task.labels) - 1))[:, None]
         chances[np.arange(len(kept)), said] = sure
         splits[split] = rows, Predictions([task.labels[place] for place in said], chances)
+    decided = decide(task, outputs) if toy.tags else None
     trained = name != "tfidf"
     cost = {"tokens": {"real": 60000, "padded": 61000, "nominal": 70000}, "matmul": {"total": 10**10}}
     write_evaluation(
         folder,
         run=RunName("toy", "toy", name, seed),
         task=task,
-        splits=splits,
+        splits=decided.splits if decided else splits,
+        thresholds=decided.thresholds if decided else None,
         flops={
             "parameters": 30000 if trained else None,
             "data": {"bytes": 200, "passages": 4} if trained else None,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from conftest import ROOT
-from toy import LABELS, write_pairs, write_task
+from toy import LABELS, write_pairs, write_tags, write_task
 from training_toy import CPU, LENGTH, Toy, toy_rows, toy_spec
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -38,13 +38,18 @@ SPLIT = {"dev": 0.2, "test": 0.2, "by": "row"}
 
 
 def task_artifact(folder: Path, **changes: Any) -> Path:
-    """The toy task as it is built from a CSV; `changes` are to its parser or, for `pairs`, to its rows."""
-    source, pairs = folder / "source", changes.pop("pairs", False)
+    """The toy task as it is built from a file; `changes` are to its parser or, for `pairs` and `tags`, to its rows."""
+    source, pairs, tags = folder / "source", changes.pop("pairs", False), changes.pop("tags", False)
     rows = 260  # 52 of them dev: enough for a temperature
-    (write_pairs if pairs else write_task)(source / "toy.csv", rows, 1)
+    if tags:
+        write_tags(source / "toy.jsonl", rows, 1)
+    else:
+        (write_pairs if pairs else write_task)(source / "toy.csv", rows, 1)
     write_manifest(source, "source", counts={}, parameters={})
     parser = {"format": "delimited", **changes}
     problem: dict[str, Any] = {"metric": "macro_f1", "labels": list(LABELS)}
+    if tags:
+        problem["problem"] = "multi_label"
     if pairs:
         parser |= {"text": "first", "text_pair": "second", "label": "score"}
         problem = {"metric": "pearson_spearman", "problem": "regression"}
@@ -56,7 +61,9 @@ def task_artifact(folder: Path, **changes: Any) -> Path:
 class Exported:
     """A task, its trained seeds, their evaluations, and the model in `models/toy`."""
 
-    def __init__(self, folder: Path, *, seeds: Sequence[int] = (1, 2), **task: Any) -> None:
+    def __init__(
+        self, folder: Path, *, seeds: Sequence[int] = (1, 2), steps: int | None = None, **task: Any
+    ) -> None:
         self.folder = folder
         self.toy = Toy(folder / "toy")
         self.task = task_artifact(folder, **task)
@@ -64,7 +71,7 @@ class Exported:
         self.stages, self.evaluations = [], []
         for seed in seeds:
             run = folder / f"seed{seed}"
-            spec = toy_spec(seed=seed)
+            spec = toy_spec(seed=seed, **({"stage2.steps": steps} if steps else {}))
             tokens = folder / "tokens"
             run_stage1(spec, tokens, self.toy.external, self.toy.tokenizer, run / "stage1", execution=CPU)
             run_stage2(spec, run / "stage1", tokens, self.toy.tokenizer, run / "stage2", execution=CPU)

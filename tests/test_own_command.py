@@ -105,6 +105,55 @@ def test_the_time_is_for_one_model_unless_a_comparison_or_seeds_divide_it(projec
     assert model[""] >= 0.75 and model["--compare"] < 0.6  # three jobs on two cores: two rounds
 
 
+@pytest.mark.parametrize("form", ["lists", "separator", "columns"])
+def test_several_labels_a_text(project, capsys, form):
+    toy.write_tags(project / "tags.jsonl", 200)
+    frame = pd.read_json(project / "tags.jsonl", lines=True)
+    given = {
+        "lists": ("tags.jsonl", "--multi-label"),
+        "separator": ("tags.csv", "--label-separator", "|", "--metric", "mean_average_precision"),
+        "columns": ("flags.csv", "--label-columns", "garden,harbour,kitchen"),
+    }[form]
+    if form == "separator":
+        frame.assign(label=frame.label.map("|".join)).to_csv(project / "tags.csv", index=False)
+    if form == "columns":
+        flags = {label: [int(label in each) for each in frame.label] for label in toy.LABELS}
+        pd.DataFrame({"text": frame.text, **flags}).to_csv(project / "flags.csv", index=False)
+    new("--task", *given)
+    printed = capsys.readouterr().out
+    rows, none = len(frame), sum(not each for each in frame.label)
+    mean = sum(map(len, frame.label)) / rows
+    assert f"; {mean:.1f} labels a row, at most 3; {none / rows:.0%} of the rows have none" in printed
+    loaded = read_project([])
+    task = loaded.data.tasks["mine"]
+    assert task.problem == "multi_label"
+    assert task.metric == ("mean_average_precision" if form == "separator" else "macro_f1")
+    fetch_source("mine", loaded.data.sources["mine"], project / "source", project / "cache", {})
+    built = build_task("mine", task, project / "source", project / "task")
+    assert built.parameters["labels"] == list(toy.LABELS)
+    assert sum(each["without"] for each in built.counts["label_sets"].values()) == none
+
+
+def test_options_for_several_labels_that_do_not_fit_are_refused(project):
+    toy.write_tags(project / "tags.jsonl", 40)
+    with pytest.raises(TlmError, match="--regression and several labels a row exclude each other"):
+        new("--task", "tags.jsonl", "--multi-label", "--regression")
+    with pytest.raises(TlmError, match="--label-separator and --label-columns exclude each other"):
+        new("--task", "tags.jsonl", "--label-separator", "|", "--label-columns", "a,b")
+    with pytest.raises(
+        TlmError, match=r"holds a list of .* values; a row needs one value; add --multi-label"
+    ):
+        new("--task", "tags.jsonl")
+    with pytest.raises(TlmError, match=r"name it with --label-separator"):
+        new("--task", "rows.csv", "--multi-label")
+    with pytest.raises(TlmError, match=r"no column 'garden'.*name the column with --label-columns"):
+        new("--task", "rows.csv", "--label-columns", "garden,kitchen")
+    rows = [{"text": f"text {n}", "label": [f"tag {n}", "common"]} for n in range(40)]
+    (project / "free.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(TlmError, match="41 different labels, and 40 of them occur in one row: too many"):
+        new("--task", "free.jsonl", "--multi-label")
+
+
 def test_a_written_configuration_is_not_written_over(project):
     new("--task", "rows.csv")
     before = (project / "config/own/mine.yaml").read_text()

@@ -29,6 +29,7 @@ TOYS = {
         labels=tuple(f"class number {number}" for number in range(50)), rows={**ROWS, "test": 600}
     ),
     "regression": Toy(regression=True),
+    "tags": Toy(tags=True),
     "hostile pairs": Toy(labels=HOSTILE, texts=(*HOSTILE, ARABIC), pair=True),
     "all right": Toy(right=dict.fromkeys(("tlm", "task-only", "random", "tfidf"), 1.0)),
     "hidden test": Toy(rows={"train": 12, "dev": 60}),
@@ -207,6 +208,30 @@ def test_a_page_of_one_model_names_what_a_comparison_would_add(reports, pages):
     assert "Not compared: task data only and random passages." in text and "tlm train toy --compare" in text
     assert "random passages" not in text.replace("Not compared: task data only and random passages.", "")
     assert all("Not compared" not in page for name, page in pages.items() if name != "one model")
+
+
+def test_a_page_of_several_labels_a_text_describes_labels_sets_and_thresholds(reports, pages, tmp_path):
+    report, page = reports["tags"], pages["tags"]
+    spec, folders = write_toy(tmp_path, TOYS["tags"])
+    (best, *_) = sorted(
+        open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), "test")[0].runs,
+        key=lambda run: -run.dev,
+    )
+    assert report.problem == "multi_label" and report.confusion == ()
+    assert report.methods[0].metrics.keys() == {
+        *("micro_f1", "macro_f1", "exact_match", "mean_average_precision")
+    }
+    exact = (best.labels == best.predictions).all(axis=1)
+    assert (report.accuracy.value, report.wrong) == (exact.mean(), int((~exact).sum()))
+    for number, each in enumerate(report.classes):
+        assert each.f1.value == pytest.approx(f1_score(best.labels[:, number], best.predictions[:, number]))
+        assert 0 < each.threshold < 1 and each.average_precision.low < each.average_precision.value
+    assert report.calibration.rows == best.labels.size
+    assert all(mistake.label != mistake.prediction for mistake in report.mistakes)
+    assert any(mistake.label == "no label" or ", " in mistake.label for mistake in report.mistakes)
+    for text in ("Scores by label", "Sets of labels.", "average precision", "are right in all labels"):
+        assert text in page
+    assert "Confusion matrix" not in page and "by class" not in page
 
 
 def test_many_classes_give_a_picture_and_the_weakest_classes_first(reports, pages):

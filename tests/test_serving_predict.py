@@ -347,7 +347,7 @@ def test_memory_does_not_grow_with_the_file_from_end_to_end(classifier, tmp_path
 
         def predict(self, encoded, tick):
             rows = len(encoded.ids)
-            return Outputs(np.zeros(rows, np.int64), np.full((rows, len(LABELS)), 0.25, np.float32), None)
+            return Outputs(np.zeros(rows, np.int64), np.full((rows, len(LABELS)), 0.25, np.float32))
 
     peaks = []
     for rows in (1_000, 10_000):

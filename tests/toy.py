@@ -68,6 +68,18 @@ def write_pairs(path: Path, rows: int, seed: int) -> None:
             writer.writerow([sentence(draw, one), second, 5.0 if same else 0.0])
 
 
+def write_tags(path: Path, rows: int = 300, seed: int = 1) -> None:
+    """JSON Lines of `rows` texts with any number of LABELS, also none: `text`, and the list `label`."""
+    draw = random.Random(f"tags {seed}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        for _ in range(rows):
+            labels = [label for label in LABELS if draw.random() < 0.45]
+            topics = [*labels, *([] if len(labels) == len(LABELS) else ["office"])]
+            text = " ".join(sentence(draw, topic) for topic in draw.sample(topics, len(topics)))
+            stream.write(json.dumps({"text": text, "label": labels}) + "\n")
+
+
 def write_corpus(path: Path, documents: int = 2000, seed: int = 1) -> None:
     """Documents of 8 to 20 sentences on one topic: `.jsonl` with the field `text`, else blank-line text."""
     draw = random.Random(f"corpus {seed}")

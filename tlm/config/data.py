@@ -16,7 +16,7 @@ from tlm.config.base import Strict, added, load_yaml, parse
 from tlm.config.retrieval import GivenFiles, QuerySpec
 from tlm.config.sources import SourceSpec
 from tlm.errors import TlmError
-from tlm.problems import PROBLEMS
+from tlm.problems import PROBLEMS, ProblemName
 
 Split = Literal["train", "dev", "test"]
 Globs = str | list[str]
@@ -37,6 +37,10 @@ class Delimited(Strict):
     """The column with the text, or several that are joined by a space; `a.b` is the key b of objects in column a."""
     text_pair: str | None = None
     label: str = "label"
+    label_separator: str | None = added(None, min_length=1)
+    """For multi_label: what separates the labels in the text of column `label`; by default the column holds lists."""
+    label_columns: list[str] | None = added(None, min_length=2)
+    """For multi_label: one column per label, which holds 0 or 1, instead of the column `label`."""
     document: str | None = None
     """Column that names the document to which a row belongs (for `by: document`)."""
     where: dict[str, list[str]] = Field({})
@@ -156,7 +160,8 @@ class TaskSpec(Strict):
 
     source: str
     parser: Annotated[Delimited | TextFolders | MedlineSentences, Field(discriminator="format")]
-    problem: Literal["classification", "regression"] = "classification"
+    problem: ProblemName = "classification"
+    """multi_label: a row has any number of labels, also none. regression: the label is a number."""
     metric: Metric
     labels: list[str] | None = Field(None, min_length=2)
     """The closed set of labels, in this order; by default those that occur, sorted."""
@@ -183,6 +188,7 @@ class TaskSpec(Strict):
             raise ValueError(f"metric {self.metric} does not score a {self.problem} problem")
         if self.labels is not None and not problem.has_labels:
             raise ValueError("a regression problem has no labels")
+        self._check_label_columns()
         given = None if isinstance(self.parser, MedlineSentences) else self.parser.splits
         if self.split == "given" and not given:
             raise ValueError("split: given needs parser.splits, which assigns files to splits")
@@ -191,6 +197,18 @@ class TaskSpec(Strict):
         if self.metric == "accuracy_f1" and self.labels is not None and len(self.labels) != 2:
             raise ValueError("metric accuracy_f1 is for two labels; the second is the positive one")
         return self
+
+    def _check_label_columns(self) -> None:
+        many = PROBLEMS[self.problem].many
+        if not isinstance(self.parser, Delimited):
+            if many:
+                raise ValueError("problem: multi_label needs a parser with `format: delimited`")
+            return
+        given = [key for key in ("label_separator", "label_columns") if getattr(self.parser, key)]
+        if given and not many:
+            raise ValueError(f"parser.{given[0]} is for problem: multi_label")
+        if len(given) == 2:
+            raise ValueError("parser.label_separator and parser.label_columns exclude each other")
 
 
 class CorpusPart(Strict):

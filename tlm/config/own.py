@@ -7,13 +7,14 @@ Place in the flow: config/own/ → here → `tlm.plan.own_tasks`, which makes a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from tlm.config.base import Strict
+from tlm.config.base import Strict, added
 from tlm.config.data import Metric, Split, Unit
 from tlm.config.retrieval import QuerySpec
+from tlm.problems import ProblemName
 
 Paths = str | list[str]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -53,8 +54,12 @@ class OwnTask(Strict):
     """The column with the second text of a pair."""
     label: str = "label"
     """The column with the label, or the number to predict."""
-    problem: Literal["classification", "regression"] = "classification"
-    """regression: the label is a number."""
+    label_separator: str | None = added(None, min_length=1)
+    """For multi_label: what separates the labels in the text of column `label`; by default the column holds lists."""
+    label_columns: list[str] | None = added(None, min_length=2)
+    """For multi_label: one column per label, which holds 0 or 1, instead of the column `label`."""
+    problem: ProblemName = "classification"
+    """multi_label: a row has any number of labels, also none. regression: the label is a number."""
     metric: Metric | None = None
     """Default: macro-F1, or for regression the mean of Pearson's and Spearman's correlation. Chooses the checkpoint."""
     labels: list[str] | None = None

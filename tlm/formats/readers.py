@@ -74,14 +74,18 @@ def read_lines(source: Input, options: TableOptions, rows: int, watch: Watch | N
 
 
 def read_fasttext(source: Input, options: TableOptions, rows: int, watch: Watch | None) -> Iterator[Chunk]:
-    """fastText's `__label__x text`: the columns `label` and `options.text`. A line with several labels has a list."""
+    """fastText's `__label__x text`: the columns `label` and `options.text`. A line with several labels has a list.
+
+    If `label` is one of `options.raw`, every line has a list.
+    """
+    lists = "label" in options.raw
     check_header(source, ["label", options.text], options)
     for chunk in read_lines(source, replace(options, required=()), rows, watch):
         pairs = list(zip(chunk.numbers, chunk.values(options.text), strict=True))
         kept = [(number, line) for number, line in pairs if line.strip()]
         labels = [_LABEL.findall(line) for _, line in kept]
         columns: dict[str, list[Any]] = {
-            "label": [each[0] if len(each) == 1 else each or None for each in labels],
+            "label": labels if lists else [each[0] if len(each) == 1 else each or None for each in labels],
             options.text: [_LABEL.sub(" ", line).strip() for _, line in kept],
         }
         yield Chunk([number for number, _ in kept], columns)

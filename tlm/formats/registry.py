@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tlm.errors import TlmError, did_you_mean
 from tlm.formats import delimited, json_files, readers, workbooks, writers
@@ -146,10 +147,11 @@ def read_chunks(
     return found.read(source, options, rows, watch)
 
 
-def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Row number and the values of `options.required`, None for missing ones, for every row.
+def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Row number and the values of `options.required` as text, None for missing ones, for every row.
 
-    Raises TlmError as `read_chunks` and `as_text` do, and for a format without columns.
+    Columns of `options.raw` keep their values. Raises TlmError as `read_chunks` and `as_text` do, and for a format
+    without columns.
     """
     format_of(source, options.kind, columns=True, option=options.settings["kind"])
     for chunk in read_chunks(source, options, _ROWS):
@@ -159,7 +161,12 @@ def read_rows(source: Input, options: TableOptions) -> Iterator[tuple[int, dict[
             named = zip(options.required, values, strict=True)
             yield (
                 number,
-                {name: as_text(value, where, name, options.flags.get(name)) for name, value in named},
+                {
+                    name: value
+                    if name in options.raw
+                    else as_text(value, where, name, options.flags.get(name))
+                    for name, value in named
+                },
             )
 
 
@@ -175,6 +182,11 @@ def writer_of(path: Path) -> Callable[..., AbstractContextManager[writers.Write]
         suffix = split_suffix(path.name)[0]
         raise TlmError(f"{path}: a {suffix} file is compressed already; let its name end in {suffix}")
     return found.write
+
+
+def holds_lists(path: Path) -> bool:
+    """Whether a value in a file of this name can be a list: not in CSV and TSV."""
+    return by_suffix(path.name) not in (FORMATS["csv"], FORMATS["tsv"])
 
 
 def open_writer(path: Path, name: Path, source: Path) -> AbstractContextManager[writers.Write]:

@@ -61,6 +61,8 @@ class TableOptions:
     """Columns without which reading fails."""
     only_required: bool = False
     """Read no other column."""
+    raw: tuple[str, ...] = ()
+    """Required columns whose values may be lists: `read_rows` leaves them as they are in the file."""
     rows_may_lack: bool = False
     """A JSON object may lack a required key: its value is then `ABSENT`."""
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -185,5 +187,6 @@ def as_text(value: Any, where: str, column: str, option: str | None = None) -> s
     if isinstance(value, list):
         raise TlmError(
             f"{where}: column {column!r} holds a list of {len(value)} values; a row needs one value"
+            + ("; add --multi-label if a row can have several labels" if option == "--label" else "")
         )
     return str(value)

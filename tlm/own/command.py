@@ -57,7 +57,22 @@ def add_parser(commands: Any) -> None:
     task.add_argument("--pair", metavar="COLUMN", help="column of the second text of a pair")
     task.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
     task.add_argument("--regression", action="store_true", help="predict the label as a number")
-    task.add_argument("--metric", help="default: macro_f1; with --regression pearson_spearman")
+    task.add_argument(
+        "--multi-label",
+        action="store_true",
+        help="a row has any number of labels: --label holds lists (.jsonl, .parquet)",
+    )
+    task.add_argument(
+        "--label-separator", metavar="TEXT", help="--label holds several labels as text, such as a|b: '|'"
+    )
+    task.add_argument(
+        "--label-columns", type=_list, metavar="A,B,C", help="one column per label, which holds 0 or 1"
+    )
+    task.add_argument(
+        "--metric",
+        help="default: macro_f1; with --regression pearson_spearman; for several labels also micro_f1 and"
+        " mean_average_precision",
+    )
     task.add_argument("--document", metavar="COLUMN", help="keep rows with equal values in one split")
     task.add_argument(
         "--merge", nargs="+", default=[], metavar="OLD=NEW", help="rename labels; equal names merge"
@@ -199,7 +214,9 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
         "text": _one(args.text),
         "text_pair": args.pair,
         "label": args.label,
-        "problem": "regression" if args.regression else "classification",
+        "label_separator": args.label_separator,
+        "label_columns": args.label_columns,
+        "problem": _problem(args),
         "metric": args.metric,
         "label_names": _merges(args.merge),
         "skip_empty": args.skip_empty,
@@ -233,6 +250,20 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
         "training": {**_tokenizer(args), **({"seeds": [*range(1, args.seeds + 1)]} if args.seeds else {})},
         "compare": args.compare,
     }
+
+
+def _problem(args: argparse.Namespace) -> str:
+    """The kind of task; an option for the form of several labels implies --multi-label."""
+    many = args.multi_label or args.label_separator or args.label_columns
+    if many and args.regression:
+        raise TlmError("--regression and several labels a row exclude each other; leave one out")
+    if args.label_separator and args.label_columns:
+        raise TlmError("--label-separator and --label-columns exclude each other; leave one out")
+    return "multi_label" if many else "regression" if args.regression else "classification"
+
+
+def _list(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",")]
 
 
 def _tokenizer(args: argparse.Namespace) -> Mapping[str, Any]:

@@ -30,6 +30,7 @@ from tlm.own import task_checks
 from tlm.own.language import Writing, guess
 from tlm.own.overlap import HeldOut, check_apart
 from tlm.plan.own_tasks import task_spec
+from tlm.problems import PROBLEMS
 from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
 
@@ -158,7 +159,7 @@ def read_task(name: str, spec: OwnSpec) -> TaskFindings:
     left_out: Counter[str] = Counter()
     raw = task.parser.model_copy(update={"label_names": {}})
     flags = _task_options(task.parser)
-    examples = list(delimited(raw, inputs, left_out, flags, OPTIONS))
+    examples = list(delimited(raw, inputs, left_out, flags, OPTIONS, many=PROBLEMS[task.problem].many))
     if not examples:
         raise TlmError(f"--task {' '.join(all_paths(spec.task.files))}: has no rows")
     examples = task_checks.merged(examples, spec.task.label_names)
@@ -181,7 +182,11 @@ def _task_options(parser: Delimited) -> dict[str, str]:
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
     others = {"--document": parser.document, "--pair": parser.text_pair, "--label": parser.label}
     options = {column: option for option, column in others.items() if column is not None}
-    return {**options, **dict.fromkeys(texts, "--text")}
+    return {
+        **options,
+        **dict.fromkeys(texts, "--text"),
+        **dict.fromkeys(parser.label_columns or (), "--label-columns"),
+    }
 
 
 def read_corpus(corpus: OwnCorpus, held_out: HeldOut | None = None) -> CorpusFindings:

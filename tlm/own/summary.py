@@ -14,6 +14,7 @@ from tlm.own.findings import CorpusFindings, TaskFindings, percentiles
 from tlm.own.language import Writing
 from tlm.own.prepare import NewTask
 from tlm.progress import duration
+from tlm.tasks.label_sets import labels_in
 from tlm.tasks.splits import SPLITS
 
 _WIDTH = 13
@@ -66,16 +67,27 @@ def _task(new: NewTask) -> list[str]:
 
 def _labels(task: TaskFindings) -> str:
     if not task.labels:
-        numbers = [float(each.label) for each in task.examples]
+        numbers = [float(str(each.label)) for each in task.examples]
         mean = sum(numbers) / len(numbers)
         return f"numbers from {min(numbers):g} to {max(numbers):g}, mean {mean:.3g}"
-    counts = Counter(each.label for each in task.examples)
-    total = counts.total()
+    counts = Counter(label for each in task.examples for label in labels_in(each.label))
+    total = len(task.examples)
     shown = [f"{label} {counts[label] / total:.0%}" for label in task.labels[:_CLASSES]]
     rest = "" if len(task.labels) <= _CLASSES else f" and {len(task.labels) - _CLASSES} more"
-    small = min(counts.values())
-    rare = f"; the rarest has {small} row{'s' * (small > 1)}" if small < 50 else ""
-    return f"{len(task.labels)}: {', '.join(shown)}{rest}{rare}"
+    small = min(counts[label] for label in task.labels)
+    rare = f"; the rarest has {small} row{'s' * (small != 1)}" if small < 50 else ""
+    return f"{len(task.labels)}: {', '.join(shown)}{rest}{rare}{_sets(task)}"
+
+
+def _sets(task: TaskFindings) -> str:
+    """Labels per row of a multi-label task; nothing for other tasks."""
+    if "label_sets" not in task.counts:
+        return ""
+    sets = task.counts["label_sets"].values()
+    rows = len(task.examples)
+    without, labels = (sum(each[key] for each in sets) for key in ("without", "labels"))
+    none = f"; {without / rows:.0%} of the rows have none" if without else ""
+    return f"; {labels / rows:.1f} labels a row, at most {max(each['most'] for each in sets)}{none}"
 
 
 def _lengths(found: dict[str, int]) -> str:
@@ -90,7 +102,8 @@ def _duplicates(task: TaskFindings) -> str:
         if repeated := counts[f"{later}_in_{earlier}"]:
             parts.append(f"{repeated:,} {later} texts are in {earlier}, too")
     if conflicting := counts["conflicting_labels"]:
-        parts.append(f"{conflicting:,} texts have two labels")
+        two = "different labels in two rows" if "label_sets" in task.counts else "two labels"
+        parts.append(f"{conflicting:,} texts have {two}")
     return "; ".join(parts) or "none within or across the splits"
 
 

@@ -13,6 +13,8 @@ from dataclasses import replace
 
 from tlm.config.own import OwnTask
 from tlm.errors import TlmError, did_you_mean
+from tlm.problems import PROBLEMS
+from tlm.tasks.label_sets import labels_in, renamed
 from tlm.tasks.parsers import Example
 from tlm.tasks.splits import key
 
@@ -27,14 +29,19 @@ _WORDS = re.compile(r"\w+")
 
 def merged(examples: Sequence[Example], names: Mapping[str, str]) -> list[Example]:
     """The rows with their labels renamed. Raises TlmError for a name that no row has as its label."""
-    found = {example.label for example in examples}
+    found = set(_counts(examples))
     for old, new in names.items():
         if old not in found:
             raise TlmError(
                 f"--merge {old}={new}: no row has the label {old!r}{did_you_mean(old, found)}; there are"
                 f" {', '.join(sorted(found)[:20])}"
             )
-    return [replace(example, label=names.get(example.label, example.label)) for example in examples]
+    return [replace(example, label=renamed(example.label, names)) for example in examples]
+
+
+def _counts(examples: Sequence[Example]) -> Counter[str]:
+    """Label → rows, without missing labels; a row can have several."""
+    return Counter(label for example in examples for label in labels_in(example.label) if label)
 
 
 def check(examples: Sequence[Example], task: OwnTask) -> None:
@@ -46,10 +53,13 @@ def check(examples: Sequence[Example], task: OwnTask) -> None:
             f"{len(examples)} rows hold only {len(texts)} different texts in column {columns}, and equal texts stay in"
             " one split; name another column with --text"
         )
-    if task.problem == "regression":
-        _check_numbers(examples, task.label)
-    else:
+    problem = PROBLEMS[task.problem]
+    if problem.many:
+        _check_label_sets(examples)
+    elif problem.has_labels:
         _check_classes(examples, task.label)
+    else:
+        _check_numbers(examples, task.label)
 
 
 def _check_numbers(examples: Sequence[Example], column: str) -> None:
@@ -58,14 +68,24 @@ def _check_numbers(examples: Sequence[Example], column: str) -> None:
         raise TlmError(f"column {column!r} is {values.pop()} in every row; name another --label")
 
 
+def _check_label_sets(examples: Sequence[Example]) -> None:
+    seen = _counts(examples)
+    once = sum(count == 1 for count in seen.values())
+    if len(seen) > 20 and once > len(seen) / 2:
+        raise TlmError(
+            f"the rows have {len(seen)} different labels, and {once} of them occur in one row: too many to learn; name"
+            " another --label, or replace rare labels (--merge OLD=NEW)"
+        )
+
+
 def _check_classes(examples: Sequence[Example], column: str) -> None:
-    seen = Counter(example.label for example in examples if example.label)
+    seen = _counts(examples)
     if len(seen) > 20 and len(seen) > len(examples) / 5:
         hint = "add --regression" if all(map(_is_number, seen)) else "name another --label"
         raise TlmError(
             f"column {column!r} has {len(seen)} different values in {len(examples)} rows, too many for classes; {hint}"
         )
-    first = {example.label: example for example in reversed(examples)}
+    first = {str(example.label): example for example in reversed(examples)}
     for label, count in sorted(seen.items()):
         if count == 1 and len(seen) > 1:
             alike = [pair for pair in _merges(seen) if pair.startswith(f"{label}=")]
@@ -86,9 +106,10 @@ def _is_number(text: str) -> bool:
 
 def notes(examples: Sequence[Example], task: OwnTask) -> list[str]:
     """Lines about labels in several spellings or for missing values, and about texts that hold their label."""
-    if task.problem == "regression" or not examples:
+    problem = PROBLEMS[task.problem]
+    if not problem.has_labels or not examples:
         return []
-    counts = Counter(example.label for example in examples)
+    counts = _counts(examples)
     found = []
     if merges := _merges(counts):
         labels = sorted({part for pair in merges for part in pair.split("=", 1)})
@@ -102,6 +123,8 @@ def notes(examples: Sequence[Example], task: OwnTask) -> list[str]:
                 f"the label {label!r} ({counts[label]:,} rows) looks like a missing value; if it is one, empty these"
                 " cells and give --skip-empty"
             )
+    if problem.many:
+        return found
     return [*found, *_leaks(examples[:: -(-len(examples) // _SAMPLE)])]
 
 
@@ -120,7 +143,10 @@ def _normal(label: str) -> str:
 
 def _leaks(examples: Sequence[Example]) -> list[str]:
     rows = [
-        (example.label, frozenset(_WORDS.findall(f"{example.text} {example.text_pair or ''}".casefold())))
+        (
+            str(example.label),
+            frozenset(_WORDS.findall(f"{example.text} {example.text_pair or ''}".casefold())),
+        )
         for example in examples
     ]
     sizes = Counter(label for label, _ in rows)

@@ -21,8 +21,9 @@ def with_local_tasks(data: DataConfig, folders: Mapping[str, str]) -> DataConfig
     """`data` with the rows of each task in `folders` taken from that folder's train, dev and test files.
 
     A file is `<split>.csv` or another format of rows (`tlm.formats`), with the columns `text`, `label` and, for a task
-    of pairs, `text_pair`. Metric, limits and, where dev is not given, the rule of the split stay the task's.
-    Raises TlmError for an unknown task, and for a folder without a training file or with two files of a split.
+    of pairs, `text_pair`; labels of a multi_label task are lists, or as the task declares. Metric, limits and, where
+    dev is not given, the rule of the split stay the task's. Raises TlmError for an unknown task, and for a folder
+    without a training file or with two files of a split.
     """
     sources, tasks = dict(data.sources), dict(data.tasks)
     for name, folder in folders.items():
@@ -100,6 +101,7 @@ def _task(name: str, spec: TaskSpec, source: str, files: Mapping[Split, Path]) -
         "splits": {split: path.name for split, path in files.items()},
         "text_pair": "text_pair" if declared is not None and declared.text_pair else None,
         "label_names": declared.label_names if declared is not None else {},
+        **({} if declared is None else declared.model_dump(include={"label_separator", "label_columns"})),
     }
     given = "dev" in files and ("test" in files or spec.hidden_test)
     changed = {

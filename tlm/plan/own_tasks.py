@@ -19,6 +19,7 @@ from tlm.config.sources import SourceSpec
 from tlm.config.variants import TASK_ONLY, VariantSpec
 from tlm.errors import TlmError, did_you_mean
 from tlm.layout import SHARED
+from tlm.problems import PROBLEMS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -100,7 +101,7 @@ def task_spec(name: str, task: OwnTask, where: str, description: str = "") -> Ta
     """The task that an own task's labelled texts make. Raises TlmError naming `where` and the key."""
     given = isinstance(task.files, dict)
     keys = {"text", "text_pair", "label", "label_names", "skip_empty", "columns", "kind", "quoting"}
-    parser = task.model_dump(include=keys | {"delimiter", "sheet"})
+    parser = task.model_dump(include=keys | {"delimiter", "sheet", "label_separator", "label_columns"})
     parser |= {"format": "delimited", "encodings": task.encodings, "document": task.split.document}
     if given:
         parser["splits"] = {split: f"{split}/**" for split in SPLITS if split in task.files}
@@ -108,12 +109,11 @@ def task_spec(name: str, task: OwnTask, where: str, description: str = "") -> Ta
         **task.split.model_dump(exclude={"document"}),
         "by": "document" if task.split.document else "row",
     }
-    metric = "macro_f1" if task.problem == "classification" else "pearson_spearman"
     values = {
         "source": name,
         "parser": parser,
         "problem": task.problem,
-        "metric": task.metric or metric,
+        "metric": task.metric or PROBLEMS[task.problem].metrics[0],
         "labels": task.labels,
         "split": "given" if given and len(task.files) == len(SPLITS) else rule,
         "limit": task.limit,

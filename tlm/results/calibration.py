@@ -1,7 +1,8 @@
 """Calibration: is a model right 80 % of the time when its confidence is 80 %? (Guo et al. 2017; beyond the paper)
 
 Place in the flow: predictions of an evaluation → here → the calibration figure and the report of a task. Confidence is
-the probability of the predicted label. NumPy alone.
+the probability of the predicted label; where a text can have several labels, the probability of each label, which is
+right if the text has the label. NumPy alone.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def confidences(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Confidence (rows,) and whether the prediction is right (rows,), from probabilities (rows, classes).
 
+    For several labels a row: the probabilities (rows, labels), and whether the row has the label (rows, labels).
     Raises TlmError if there are no rows, or if the three lengths differ.
     """
     if not len(labels) or not len(probabilities) == len(labels) == len(predictions):
@@ -60,7 +62,8 @@ def confidences(
             f"calibration needs at least one row, with one label and prediction each: got {len(probabilities)} rows of "
             f"probabilities, {len(labels)} labels and {len(predictions)} predictions"
         )
-    return np.asarray(probabilities, np.float64).max(axis=1), np.asarray(labels) == np.asarray(predictions)
+    given, truth = np.asarray(probabilities, np.float64), np.asarray(labels)
+    return (given, truth) if truth.ndim == 2 else (given.max(axis=1), truth == np.asarray(predictions))
 
 
 def reliability(
@@ -74,7 +77,8 @@ def reliability(
 ) -> Reliability:
     """Reliability diagram and expected calibration error, in `bins` bins of equal width.
 
-    `confidence` (rows,) in 0 to 1, `correct` (rows,) bool. Raises TlmError for no rows or another confidence.
+    `confidence` (rows,) in 0 to 1, `correct` (rows,) bool; or both (rows, labels), and `rows` then counts decisions.
+    The bootstrap draws rows. Raises TlmError for no rows or another confidence.
     """
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     if not len(confidence) or confidence.shape != correct.shape:
@@ -106,10 +110,10 @@ def reliability(
     for turn in range(resamples):
         chosen = draw.integers(len(gap), size=len(gap))
         drawn[turn] = _error(place[chosen], gap[chosen], bins)
-        calibrated[turn] = _error(place, (draw.random(len(gap)) < confidence) - confidence, bins)
+        calibrated[turn] = _error(place, (draw.random(gap.shape) < confidence) - confidence, bins)
     return Reliability(
         label=label,
-        rows=len(correct),
+        rows=correct.size,
         accuracy=float(correct.mean()),
         confidence=float(confidence.mean()),
         bins=tuple(found),
@@ -121,4 +125,4 @@ def reliability(
 
 def _error(place: np.ndarray, gap: np.ndarray, bins: int) -> float:
     """Σ over bins of |Σ of the gaps of its texts|, per text."""
-    return float(np.abs(np.bincount(place, weights=gap, minlength=bins)).sum() / len(gap))
+    return float(np.abs(np.bincount(place.ravel(), weights=gap.ravel(), minlength=bins)).sum() / gap.size)

@@ -24,6 +24,8 @@ _METRICS = {
     "macro_f1": ("f1", "macro-F1"),
     "f1": ("f1", "F1 of the positive class"),
     "matthews": ("matthews_correlation", "Matthews' correlation"),
+    "exact_match": ("accuracy", "exact match of all labels"),
+    "mean_average_precision": (None, "mean average precision"),
     "accuracy_f1": (None, "mean of accuracy and F1"),
     "pearson": ("pearsonr", "Pearson's correlation"),
     "spearman": ("spearmanr", "Spearman's correlation"),
@@ -59,6 +61,8 @@ class CardFacts:
     chosen: int
     scores: ModelScores
     evaluated: Manifest
+    thresholds: Mapping[str, float] | None = None
+    """The probability from which each label is predicted, where a text can have several."""
 
     @property
     def metric(self) -> str:
@@ -69,6 +73,11 @@ class CardFacts:
     def regression(self) -> bool:
         """Whether the model gives a number instead of a class."""
         return bool(self.task.parameters["problem"] == "regression")
+
+    @property
+    def many(self) -> bool:
+        """Whether a text can have several labels."""
+        return self.thresholds is not None
 
 
 def card(facts: CardFacts) -> str:
@@ -121,6 +130,8 @@ def _purpose(facts: CardFacts) -> str:
     else:
         labels = [f"`{label}`" for label in facts.task.parameters["labels"]]
         does = f"Classifies {given} into {len(labels)} classes: {_some(labels)}."
+        if facts.many:
+            does = f"Predicts any number of {len(labels)} labels for {given}: {_some(labels)}."
     description = str(facts.task.parameters["spec"].get("description") or "").strip()
     start = facts.recipe["model"]["pretrained"]
     origin = f"It started from the checkpoint `{start}`" if start else "It was trained from scratch"
@@ -137,10 +148,16 @@ def _use(facts: CardFacts) -> str:
         f"`truncation=True` cuts longer texts to {facts.length} tokens, the length of the model's training"
         f"{'; of a pair, it cuts the longer text first' if facts.pair else ''}."
     )
+    every = ", top_k=None" if facts.many else ""
+    several = (
+        " `top_k=None` gives the probability of every label, its sigmoid. A text has the labels whose probability"
+        " reaches their threshold, below and in `classify.model.config.thresholds`."
+    )
     return (
         "```python\nfrom transformers import pipeline\n\n"
-        f'classify = pipeline("text-classification", model="models/{facts.name}", truncation=True)\n'
+        f'classify = pipeline("text-classification", model="models/{facts.name}", truncation=True{every})\n'
         f"classify({call})\n```\n\n{cut} `model` is the folder, or the name of the model on the Hub."
+        + (several if facts.many else "")
     )
 
 
@@ -151,6 +168,12 @@ def _data(facts: CardFacts) -> str:
     if by_class:
         each = [f"`{label}` {count:,}" for label, count in by_class.items()]
         lines[0] += f" In train: {_some(each)}."
+    if sets := facts.task.counts.get("label_sets"):
+        train, count = sets["train"], rows["train"]
+        lines[0] += (
+            f" {train['labels'] / count:.2f} labels a text in train, at most {train['most']};"
+            f" {train['without']:,} texts have none."
+        )
     if repeated := facts.task.counts["duplicates"]["test_in_train"]:
         lines[0] += f" {repeated:,} texts of test also occur in train."
     if facts.corpus is not None:
@@ -235,13 +258,19 @@ def _scores(facts: CardFacts) -> str:
             f" ± {_percent(stdev(values))} (standard deviation)."
         )
     if found.classes:
-        lines += [
-            "\n| class | precision | recall | F1 | texts |",
-            "|---|---:|---:|---:|---:|",
-        ]
+        more = ["average precision", "threshold"] if facts.many else []
+        heads = ["label" if facts.many else "class", "precision", "recall", "F1", *more, "texts"]
+        lines += [f"\n| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
         for label, parts in found.classes.items():
-            numbers = " | ".join(_percent(parts[key]) for key in ("precision", "recall", "f1"))
-            lines.append(f"| {_cell(label)} | {numbers} | {int(parts['n']):,} |")
+            numbers = [_percent(parts[key]) for key in ("precision", "recall", "f1")]
+            if facts.thresholds is not None:
+                numbers += [_percent(parts["average_precision"]), _percent(facts.thresholds[label])]
+            lines.append(f"| {_cell(label)} | {' | '.join(numbers)} | {int(parts['n'] or 0):,} |")
+    if facts.many:
+        lines.append(
+            f"\nThe thresholds (of the probability, in percent) were chosen on the {facts.task.counts['rows']['dev']:,}"
+            " dev texts by F1, those of labels with few dev texts near the threshold that is best for all labels."
+        )
     if found.calibrated is not None:
         lines.append("\n" + _calibration(facts, found.calibrated))
     return "\n".join(lines)
@@ -262,7 +291,8 @@ def _calibration(facts: CardFacts, found: ModelCalibration) -> str:
     same = ", on which it was fitted," if split == "dev" else ""
     return (
         f"The probabilities are calibrated: the weights of the last layer are divided by a temperature of"
-        f" {found.temperature:.3g}, fitted on the {rows:,} dev texts; this changes no predicted class. The expected"
+        f" {found.temperature:.3g}, fitted on the {rows:,} dev texts; this changes no predicted"
+        f" {'label' if facts.many else 'class'}. The expected"
         f" calibration error on {split}{same} is {error}; before, it was {_percent(found.before.ece)} %."
     )
 
@@ -270,15 +300,24 @@ def _calibration(facts: CardFacts, found: ModelCalibration) -> str:
 def _limits(facts: CardFacts) -> str:
     found = facts.scores
     lines = [f"- The model reads the first {facts.length} tokens of a text and ignores the rest."]
-    if not facts.regression:
+    if facts.many:
+        lines.append("- The model knows no other labels, and a text can get none of them.")
+    elif not facts.regression:
         lines.append("- Every text gets one of the classes, even a text that belongs to none of them.")
-    if found.calibrated is not None:
+    if found.calibrated is not None and facts.many:
+        sure = found.calibrated.after
+        lines.append(
+            f"- On {found.split}, a label has a probability of {_percent(sure.confidence)} % on average, and"
+            f" {_percent(sure.accuracy)} % of the labels apply. On other kinds of texts the model may be overconfident."
+        )
+    elif found.calibrated is not None:
         sure = found.calibrated.after
         lines.append(
             f"- On {found.split}, the predictions have a probability of {_percent(sure.confidence)} % on average, and"
             f" {_percent(sure.accuracy)} % of them are right. On other kinds of texts the model may be overconfident."
         )
-    small = [f"`{label}` ({int(parts['n'])})" for label, parts in found.classes.items() if parts["n"] < _FEW]
+    sizes = {label: int(parts["n"] or 0) for label, parts in found.classes.items()}
+    small = [f"`{label}` ({size})" for label, size in sizes.items() if size < _FEW]
     if small:
         lines.append(f"- Few texts of {_some(small)} in {found.split}: their scores are rough.")
     lines.append(
@@ -305,8 +344,8 @@ _CITATION = """## Citation
 ```"""
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def _some(items: Sequence[str], most: int = 20) -> str:

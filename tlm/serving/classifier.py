@@ -1,4 +1,4 @@
-"""A served model in memory: texts in, classes with probabilities (or numbers) out.
+"""A served model in memory: texts in, classes or sets of labels with probabilities (or numbers) out.
 
 Place in the flow: folder → classifier → predict. The encoder runs as in training (`tlm.training.model`: our own kernels
 on a processor, SDPA on a GPU), texts of like length together. In fp32, the default, the numbers are those of the run's
@@ -35,11 +35,10 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """The model's outputs: class ids (rows,) and probabilities (rows, classes); for regression numbers (rows,)."""
+    """The model's predictions, in the form of `Problem.ids`, and probabilities (rows, labels), None for numbers."""
 
-    classes: np.ndarray | None
+    predictions: np.ndarray
     probabilities: np.ndarray | None
-    numbers: np.ndarray | None
 
 
 class Classifier:
@@ -99,10 +98,12 @@ class Classifier:
                 logits[rows] = self._heads(self._tensors(encoded, rows, types))["logits"].cpu().numpy()
                 if tick is not None:
                     tick(len(rows))
-        if self.served.regression:
-            return Outputs(None, None, logits[:, 0].astype(np.float64))
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return Outputs(logits.argmax(axis=1), shifted / shifted.sum(axis=1, keepdims=True), None)
+        problem = self.served.problem
+        probabilities = problem.probabilities(logits)
+        if problem.many:
+            assert probabilities is not None and self.served.thresholds is not None
+            return Outputs(probabilities >= np.array(self.served.thresholds), probabilities)
+        return Outputs(problem.predict(logits, None), probabilities)
 
     def _tensors(self, encoded: Encoded, rows: list[int], types: bool) -> TensorBatch:
         lengths = torch.tensor([len(encoded.ids[row]) for row in rows])

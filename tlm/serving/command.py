@@ -86,6 +86,11 @@ def _add_predict(commands: Any) -> None:
     answers.add_argument("--prefix", default="", help="prefix of the new columns' names")
     answers.add_argument("--probabilities", action="store_true", help="add one column per class")
     answers.add_argument(
+        "--label-separator",
+        metavar="TEXT",
+        help="between several labels of a row in .csv and .tsv (default: that of the task, else '|')",
+    )
+    answers.add_argument(
         "--allow-empty",
         action="store_true",
         help="accept rows without text, and leave their predictions empty",
@@ -169,6 +174,7 @@ def predict(args: argparse.Namespace) -> None:
         delimiter=args.delimiter,
         quoting=False if args.no_quotes else None,
         sheet=args.sheet,
+        label_separator=args.label_separator,
         prefix=args.prefix,
         probabilities=args.probabilities,
         allow_empty=args.allow_empty,
@@ -224,21 +230,27 @@ def _in_words(summary: Any) -> str:
     parts = [f"{summary.rows:,} rows"]
     if summary.empty:
         parts.append(f"{summary.empty:,} without a text have no prediction")
-    total = sum(summary.classes.values())
+    total = summary.rows - summary.empty  # with several labels a row, the shares may sum to more than 100 %
     shares = [f"{label} {count / total:.1%}" for label, count in summary.classes.most_common(10)]
     if shares:
         parts.append(", ".join(shares) + (" …" if len(summary.classes) > 10 else ""))
+    if summary.without_label:
+        parts.append(f"no label {summary.without_label / total:.1%}")
     return "; ".join(parts)
 
 
 def onnx(args: argparse.Namespace) -> None:
     """Export a model. Raises TlmError as `export_onnx` does."""
-    from tlm.serving.folder import ONNX, find_model
+    from tlm.serving.folder import ONNX, THRESHOLDS, find_model, read_folder
     from tlm.serving.onnx_file import export_onnx
 
     folder = find_model(args.model)
     difference = export_onnx(folder, folder / ONNX)
     print(f"{folder / ONNX}: written; its logits differ from PyTorch's by {difference:.0e} at most")
+    if read_folder(folder).problem.many:
+        print(
+            f"A label's probability is the sigmoid of its logit; `{THRESHOLDS}` of config.json decide who has it."
+        )
 
 
 def push(args: argparse.Namespace) -> None:

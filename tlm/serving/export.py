@@ -9,8 +9,9 @@ columns that `tlm predict` reads.
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from tlm.errors import TlmError
 from tlm.evaluation.artifact import PREDICTIONS, Evaluation, open_evaluation
 from tlm.evaluation.temperature import fitted
 from tlm.serving.card import CardFacts, SeedScores, card
-from tlm.serving.folder import CARD, CONFIG, FILES, KIND, WEIGHTS, Columns
+from tlm.serving.folder import CARD, CONFIG, FILES, KIND, THRESHOLDS, WEIGHTS, Columns
 from tlm.serving.head import write_divided
 from tlm.serving.scores import model_scores
 
@@ -82,8 +83,9 @@ def export_model(
                 f"{each.evaluation.folder}: evaluated on other data than {task_dir}; evaluate again"
             )
     chosen = max(seeds, key=lambda each: each.evaluation.metrics["dev"]["primary"])
-    regression = task.parameters["problem"] == "regression"
-    t = 1.0 if regression else fitted(chosen.evaluation.folder / PREDICTIONS, task.parameters["labels"])
+    labels = task.parameters["labels"]
+    t = fitted(chosen.evaluation.folder / PREDICTIONS, labels) if labels else 1.0
+    thresholds = _thresholds(chosen, labels, t)
     length = int(chosen.evaluated.parameters["length"])
     selection = None if selection_dir is None else read_manifest(selection_dir, "selection")
     corpus = None if corpus_dir is None else read_manifest(corpus_dir, "corpus")
@@ -109,10 +111,11 @@ def export_model(
         ),
         chosen=chosen.seed,
         scores=model_scores(chosen.evaluation, task, t),
+        thresholds=thresholds,
         evaluated=chosen.evaluated,
     )
     with staged_directory(destination) as folder:
-        copy_model(chosen.model, folder, length, t)
+        copy_model(chosen.model, folder, length, t, thresholds)
         write_text(folder / CARD, card(facts))
         return write_manifest(
             folder,
@@ -128,6 +131,7 @@ def export_model(
                     "text": list(columns.text),
                     "pair": columns.pair,
                     "names": list(columns.names),
+                    **({"separator": columns.separator} if columns.separator else {}),
                     "quoting": columns.quoting,
                     "encodings": list(columns.encodings),
                     **{key: each for key in ("delimiter", "sheet") if (each := getattr(columns, key))},
@@ -136,6 +140,17 @@ def export_model(
             inputs={"task": task.digest, **digests},
             unhashed=(CARD,),
         )
+
+
+def _thresholds(chosen: Candidate, labels: Sequence[str], t: float) -> dict[str, float] | None:
+    """Label → the probability from which the exported model predicts it; None for other problems."""
+    cut = chosen.evaluated.parameters.get("thresholds")
+    if cut is None:
+        return None
+    # On log-odds; those of the exported model are divided by t.
+    return {
+        label: float(f"{1 / (1 + math.exp(-each / t)):.6g}") for label, each in zip(labels, cut, strict=True)
+    }
 
 
 def _candidate(stage: Path, evaluation: Path) -> Candidate:
@@ -159,6 +174,7 @@ def _columns(task: Manifest) -> Columns:
         text=(text,) if isinstance(text, str) else tuple(text),
         pair=parser["text_pair"],
         names=tuple(parser["columns"] or ()),
+        separator=parser.get("label_separator"),
         quoting=parser["quoting"],
         delimiter=parser.get("delimiter"),
         sheet=parser.get("sheet"),
@@ -166,8 +182,10 @@ def _columns(task: Manifest) -> Columns:
     )
 
 
-def copy_model(model: Path, folder: Path, length: int, t: float = 1.0) -> None:
-    """The model's files, its logits divided by the temperature `t`.
+def copy_model(
+    model: Path, folder: Path, length: int, t: float = 1.0, thresholds: Mapping[str, float] | None = None
+) -> None:
+    """The model's files, its logits divided by the temperature `t`; `thresholds` go into its configuration.
 
     The tokenizer truncates at `length` tokens, the longest text of training. Raises TlmError for a missing file.
     """
@@ -175,7 +193,8 @@ def copy_model(model: Path, folder: Path, length: int, t: float = 1.0) -> None:
         if not (model / name).is_file():
             raise TlmError(f"{model}: holds no {name}; train it again")
     config = _json(model / CONFIG)
-    write_json(folder / CONFIG, _without(config, "_name_or_path"))
+    more = {} if thresholds is None else {THRESHOLDS: dict(thresholds)}
+    write_json(folder / CONFIG, {**_without(config, "_name_or_path"), **more})
     if t == 1:
         shutil.copyfile(model / WEIGHTS, folder / WEIGHTS)
     else:

@@ -14,12 +14,15 @@ from typing import Any
 
 from tlm.artifacts import MANIFEST, read_manifest
 from tlm.errors import TlmError, did_you_mean
+from tlm.problems import REGRESSION, Problem, problem_of_type
 
 KIND = "model"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 FILES = (WEIGHTS, CONFIG, *TOKENIZER)
 ONNX = "onnx/model.onnx"
+THRESHOLDS = "thresholds"
+"""The key of config.json with the threshold of each label, of a model for several labels a text."""
 MODELS = Path("models")
 
 
@@ -32,6 +35,8 @@ class Columns:
     pair: str | None = None
     names: tuple[str, ...] = ()
     """The column names of a file without a header line."""
+    separator: str | None = None
+    """Between the labels of a row in a CSV, for a multi-label task that was read so."""
     quoting: bool = True
     delimiter: str | None = None
     sheet: str | None = None
@@ -44,10 +49,17 @@ class ServedModel:
 
     folder: Path
     labels: tuple[str, ...]
-    regression: bool
+    problem: Problem
+    thresholds: tuple[float, ...] | None
+    """The probabilities from which each label is predicted, where a text can have several labels."""
     length: int
     """The most tokens of an input, with special tokens; the model does not read the rest of a text."""
     columns: Columns
+
+    @property
+    def regression(self) -> bool:
+        """Whether the model gives a number."""
+        return self.problem is REGRESSION
 
 
 def find_model(name: Path, root: Path = Path()) -> Path:
@@ -84,8 +96,8 @@ def read_folder(folder: Path) -> ServedModel:
             raise TlmError(f"{folder / name}: names code to run (auto_map); refused")
     names = config.get("id2label") or {}
     labels = tuple(str(label) for _, label in sorted((int(key), label) for key, label in names.items()))
-    regression = config.get("problem_type") == "regression"
-    if not labels or (regression and len(labels) != 1):
+    problem = problem_of_type(config.get("problem_type"))
+    if not labels or (problem is REGRESSION and len(labels) != 1):
         raise TlmError(
             f"{folder / CONFIG}: id2label does not name the model's outputs; export the model again"
         )
@@ -95,10 +107,22 @@ def read_folder(folder: Path) -> ServedModel:
     return ServedModel(
         folder=folder,
         labels=labels,
-        regression=regression,
+        problem=problem,
+        thresholds=_thresholds(config, labels, folder) if problem.many else None,
         length=int(parameters.get("length") or tokenizer["model_max_length"]),
         columns=Columns(**columns),
     )
+
+
+def _thresholds(config: dict[str, Any], labels: tuple[str, ...], folder: Path) -> tuple[float, ...]:
+    """The thresholds that the export wrote; 0.5 for a model without them."""
+    given = config.get(THRESHOLDS, dict.fromkeys(labels, 0.5))
+    try:
+        return tuple(float(given[label]) for label in labels)
+    except (KeyError, TypeError, ValueError):
+        raise TlmError(
+            f"{folder / CONFIG}: {THRESHOLDS} does not name every label; export the model again"
+        ) from None
 
 
 def _hint(folder: Path) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from tlm.artifacts import atomic_file
 from tlm.errors import TlmError
 from tlm.evaluation.outputs import Encoded
-from tlm.formats.registry import open_writer
+from tlm.formats.registry import holds_lists, open_writer
 from tlm.formats.tables import OPTIONS, Chunk, TableOptions, as_text
 from tlm.progress import Progress
 from tlm.serving.classifier import Classifier, Outputs
@@ -33,6 +33,7 @@ from tlm.text import clean
 CHUNK_ROWS = 8192
 DIGITS = 6
 PREDICTION, PROBABILITY = "prediction", "probability"
+SEPARATOR = "|"
 _READ = 1 << 16  # bytes taken from a pipe at once, at most
 
 Item = TypeVar("Item")
@@ -52,6 +53,8 @@ class PredictOptions:
     quoting: bool | None = None
     """None: as the model's task."""
     sheet: str | None = None
+    label_separator: str | None = None
+    """Between the labels of a row in CSV and TSV."""
     prefix: str = ""
     """Prefix of the new columns' names: `prediction`, `probability` and, for each class, `probability_<class>`."""
     probabilities: bool = False
@@ -71,6 +74,7 @@ class PredictOptions:
             quoting=of_model.quoting if self.quoting is None else self.quoting,
             delimiter=self.delimiter or of_model.delimiter,
             sheet=self.sheet or of_model.sheet,
+            separator=self.label_separator or of_model.separator,
         )
 
     def table(self, columns: Columns) -> TableOptions:
@@ -94,11 +98,12 @@ class PredictOptions:
 
 @dataclass
 class Summary:
-    """Counts of the predictions: rows, rows without a text, and rows of each class."""
+    """Counts of the predictions: rows, rows without a text, rows of each class, and rows without any label."""
 
     rows: int = 0
     empty: int = 0
     classes: Counter[str] = field(default_factory=Counter)
+    without_label: int = 0
 
 
 def predict_file(classifier: Classifier, source: Path, destination: Path, options: PredictOptions) -> Summary:
@@ -108,15 +113,21 @@ def predict_file(classifier: Classifier, source: Path, destination: Path, option
     naming the file, the row and the column of the first fault; then nothing is written.
     """
     columns = options.columns(classifier.served.columns)
+    separator = _separator(classifier, columns, holds_lists(destination))
     with as_regular_file(source) as (path, pipe):
         reader = ChunkReader(path, options.table(columns), options.rows, pipe)
         if destination.exists() and destination.samefile(path):
             raise TlmError(f"{destination}: input and output are the same file; name another --output")
-        return _predict(classifier, reader, destination, columns, options)
+        return _predict(classifier, reader, destination, separator, columns, options)
 
 
 def _predict(
-    classifier: Classifier, reader: ChunkReader, destination: Path, columns: Columns, options: PredictOptions
+    classifier: Classifier,
+    reader: ChunkReader,
+    destination: Path,
+    separator: str | None,
+    columns: Columns,
+    options: PredictOptions,
 ) -> Summary:
     progress = Progress("predict", reader.position.total, reader.position.unit, every=5.0)
     summary = Summary()
@@ -125,13 +136,26 @@ def _predict(
         with atomic_file(destination) as temporary, open_writer(temporary, destination, name) as write:
             for chunk, kept, encoded, position in _ahead(_encoded(classifier, reader, columns, options)):
                 outputs = classifier.predict(encoded, _ticking(progress, position, len(kept), summary.rows))
-                write(chunk, _added(classifier, outputs, kept, len(chunk.numbers), options))
+                write(chunk, _added(classifier, outputs, kept, len(chunk.numbers), options, separator))
                 _count(summary, classifier, outputs, len(chunk.numbers))
                 progress.add(position - progress.done, f"{summary.rows:,} rows")
     except OSError as error:
         raise TlmError(f"{destination}: cannot be written ({error.strerror or error})") from None
     progress.finish(f"{summary.rows:,} rows")
     return summary
+
+
+def _separator(classifier: Classifier, columns: Columns, lists: bool) -> str | None:
+    """What separates the labels of a row in the output; None if it holds lists. Raises TlmError if a label holds it."""
+    if lists or not classifier.served.problem.many:
+        return None
+    separator = columns.separator or SEPARATOR
+    for label in classifier.served.labels:
+        if separator in label:
+            raise TlmError(
+                f"the label {label!r} holds {separator!r}; name another --label-separator, or write .jsonl"
+            )
+    return separator
 
 
 def _ticking(progress: Progress, position: int, texts: int, rows: int) -> Callable[[int], None]:
@@ -206,28 +230,57 @@ def _ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _added(
-    classifier: Classifier, outputs: Outputs, kept: list[int], rows: int, options: PredictOptions
+    classifier: Classifier,
+    outputs: Outputs,
+    kept: list[int],
+    rows: int,
+    options: PredictOptions,
+    separator: str | None,
 ) -> dict[str, pa.Array]:
     """The new columns, nothing where a row has no text."""
     places = np.full(rows, -1)
     places[kept] = np.arange(len(kept))
     taken = pa.array(places, mask=places < 0)
     return {
-        name: pa.array(values).take(taken) for name, values in _columns(classifier, outputs, options).items()
+        name: pa.array(values).take(taken)
+        for name, values in _columns(classifier, outputs, options, separator).items()
     }
 
 
-def _columns(classifier: Classifier, outputs: Outputs, options: PredictOptions) -> dict[str, Any]:
-    """Predictions column by column: class and its probability, those of all classes if wanted; or the number."""
+def _label_sets(
+    sets: list[list[str]], outputs: Outputs, rounded: np.ndarray, separator: str | None
+) -> tuple[pa.Array, pa.Array]:
+    """The predicted labels of each row and their probabilities: lists, or texts with `separator`."""
+    chances = [line[inside].tolist() for line, inside in zip(rounded, outputs.predictions, strict=True)]
+    if separator is None:
+        return pa.array(sets, pa.list_(pa.string())), pa.array(chances, pa.list_(pa.float64()))
+    texts = [separator.join(each) for each in sets]
+    return pa.array(texts, pa.string()), pa.array(
+        [separator.join(map(str, each)) for each in chances], pa.string()
+    )
+
+
+def _columns(
+    classifier: Classifier, outputs: Outputs, options: PredictOptions, separator: str | None
+) -> dict[str, Any]:
+    """Predictions column by column: class and its probability, those of all classes if wanted; or the number.
+
+    Several labels and their probabilities are lists, or texts with `separator` between them.
+    """
     prediction, probability = f"{options.prefix}{PREDICTION}", f"{options.prefix}{PROBABILITY}"
-    if outputs.numbers is not None:
-        return {prediction: np.round(outputs.numbers, DIGITS)}
-    assert outputs.classes is not None and outputs.probabilities is not None
-    labels = classifier.served.labels
+    if outputs.probabilities is None:
+        return {prediction: np.round(outputs.predictions.astype(np.float64), DIGITS)}
+    assert outputs.probabilities is not None
+    labels, problem = classifier.served.labels, classifier.served.problem
     rounded = np.round(outputs.probabilities.astype(np.float64), DIGITS)
-    chosen = pa.array(labels, pa.string()).take(pa.array(outputs.classes, pa.int64()))
-    best = rounded[np.arange(len(rounded)), outputs.classes]
-    found = {prediction: chosen, probability: best}
+    if problem.many:
+        sets = problem.values(outputs.predictions, labels)
+        both = _label_sets(sets, outputs, rounded, separator)
+        found: dict[str, Any] = dict(zip((prediction, probability), both, strict=True))
+    else:
+        chosen = pa.array(labels, pa.string()).take(pa.array(outputs.predictions, pa.int64()))
+        best = rounded[np.arange(len(rounded)), outputs.predictions]
+        found = {prediction: chosen, probability: best}
     if options.probabilities:
         found |= {f"{probability}_{label}": rounded[:, place] for place, label in enumerate(labels)}
     return found
@@ -235,11 +288,13 @@ def _columns(classifier: Classifier, outputs: Outputs, options: PredictOptions) 
 
 def _count(summary: Summary, classifier: Classifier, outputs: Outputs, rows: int) -> None:
     summary.rows += rows
-    some = outputs.numbers if outputs.classes is None else outputs.classes
-    assert some is not None
-    summary.empty += rows - len(some)
-    if outputs.classes is not None:
-        summary.classes.update(classifier.served.labels[place] for place in outputs.classes)
+    problem, labels = classifier.served.problem, classifier.served.labels
+    summary.empty += rows - len(outputs.predictions)
+    if not problem.has_labels:
+        return
+    found = problem.values(outputs.predictions, labels)
+    summary.classes.update(label for each in found for label in (each if problem.many else [each]))
+    summary.without_label += sum(not each for each in found)
 
 
 def predict_lines(
@@ -289,7 +344,8 @@ def _answer(
     outputs = classifier.predict(
         classifier.encode(firsts, [texts[place][1] for place in kept] if pair else None)
     )
-    added = _added(classifier, outputs, kept, len(lines), options)
+    separator = _separator(classifier, options.columns(classifier.served.columns), form == "jsonl")
+    added = _added(classifier, outputs, kept, len(lines), options, separator)
     keys = ["text", "text_pair"][: 1 + pair]
     for parts, *values in zip(texts, *(each.to_pylist() for each in added.values()), strict=True):
         if form == "jsonl":

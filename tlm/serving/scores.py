@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tlm.artifacts import Manifest
 from tlm.evaluation.artifact import Evaluation
 from tlm.evaluation.temperature import served
+from tlm.problems import PROBLEMS
 from tlm.results.calibration import Reliability, confidences, reliability
 from tlm.statistics import Interval, scores
 
@@ -33,7 +34,7 @@ class ModelScores:
     split: str
     rows: int
     metrics: Mapping[str, tuple[float, Interval]]
-    classes: Mapping[str, Mapping[str, float]]
+    classes: Mapping[str, Mapping[str, float | None]]
     calibrated: ModelCalibration | None
     """None for regression."""
 
@@ -46,16 +47,16 @@ def model_scores(evaluation: Evaluation, task: Manifest, t: float) -> ModelScore
     split = "test" if "test" in evaluation.metrics else "dev"
     record, stored = evaluation.metrics[split], evaluation.predictions(split)
     labels, guesses = stored.labels, stored.predictions
-    classes = task.parameters["labels"]
+    classes, problem = task.parameters["labels"], PROBLEMS[task.parameters["problem"]]
     found = {}
     for name, value in record["metrics"].items():
-        (estimate,) = scores(name, labels, [guesses], classes)
+        (estimate,) = scores(name, labels, [stored.scored(name)], classes)
         found[name] = (float(value), estimate.interval)
     calibrated = None
     if stored.probabilities is not None:
         before, after = (
             reliability("the model", *confidences(given, labels, guesses))
-            for given in (stored.probabilities, served(stored.probabilities, t))
+            for given in (stored.probabilities, served(stored.probabilities, t, problem))
         )
         calibrated = ModelCalibration(t, before, after)
     return ModelScores(split, len(labels), found, record.get("classes", {}), calibrated)

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
 from tlm.config.data import Delimited, TaskSpec
 from tlm.errors import TlmError
+from tlm.problems import PROBLEMS
+from tlm.tasks.label_sets import labels_in
 from tlm.tasks.parsers import Example, parse_examples
 from tlm.tasks.splits import SPLITS, duplicates, key, limited, split_examples, without_straddlers
 
@@ -28,10 +30,10 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
 
     A task with a hidden test split has no `test.parquet`.
 
-    Columns: `row_id` int64 (dense over train, dev, test in this order), `text`, `text_pair` (pair tasks
-    only), `label` (string, or float64 for regression). Raises TlmError, naming file and row, for a row
-    without label, an empty text, a label outside the declared set or not a number, undecodable text, a
-    missing column; and for a single class or an empty split.
+    Columns: `row_id` int64 (dense over train, dev, test in this order), `text`, `text_pair` (pair tasks only), `label`
+    (string, a list of strings for multi_label, float64 for regression). Raises TlmError, naming file and row, for a row
+    without label, an empty text, a label outside the declared set or not a number, undecodable text, a missing column;
+    and for a single class or an empty split.
     """
     source = read_manifest(source_dir, "source")
     left_out: Counter[str] = Counter()
@@ -83,13 +85,36 @@ def arrange(
         "removed_for_straddling": removed,
         "left_out": dict(sorted(left_out.items())),
     }
-    if spec.problem == "classification":
+    problem = PROBLEMS[spec.problem]
+    if problem.has_labels:
         counts["labels"] = {
             split: {label: count[label] for label in labels}
             for split in SPLITS
-            for count in [Counter(example.label for example in examples if example.split == split)]
+            for count in [
+                Counter(
+                    label
+                    for example in examples
+                    if example.split == split
+                    for label in labels_in(example.label)
+                )
+            ]
+        }
+    if problem.many:
+        counts["label_sets"] = {
+            split: _label_sets([labels_in(example.label) for example in examples if example.split == split])
+            for split in SPLITS
         }
     return examples, labels, counts
+
+
+def _label_sets(sets: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Rows without a label, labels of all rows together, the most labels of a row, and the number of distinct sets."""
+    return {
+        "without": sum(not each for each in sets),
+        "labels": sum(map(len, sets)),
+        "most": max(map(len, sets), default=0),
+        "distinct": len(set(sets)),
+    }
 
 
 def _print_repeated(name: str, counts: Mapping[str, Any]) -> None:
@@ -103,17 +128,20 @@ def _print_repeated(name: str, counts: Mapping[str, Any]) -> None:
 
 def _checked(example: Example, spec: TaskSpec) -> Example:
     """The example. Raises TlmError naming its first fault."""
-    if not example.label:
-        raise TlmError(f"{example.where}: no label{_column(spec, 'label')}")
+    if example.label == "":
+        empty = "; write [] for a row without labels" if PROBLEMS[spec.problem].many else ""
+        raise TlmError(f"{example.where}: no label{_column(spec, 'label')}{empty}")
     if not example.text:
         raise TlmError(f"{example.where}: empty text{_column(spec, 'text')}")
     if example.text_pair == "":
         raise TlmError(f"{example.where}: empty second text of the pair{_column(spec, 'text_pair')}")
-    if spec.labels is not None and example.label not in spec.labels:
-        raise TlmError(f"{example.where}: label {example.label!r} is not one of {', '.join(spec.labels)}")
+    if spec.labels is not None:
+        for label in labels_in(example.label):
+            if label not in spec.labels:
+                raise TlmError(f"{example.where}: label {label!r} is not one of {', '.join(spec.labels)}")
     if spec.problem == "regression":
         try:
-            finite = abs(float(example.label)) < float("inf")
+            finite = abs(float(str(example.label))) < float("inf")
         except ValueError:
             finite = False
         if not finite:
@@ -133,9 +161,15 @@ def _column(spec: TaskSpec, role: Literal["text", "text_pair", "label"]) -> str:
 
 def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]:
     """The label set: as declared, or as it occurs in training, sorted. Empty for regression."""
-    if spec.problem == "regression":
+    problem = PROBLEMS[spec.problem]
+    if not problem.has_labels:
         return []
-    train = {example.label for example in examples if example.split == "train"}
+    train = {label for example in examples if example.split == "train" for label in labels_in(example.label)}
+    if len(train) < 2 and problem.many:
+        raise TlmError(
+            f"task {name}: the training rows have {'only the label ' + repr(train.pop()) if train else 'no label'};"
+            " a multi-label task needs at least two labels"
+        )
     if len(train) == 1:
         rows = [example for example in examples if example.split == "train"]
         texts = len({key(example) for example in rows})
@@ -144,9 +178,15 @@ def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]
             f"task {name}: all training rows have the label {train.pop()!r}; a task needs at least two labels{cause}"
         )
     for example in examples:
-        if train and example.label not in train:
-            raise TlmError(f"{example.where}: label {example.label!r} never occurs in the training split")
-    return list(spec.labels) if spec.labels is not None else sorted(train)
+        for label in labels_in(example.label):
+            if train and label not in train:
+                raise TlmError(f"{example.where}: label {label!r} never occurs in the training split")
+    if spec.labels is not None:
+        return list(spec.labels)
+    if isinstance(spec.parser, Delimited) and spec.parser.label_columns:
+        names = spec.parser.label_names
+        return list(dict.fromkeys(names.get(column, column) for column in spec.parser.label_columns))
+    return sorted(train)
 
 
 def _check_splits(name: str, examples: Sequence[Example], spec: TaskSpec) -> None:
@@ -171,9 +211,12 @@ def _write(examples: Sequence[Example], spec: TaskSpec, staging: Path) -> None:
         }
         if rows[0].text_pair is not None:
             columns["text_pair"] = pa.array([example.text_pair for example in rows], pa.string())
-        if spec.problem == "regression":
-            columns["label"] = pa.array([float(example.label) for example in rows], pa.float64())
+        labels, kind = [example.label for example in rows], PROBLEMS[spec.problem]
+        if kind.many:
+            columns["label"] = pa.array(map(list, labels), pa.list_(pa.string()))
+        elif kind.has_labels:
+            columns["label"] = pa.array(labels, pa.string())
         else:
-            columns["label"] = pa.array([example.label for example in rows], pa.string())
+            columns["label"] = pa.array([float(str(label)) for label in labels], pa.float64())
         pq.write_table(pa.table(columns), staging / f"{split}.parquet", compression="zstd")
         row_id += len(rows)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import codecs
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tlm.config.data import Delimited, MedlineSentences, Split, TaskSpec, TextFolders
 from tlm.formats.files import Input, find, open_text
 from tlm.formats.registry import read_rows
 from tlm.formats.tables import Setting, declared_options
+from tlm.problems import PROBLEMS
 from tlm.sources.medline import CATEGORIES, articles
+from tlm.tasks.label_sets import Label, flagged_labels, listed_labels, renamed
 from tlm.text import clean, sentences
 
 
@@ -25,7 +28,7 @@ class Example:
     """One row of a task, unchecked. A missing label or text is an empty string."""
 
     text: str
-    label: str
+    label: Label
     document: str  # rows of the same document stay in the same split
     where: str  # file and row, for messages
     text_pair: str | None = None
@@ -36,7 +39,8 @@ def parse_examples(spec: TaskSpec, source_dir: Path, left_out: Counter[str]) -> 
     """The examples of a task in the order of its files. `left_out` counts what a parser leaves out."""
     parser = spec.parser
     if isinstance(parser, Delimited):
-        return delimited(parser, _inputs(parser, source_dir), left_out)
+        many = PROBLEMS[spec.problem].many
+        return delimited(parser, _inputs(parser, source_dir), left_out, many=many)
     if isinstance(parser, TextFolders):
         return _text_folders(parser, source_dir, left_out)
     return _medline_sentences(parser, source_dir, left_out)
@@ -55,35 +59,59 @@ def delimited(
     left_out: Counter[str],
     flags: Mapping[str, str] | None = None,
     settings: Mapping[Setting, str] | None = None,
+    *,
+    many: bool = False,
 ) -> Iterator[Example]:
     """The rows of files, each with the split to which it was given, if any.
 
-    For error messages: `flags`, column → command-line option; `settings`, setting of a reader → command-line option.
+    `many`: a row has any number of labels. For error messages: `flags`, column → command-line option; `settings`,
+    setting of a reader → command-line option.
     """
     texts = [parser.text] if isinstance(parser.text, str) else parser.text
-    wanted = [*texts, parser.label, *parser.where]
+    labels = parser.label_columns or [parser.label]
+    wanted = [*texts, *labels, *parser.where]
     wanted += [column for column in (parser.text_pair, parser.document) if column]
     options = declared_options(parser, wanted, flags, settings)
+    if many:
+        options = replace(options, raw=tuple(labels))
     for split, source in inputs:
         for number, values in read_rows(source, options):
             if any(str(values[column]) not in allowed for column, allowed in parser.where.items()):
                 left_out["rows outside `where`"] += 1
                 continue
             where = f"{source}: row {number}"
-            label = clean(values[parser.label] or "")
+            label = _label_set(parser, values, where, flags) if many else _one_label(parser, values)
             text = clean(" ".join(values[column] or "" for column in texts))
             pair = clean(values[parser.text_pair] or "") if parser.text_pair else None
-            if parser.skip_empty and (not text or not label or pair == ""):
+            if parser.skip_empty and (not text or label == "" or pair == ""):
                 left_out["rows without text or label"] += 1
                 continue
             yield Example(
                 text=text,
-                label=parser.label_names.get(label, label),
+                label=label,
                 document=(values[parser.document] or "") if parser.document else where,
                 where=where,
                 text_pair=pair,
                 split=split,
             )
+
+
+def _one_label(parser: Delimited, values: Mapping[str, Any]) -> Label:
+    return renamed(clean(values[parser.label] or ""), parser.label_names)
+
+
+def _label_set(
+    parser: Delimited, values: Mapping[str, Any], where: str, flags: Mapping[str, str] | None
+) -> Label:
+    """The labels of a row of a multi-label task; empty text if they are missing."""
+    if parser.label_columns:
+        found: tuple[str, ...] | None = flagged_labels(values, parser.label_columns, where)
+    else:
+        option = "--label-separator" if flags else "`label_separator:`"
+        found = listed_labels(
+            values[parser.label], parser.label_separator, where, parser.label, option=option
+        )
+    return "" if found is None else renamed(found, parser.label_names)
 
 
 def _text_folders(parser: TextFolders, source_dir: Path, left_out: Counter[str]) -> Iterator[Example]:

@@ -2,17 +2,18 @@
 
 Place in the flow: between the parsers and the files of a task. No random generator is involved: a row's split
 depends on its document or text and on the seed. The order of files does not matter, and with `by: document` new data
-moves no row that was there.
+moves no row that was there. Rows with several labels are split by iterative stratification (Sechidis et al. 2011).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tlm.config.data import Split, SplitRule
+from tlm.tasks.label_sets import Label, labels_in
 from tlm.tasks.parsers import Example
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -40,6 +41,8 @@ def split_examples(examples: Sequence[Example], rule: SplitRule) -> list[Example
         names = {example.document for example in free}
         chosen = {name: _by_threshold(fraction(rule.seed, name), dev, test) for name in names}
         assigned = [chosen[example.document] for example in free]
+    elif any(isinstance(example.label, tuple) for example in free):
+        assigned = _iterative(free, rule.seed, {"train": 1 - dev - test, "dev": dev, "test": test})
     else:
         assigned = _stratified(free, rule.seed, dev, test)
     result = iter(assigned)
@@ -58,10 +61,8 @@ def _stratified(examples: Sequence[Example], seed: int, dev: float, test: float)
 
     Equal texts count as one, so that they land together.
     """
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for index, example in enumerate(examples):
-        rows_of[key(example)].append(index)
-    texts_of: dict[str, list[str]] = defaultdict(list)
+    rows_of = _rows_of_texts(examples)
+    texts_of: dict[Label, list[str]] = defaultdict(list)
     for text, indices in rows_of.items():
         texts_of[examples[indices[0]].label].append(text)
     chosen: list[Split] = ["train"] * len(examples)
@@ -75,6 +76,54 @@ def _stratified(examples: Sequence[Example], seed: int, dev: float, test: float)
                 chosen[index] = split
             filled += len(rows_of[text])
     return chosen
+
+
+def _rows_of_texts(examples: Sequence[Example]) -> dict[str, list[int]]:
+    """Key of a text → the indices of its rows."""
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for index, example in enumerate(examples):
+        rows_of[key(example)].append(index)
+    return rows_of
+
+
+def _iterative(examples: Sequence[Example], seed: int, shares: Mapping[Split, float]) -> list[Split]:
+    """Iterative stratification: every split gets its share of the rows of every label, rare labels first.
+
+    Of the label with the fewest texts left, each text goes to the split that lacks most rows of this label, then to
+    the one that lacks most rows. Texts without a label fill the splits at the end. Equal texts count as one.
+    """
+    rows_of = _rows_of_texts(examples)
+    texts = sorted(rows_of, key=lambda text: (fraction(seed, text), text))
+    labels_of = {text: labels_in(examples[rows_of[text][0]].label) for text in texts}
+    waiting: dict[str, list[str]] = defaultdict(list)
+    rows: Counter[str] = Counter()
+    for text in texts:
+        for label in labels_of[text]:
+            waiting[label].append(text)
+            rows[label] += len(rows_of[text])
+    splits = [split for split in SPLITS if shares[split] > 0]
+    lacking = {split: shares[split] * len(examples) for split in splits}
+    of_label = {label: {split: shares[split] * rows[label] for split in splits} for label in waiting}
+    left = {label: len(found) for label, found in waiting.items()}
+    chosen: dict[str, Split] = {}
+
+    def place(text: str, wanted: Mapping[Split, float]) -> None:
+        split = max(splits, key=lambda each: (wanted[each], lacking[each]))
+        chosen[text] = split
+        lacking[split] -= len(rows_of[text])
+        for label in labels_of[text]:
+            of_label[label][split] -= len(rows_of[text])
+            left[label] -= 1
+
+    while open_labels := [label for label, count in left.items() if count]:
+        rarest = min(open_labels, key=lambda label: (left[label], label))
+        for text in waiting[rarest]:
+            if text not in chosen:
+                place(text, of_label[rarest])
+    for text in texts:
+        if text not in chosen:
+            place(text, lacking)
+    return [chosen[key(example)] for example in examples]
 
 
 def without_straddlers(
@@ -108,7 +157,7 @@ def duplicates(examples: Sequence[Example]) -> dict[str, int]:
     """
     texts = {split: [key(example) for example in examples if example.split == split] for split in SPLITS}
     sets = {split: set(texts[split]) for split in SPLITS}
-    labels: dict[str, set[str]] = defaultdict(set)
+    labels: dict[str, set[Label]] = defaultdict(set)
     for example in examples:
         labels[key(example)].add(example.label)
     counts = {f"within_{split}": len(texts[split]) - len(sets[split]) for split in SPLITS}

@@ -45,7 +45,8 @@ def data_notes(report: TaskReport) -> list[str]:
         notes.append(f"{repeated} another of the same split.")
     if conflicts := data.duplicates["conflicting_labels"]:
         notes.append(
-            f"{formatting.counted(conflicts, 'text')} {'has' if conflicts == 1 else 'have'} two different labels."
+            f"{formatting.counted(conflicts, 'text')} {'has' if conflicts == 1 else 'have'} two different "
+            f"{'sets of labels' if report.many else 'labels'}."
         )
     notes += [
         f"Removed while reading: {formatting.count(rows)} {what}."

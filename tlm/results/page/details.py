@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import tlm
 from tlm.artifacts import read_manifest
 from tlm.config.data import Split
+from tlm.problems import PROBLEMS
 from tlm.results.benchmarks import read_benchmark
 from tlm.results.page.scored_runs import MethodRuns, ScoredRun
 from tlm.results.page.task_report import Contamination, CorpusSummary, Curve, DataSummary, Lengths, MethodCost
@@ -29,7 +30,7 @@ def data(task_dir: Path, tokens_dir: Path, length: int) -> DataSummary:
     manifest = read_manifest(task_dir, "task")
     counts, spec = manifest.counts, manifest.parameters["spec"]
     splits = [split for split in SPLITS if f"{split}.parquet" in manifest.files]
-    numbers = manifest.parameters["problem"] == "regression"
+    numbers = not PROBLEMS[manifest.parameters["problem"]].has_labels
     return DataSummary(
         description=spec.get("description", ""),
         pair=manifest.parameters["pair"],
@@ -37,6 +38,7 @@ def data(task_dir: Path, tokens_dir: Path, length: int) -> DataSummary:
         available={split: counts["rows_before_limit"][split] for split in splits},
         labels={} if numbers else {split: counts["labels"][split] for split in splits},
         values={split: _range(task_dir, split) for split in splits} if numbers else {},
+        label_sets={split: counts["label_sets"][split] for split in splits} if "label_sets" in counts else {},
         duplicates=counts["duplicates"],
         removed=counts["removed_for_straddling"],
         left_out=counts["left_out"],

@@ -16,6 +16,8 @@ _METRICS = {
     "matthews": "Matthews correlation",
     "f1": "F1 of the second class",
     "accuracy_f1": "mean of accuracy and F1",
+    "exact_match": "exact match of all labels",
+    "mean_average_precision": "mean average precision",
     "pearson": "Pearson correlation × 100",
     "spearman": "Spearman correlation × 100",
     "pearson_spearman": "mean of Pearson and Spearman correlation × 100",

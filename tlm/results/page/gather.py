@@ -57,7 +57,7 @@ def gather(spec: PageSpec, folders: Folders) -> TaskReport:
         task=task.name,
         scale=spec.scale,
         own=spec.own,
-        problem="regression" if task.regression else "classification",
+        problem=task.problem.name,
         metric=task.metric,
         labels=task.labels,
         split=split,
@@ -132,18 +132,18 @@ def _quality(task: TaskInfo, task_dir: Path, methods: Sequence[MethodRuns], spli
             "confusion": (),
             "calibration": None,
             "regression": quality.regression(run, train),
-            "mistakes": quality.mistakes(run, others, rows),
+            "mistakes": quality.mistakes(run, others, rows, task.labels),
             "wrong": 0,
         }
-    matrix = quality.confusion(run, task.labels)
+    matrix = () if task.problem.many else tuple(map(tuple, quality.confusion(run, task.labels).tolist()))
     t = fitted(run.folder / "predictions.parquet", task.labels)
-    exported = served(trained, t)
+    exported = served(trained, t, task.problem)
     return {
-        "accuracy": quality.accuracy(matrix),
-        "classes": quality.classes(run, task.labels, matrix),
-        "confusion": tuple(map(tuple, matrix.tolist())),
+        "accuracy": quality.accuracy(run),
+        "classes": quality.classes(run, task.labels, t),
+        "confusion": matrix,
         "calibration": quality.calibration(run, trained, exported, t),
         "regression": None,
-        "mistakes": quality.mistakes(replace(run, probabilities=exported), others, rows),
-        "wrong": int((run.labels != run.predictions).sum()),
+        "mistakes": quality.mistakes(replace(run, probabilities=exported), others, rows, task.labels),
+        "wrong": int((~quality.right(run)).sum()),
     }

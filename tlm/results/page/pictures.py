@@ -126,18 +126,20 @@ def scatter(numbers: Regression) -> Picture:
     )
 
 
-def calibration(measured: Calibration) -> Picture:
-    """Accuracy against confidence."""
+def calibration(measured: Calibration, *, many: bool = False) -> Picture:
+    """Accuracy against confidence; `many`: of every label of every text."""
     found = measured.reliability("TLM")
     with styled():
         canvas = new_figure(WIDTH, WIDTH * 0.95)
         upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         draw_reliability(upper, lower, [found])
-        lower.set_xlabel("probability of the prediction")
+        lower.set_xlabel("probability of a label" if many else "probability of the prediction")
+        if many:
+            upper.set_ylabel("share of texts with the label")
         source = as_source(canvas)
     alt = "; ".join(
         f"{formatting.percent(each.confidence)} % confident: {formatting.percent(each.accuracy)} % right of "
-        f"{formatting.counted(each.rows, 'text')}"
+        f"{formatting.counted(each.rows, 'decision' if many else 'text')}"
         for each in found.bins
     )
     return Picture(source, f"Reliability diagram. {alt}.")

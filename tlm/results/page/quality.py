@@ -1,4 +1,4 @@
-"""How good a model's predictions are: classes, confusions, calibration, errors of numbers, most confident mistakes.
+"""How good a model's predictions are: labels, confusions, calibration, errors of numbers, most confident mistakes.
 
 Place in the flow: one run of TLM on the scored split → `task_report.TaskReport`. Intervals of precision and recall are
 Wilson's; F1 is resampled over rows (`tlm.statistics`).
@@ -6,6 +6,7 @@ Wilson's; F1 is resampled over rows (`tlm.statistics`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,16 +47,24 @@ def confusion(run: ScoredRun, labels: Sequence[str]) -> np.ndarray:
     return matrix
 
 
-def classes(run: ScoredRun, labels: Sequence[str], matrix: np.ndarray) -> tuple[Class, ...]:
-    """Every class with its scores, in the order of `labels`."""
+def classes(run: ScoredRun, labels: Sequence[str], t: float) -> tuple[Class, ...]:
+    """Every label with its scores, in the order of `labels`; `t` is the temperature of the exported model."""
+    cut = run.manifest.parameters.get("thresholds")
     found = []
     for number, label in enumerate(labels):
-        rows, predicted, hits = (
-            int(matrix[number].sum()),
-            int(matrix[:, number].sum()),
-            int(matrix[number, number]),
-        )
-        (f1,) = scores("f1", run.labels == label, [run.predictions == label], (False, True))
+        many = run.labels.ndim == 2
+        truth, guess = (each[:, number] if many else each == label for each in (run.labels, run.predictions))
+        rows, predicted, hits = (int(each.sum()) for each in (truth, guess, truth & guess))
+        (f1,) = scores("f1", truth, [guess], (False, True))
+        more = {}
+        if cut is not None:
+            assert run.probabilities is not None
+            ranking = "mean_average_precision"
+            (precision,) = scores(ranking, truth[:, None], [run.probabilities[:, number, None]])
+            more = {
+                "average_precision": estimate(precision) if rows else None,
+                "threshold": 1 / (1 + math.exp(-cut[number] / t)),
+            }
         found.append(
             Class(
                 label=label,
@@ -64,14 +73,21 @@ def classes(run: ScoredRun, labels: Sequence[str], matrix: np.ndarray) -> tuple[
                 precision=share(hits, predicted),
                 recall=share(hits, rows),
                 f1=estimate(f1),
+                **more,
             )
         )
     return tuple(found)
 
 
-def accuracy(matrix: np.ndarray) -> NumberWithInterval | None:
+def right(run: ScoredRun) -> np.ndarray:
+    """Whether the prediction of each row is right, (rows,) bool; of several labels, all must be right."""
+    equal = np.asarray(run.labels == run.predictions)
+    return np.asarray(equal.all(axis=1) if equal.ndim == 2 else equal)
+
+
+def accuracy(run: ScoredRun) -> NumberWithInterval | None:
     """The share of right predictions."""
-    return share(int(np.trace(matrix)), int(matrix.sum()))
+    return share(int(right(run).sum()), len(run.labels))
 
 
 def calibration(run: ScoredRun, trained: np.ndarray, exported: np.ndarray, t: float) -> Calibration:
@@ -100,29 +116,39 @@ def regression(run: ScoredRun, train_labels: Sequence[float]) -> Regression:
     )
 
 
-def mistakes(run: ScoredRun, others: Sequence[MethodRuns], rows: SplitRows) -> tuple[Mistake, ...]:
-    """The wrong rows with the highest confidence (for numbers: the largest error), highest first, ties by row."""
+def mistakes(
+    run: ScoredRun, others: Sequence[MethodRuns], rows: SplitRows, labels: Sequence[str]
+) -> tuple[Mistake, ...]:
+    """The wrong rows with the highest confidence (for numbers: the largest error), highest first, ties by row.
+
+    Of several labels a row, the confidence is that of the surest wrong decision on a label.
+    """
     if run.probabilities is None:
         sure = np.abs(run.predictions.astype(float) - run.labels.astype(float))
         wrong = np.flatnonzero(sure > 0)
     else:
         sure = run.probabilities.max(axis=1)
-        wrong = np.flatnonzero(run.labels != run.predictions)
+        if run.labels.ndim == 2:
+            decided = np.where(run.predictions, run.probabilities, 1 - run.probabilities)
+            sure = (decided * (run.labels != run.predictions)).max(axis=1)
+        wrong = np.flatnonzero(~right(run))
     chosen = wrong[np.lexsort((wrong, -sure[wrong]))][:MISTAKES]
     return tuple(
         Mistake(
             row_id=int(run.row_ids[row]),
             text=rows.texts[row],
             text_pair=rows.pairs[row] if rows.pairs else None,
-            label=_label(run.labels[row]),
-            prediction=_label(run.predictions[row]),
+            label=_label(run.labels[row], labels),
+            prediction=_label(run.predictions[row], labels),
             confidence=None if run.probabilities is None else float(sure[row]),
-            others={other.spec.name: _label(other.runs[0].predictions[row]) for other in others},
+            others={other.spec.name: _label(other.runs[0].predictions[row], labels) for other in others},
         )
         for row in chosen
     )
 
 
-def _label(label: str | float) -> str:
-    """A label as text: numbers with three digits."""
+def _label(label: str | float | np.ndarray, labels: Sequence[str]) -> str:
+    """A label as text: numbers with three digits; several labels with commas between them."""
+    if isinstance(label, np.ndarray):
+        return ", ".join(labels[number] for number in np.flatnonzero(label).tolist()) or "no label"
     return str(label) if isinstance(label, str) else formatting.number(float(label))

@@ -79,7 +79,7 @@ def view(report: TaskReport) -> dict[str, Any]:
     """The variables of the template."""
     names = {method.name: method.label for method in report.methods}
     matrix = None
-    if not report.regression and len(report.labels) <= TABLE:
+    if report.confusion and len(report.labels) <= TABLE:
         matrix = _cells(report)
     chosen = most_errors(report)
     headline, colon, detail = report.verdict.sentence.partition(":")
@@ -100,6 +100,8 @@ def view(report: TaskReport) -> dict[str, Any]:
         "matrix": matrix,
         "shown_classes": len(chosen),
         "confused": _confused(report) if len(report.labels) > 2 else [],
+        "noun": report.noun,
+        "nouns": _nouns(report),
         "class_parts": _class_parts(report),
         "trust": _trust(report),
         "learned": [
@@ -121,7 +123,9 @@ def _pictures(
         "differences": pictures.differences(report, names),
         "confusion": pictures.confusion(report, chosen) if report.confusion and as_picture else None,
         "scatter": pictures.scatter(report.regression) if report.regression else None,
-        "calibration": pictures.calibration(report.calibration) if report.calibration else None,
+        "calibration": pictures.calibration(report.calibration, many=report.many)
+        if report.calibration
+        else None,
         "stage1": pictures.learning(
             report.stage1, names, x="tokens of stage 1", y="held-out MLM loss (nats)", percent=False
         )
@@ -169,7 +173,7 @@ def _key_facts(report: TaskReport) -> list[tuple[str, str, str]]:
         facts.insert(
             1,
             (
-                "classes",
+                _nouns(report),
                 formatting.count(len(report.labels)),
                 f"the largest has {formatting.percent(largest)} %",
             ),
@@ -222,6 +226,10 @@ def _confused(report: TaskReport) -> list[Confused]:
     return sorted(pairs, key=lambda pair: (-pair.rows, -pair.share))[:WORST]
 
 
+def _nouns(report: TaskReport) -> str:
+    return "labels" if report.many else "classes"
+
+
 def _class_parts(report: TaskReport) -> list[dict[str, Any]]:
     """The tables of classes: one, or for many classes the weakest and, folded, all."""
 
@@ -232,8 +240,8 @@ def _class_parts(report: TaskReport) -> list[dict[str, Any]]:
         return [part("", report.classes, folded=False)] if report.classes else []
     weakest = sorted((each for each in report.classes if each.rows), key=lambda each: each.f1.value)[:WORST]
     return [
-        part(f"The {len(weakest)} weakest classes.", tuple(weakest), folded=False),
-        part(f"All {len(report.classes)} classes", report.classes, folded=True),
+        part(f"The {len(weakest)} weakest {_nouns(report)}.", tuple(weakest), folded=False),
+        part(f"All {len(report.classes)} {_nouns(report)}", report.classes, folded=True),
     ]
 
 
@@ -244,10 +252,13 @@ def _trust(report: TaskReport) -> str:
     gap = found.confidence - found.accuracy
     off = "overconfident" if gap > 0 else "underconfident"
     kind = "well calibrated on average" if abs(gap) < 0.02 else off
+    given, applies = (
+        ("every label", "of the labels apply") if report.many else ("its predictions", "of them are right")
+    )
     return (
-        f"The model is {kind}: it gives its predictions a probability of {formatting.percent(found.confidence)} % on "
+        f"The model is {kind}: it gives {given} a probability of {formatting.percent(found.confidence)} % on "
         f"average, and "
-        f"{formatting.percent(found.accuracy)} % of them are right. The expected calibration error is "
+        f"{formatting.percent(found.accuracy)} % {applies}. The expected calibration error is "
         f"{formatting.percent(found.error.value)} % {formatting.interval(found.error)}; a perfectly "
         f"calibrated model would show {formatting.percent(found.by_chance)} % on this number of texts, by chance. "
         f"{_tempered(report, found)}"

@@ -17,7 +17,7 @@ import numpy as np
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.task_report import MethodSpec
 from tlm.errors import TlmError
-from tlm.evaluation.artifact import TIMING, open_evaluation
+from tlm.evaluation.artifact import TIMING, open_evaluation, scored
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """One evaluated run on one split; arrays are (rows,), probabilities (rows, classes) or None for numbers."""
+    """One evaluated run on one split; arrays are (rows,), probabilities (rows, labels) or None for numbers.
+
+    Where a row has several labels, `labels` and `predictions` are indicators (rows, labels).
+    """
 
     folder: Path
     manifest: Manifest
@@ -45,6 +48,10 @@ class ScoredRun:
     labels: np.ndarray
     predictions: np.ndarray
     probabilities: np.ndarray | None
+
+    def scored(self, metric: str) -> np.ndarray:
+        """The array that `metric` compares with `labels`."""
+        return scored(metric, self.predictions, self.probabilities)
 
     @property
     def dev(self) -> float:

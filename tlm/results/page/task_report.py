@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tlm.config.base import Strict
+from tlm.config.base import Strict, added
 from tlm.config.data import Split
+from tlm.problems import MULTI_LABEL, ProblemName
 from tlm.results import calibration as reliability
 from tlm.results.calibration import Reliability
 from tlm.statistics import Interval
@@ -102,6 +103,10 @@ class Class(Strict):
     recall: NumberWithInterval | None
     """None if no row of the split has the class."""
     f1: NumberWithInterval
+    average_precision: NumberWithInterval | None = added(None)
+    """Of a multi-label task; None if no row of the split has the label."""
+    threshold: float | None = added(None)
+    """The probability from which the exported model predicts the label, of a multi-label task."""
 
 
 class ReliabilityBin(Strict):
@@ -236,6 +241,8 @@ class DataSummary(Strict):
     """Rows before a declared limit."""
     labels: dict[Split, dict[str, int]]
     """Empty for regression."""
+    label_sets: dict[Split, dict[str, int]] = added({})
+    """Of a multi-label task: texts without a label, labels of all texts together, the most of a text, distinct sets."""
     values: dict[Split, tuple[float, float, float]]
     """Least, median and greatest label; empty for classification."""
     duplicates: dict[str, int]
@@ -283,7 +290,7 @@ class TaskReport(Strict):
     scale: str
     own: bool
     """Whether the task is declared in config/own/; else it ships with the project."""
-    problem: Literal["classification", "regression"]
+    problem: ProblemName
     metric: str
     labels: tuple[str, ...]
     split: Split
@@ -297,12 +304,12 @@ class TaskReport(Strict):
     accuracy: NumberWithInterval | None
     classes: tuple[Class, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """[true class][predicted class], in the order of the labels."""
+    """[true class][predicted class], in the order of the labels; empty for a multi-label task."""
     calibration: Calibration | None
     regression: Regression | None
     mistakes: tuple[Mistake, ...]
     wrong: int
-    """Number of wrong rows; 0 for regression."""
+    """Number of wrong rows: of a multi-label task, with any wrong label; 0 for regression."""
     stage1: tuple[Curve, ...]
     stage2: tuple[Curve, ...]
     examples: tuple[dict[str, Any], ...]
@@ -316,3 +323,13 @@ class TaskReport(Strict):
     """Folder of the exported model, if any."""
     made_from: dict[str, str]
     """Folder → digest of its manifest."""
+
+    @property
+    def many(self) -> bool:
+        """Whether a text can have several labels."""
+        return self.problem == MULTI_LABEL.name
+
+    @property
+    def noun(self) -> str:
+        """The word for a label in sentences."""
+        return "label" if self.many else "class"

@@ -42,7 +42,7 @@ class Compared:
 def compare(methods: Sequence[MethodRuns], metric: str, labels: Sequence[str]) -> Compared:
     """Scores of all methods and TLM's lead over the others, from the same resamples of the rows."""
     truth = methods[0].runs[0].labels
-    guesses = [[run.predictions for run in method.runs] for method in methods]
+    guesses = [[run.scored(metric) for run in method.runs] for method in methods]
     found = scores(metric, truth, guesses, labels if len(labels) == 2 else ())
     named = {method.spec.name: each for method, each in zip(methods, found, strict=True)}
     first = methods[0].spec.name
