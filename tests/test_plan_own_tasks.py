@@ -123,7 +123,7 @@ def test_two_tasks_may_share_a_corpus(tmp_path):
         ),
         ({"task": {"files": {"dev": "a.csv"}}}, "task.files: files of train are missing"),
         ({"corpus": {"files": "examples/toy-task.csv"}}, "is both task and corpus"),
-        ({"corpus": "demmo"}, "corpus: no corpus 'demmo'; there are .*demo"),
+        ({"corpus": "demmo"}, "corpus: no corpus 'demmo'.*; there are .*demo"),
         ({"task": {"files": "https://x/a.csv"}}, "a path, folder or glob on this machine"),
         ({"training": {"like": "tiny"}}, "training.like: no scale 'tiny'"),
         ({"training": {"tokenizer": {"vocabulary": 3}}}, "places.yaml: training: tokenizer.vocabulary"),
@@ -186,7 +186,7 @@ def test_the_error_names_a_file_of_unknown_format_and_a_missing_file(tmp_path):
     toy.write_task(tmp_path / "rows.csv")
     own = {"task": {"files": str(tmp_path / "rows.csv")}, "corpus": {"files": str(tmp_path / "heap")}}
     project = load(tmp_path, mix={**PLACES, **own})
-    with pytest.raises(TlmError, match=r"b\.pdf: its name must end in one of .*\.txt.* glob"):
+    with pytest.raises(TlmError, match=r"b\.pdf: cannot be read; a PDF holds"):
         build(project, "mix", tmp_path / "built")
     (tmp_path / "heap/b.pdf").unlink()
     build(project, "mix", tmp_path / "again")
