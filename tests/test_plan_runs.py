@@ -152,9 +152,11 @@ def test_table_2_sets_scales_and_their_rivals_beside():
         "tlm": ("medium", "tlm-medium"),
         "tlm-small": ("small", "tlm-small"),
         "tlm-large": ("large", "tlm-large"),
-        "tlm-given": ("medium", "tlm-given"),
-        "tlm-given-small": ("small", "tlm-given-small"),
-        "tlm-given-large": ("large", "tlm-given-large"),
+        **{
+            f"{name}{suffix}": (scale, f"{name}{suffix}")
+            for name in ("tlm-given", "tlm-released")
+            for scale, suffix in (("medium", ""), ("small", "-small"), ("large", "-large"))
+        },
         "roberta-base": ("medium", "roberta-base"),
         "bert-base": ("small", "bert-base"),
         "bert-large": ("small", "bert-large"),

@@ -66,6 +66,7 @@ _RULES = (
     Rule("external_tokens", layout.EXTERNAL_TOKENS.manifest, "tokens"),
     Rule("stage1", layout.STAGE1.manifest, "train", on_device=True),
     Rule("stage2", layout.STAGE2.manifest, "train", on_device=True),
+    Rule("released", layout.STAGE2.manifest, "train", on_device=True),
     Rule("evaluate", layout.EVALUATION.manifest, "evaluate", on_device=True),
     Rule("linear", layout.EVALUATION.manifest, "evaluate"),
     Rule("attention", layout.ATTENTION.manifest, "evaluate", on_device=True),

@@ -15,7 +15,17 @@ from tlm.config.grid import GridSpec
 from tlm.config.training import TokenizerSpec
 from tlm.config.variants import Swept, SweptValue
 
-_PER_TASK = {"given", "k", "corpus", "other_corpus", "model", "embedding_init", "stage1", "stage2"}
+_PER_TASK = {
+    "given",
+    "released",
+    "k",
+    "corpus",
+    "other_corpus",
+    "model",
+    "embedding_init",
+    "stage1",
+    "stage2",
+}
 
 
 class PlmSpec(Strict):
@@ -60,7 +70,8 @@ class ScaleSpec(Strict):
     grid: GridSpec | None = None
     """The grid search over rho1 and rho2, in place of the paper's values (config/experiments.yaml)."""
     per_task: dict[str, dict[str, Any]] = {}
-    """Per-task values of k, corpus, other_corpus, given (a selection of corpora.yaml), model, stage1 and stage2, as the
+    """Per-task values of k, corpus, other_corpus, given (a selection of corpora.yaml), released
+    (a classifier of the authors: keys of ReleasedSpec), model, stage1 and stage2, as the
     columns of Table B.1."""
 
     @model_validator(mode="after")

@@ -56,6 +56,8 @@ class ModelSpec(Strict):
     """A Hub checkpoint to start from instead of a random model (PLM baselines); the sizes above are then unused."""
     revision: str | None = None
     """Commit of `pretrained` on the Hub, so that a baseline stays the same."""
+    finished: bool = added(False)
+    """`pretrained` is a classifier that the paper's authors released: its head is converted, and nothing is trained."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> ModelSpec:

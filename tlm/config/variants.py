@@ -39,16 +39,28 @@ SelectorName = Annotated[
 ]
 
 
+class ReleasedSpec(Strict):
+    """A classifier that the paper's authors released for a task at a scale (docs/released.md)."""
+
+    pretrained: str
+    """A name on the Hub or a local folder."""
+    revision: str | None = None
+    """Commit of the Hub's repository."""
+    rows: str
+    """The source with the authors' rows of the task, whose numbered labels name the classes."""
+
+
 class VariantSpec(Strict):
     """The runs of a row. `model`, `embedding_init`, `stage1` and `stage2` hold only keys that differ from the scale."""
 
     description: str
     label: str | None = None
     """Label of its rows unless the table sets one; by default the variant's name."""
-    method: Literal["tlm", "plm", "checkpoint", "adapted", "tfidf", "ngram-svm"] = "tlm"
+    method: Literal["tlm", "plm", "checkpoint", "released", "adapted", "tfidf", "ngram-svm"] = "tlm"
     """tlm: two stages. plm: pretrained once on the whole corpus, then stage 2. checkpoint: stage 2 from the model in
-    `model.pretrained`. adapted: stage 1 on the task's data from the scale's first baseline, then stage 2. tfidf,
-    ngram-svm: a linear model on n-grams instead of an encoder."""
+    `model.pretrained`. released: a classifier of the paper's authors, evaluated without training. adapted: stage 1 on
+    the task's data from the scale's first baseline, then stage 2. tfidf, ngram-svm: a linear model on n-grams instead
+    of an encoder."""
     selector: SelectorName = "bm25"
     exclude: Exclude | None = None
     """contaminated: passages that share text with the task's dev or test rows are left out of the selection."""
@@ -65,7 +77,7 @@ class VariantSpec(Strict):
     stage2: dict[str, Any] | None = {}
     """`null`: no stage 2."""
     per_task: dict[str, dict[str, Any]] = {}
-    """Per-task values of given, k, model, stage1 and stage2."""
+    """Per-task values of given, released, k, model, stage1 and stage2."""
     pinned: dict[str, Any] = {}
     """Settings that the row's label names; they take precedence over everything, also over `overrides`."""
 

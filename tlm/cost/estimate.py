@@ -38,6 +38,7 @@ _DATA: Mapping[str, Callable[[DataFacts, PendingJob], JobEstimate]] = {
 _TRAINING: Mapping[str, Callable[[DataFacts, EncoderRun, RateOf], JobEstimate]] = {
     "stage1": training_rules.stage1,
     "stage2": training_rules.stage2,
+    "released": training_rules.released,
     "evaluate": training_rules.evaluate,
     "attention": training_rules.attention,
 }

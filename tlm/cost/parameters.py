@@ -6,6 +6,7 @@ Place in the flow: `ModelSpec` → here → FLOPs and disk of `tlm.cost`. The su
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tlm.config.training import ModelSpec
@@ -25,6 +26,9 @@ _PUBLISHED = {
     "roberta-base": (_BASE, 50_265),
     "roberta-large": (_LARGE, 50_265),
 }
+
+
+_RELEASED = re.compile(r"tlm-[\w-]+-(small|medium|large)-scale")  # the classifiers of the paper's authors
 
 
 @dataclass(frozen=True)
@@ -80,4 +84,7 @@ def shape(model: ModelSpec, vocabulary: int, classes: int) -> Shape:
 
 def published(name: str) -> tuple[dict[str, int], int] | None:
     """Sizes and vocabulary of a checkpoint or tokenizer of the Hub; None for an unknown name."""
-    return _PUBLISHED.get(name.rpartition("/")[2])
+    short = name.rpartition("/")[2]
+    if match := _RELEASED.fullmatch(short):
+        return (_LARGE if match[1] == "large" else _BASE), 30_522
+    return _PUBLISHED.get(short)

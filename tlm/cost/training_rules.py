@@ -51,6 +51,11 @@ def stage2(facts: DataFacts, run: EncoderRun, rate_of: RateOf) -> JobEstimate:
     return _trained(run, planned, rate, kept=sizes.classification, trained=sizes.classification)
 
 
+def released(facts: DataFacts, run: EncoderRun, rate_of: RateOf) -> JobEstimate:
+    """A classifier of the authors: loaded and saved."""
+    return JobEstimate(seconds=TORCH_START, disk_bytes=_FLOAT * _sizes(facts, run).classification)
+
+
 def evaluate(facts: DataFacts, run: EncoderRun, rate_of: RateOf) -> JobEstimate:
     """The evaluation of a run."""
     rows = (run.spec.stage2 or run.spec.stage1).batch_size

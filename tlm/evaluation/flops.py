@@ -101,7 +101,12 @@ def matmul_flops(shape: Shape, work: MatmulWork) -> Matmuls:
     )
 
 
-_FEED_FORWARD = {"bert": 2, "roberta": 2, "modernbert": 3}  # matrices of h x f in a feed-forward block
+_FEED_FORWARD = {
+    "bert": 2,
+    "electra": 2,
+    "roberta": 2,
+    "modernbert": 3,
+}  # matrices of h x f in a feed-forward block
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:

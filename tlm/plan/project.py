@@ -55,7 +55,11 @@ class Project(Strict):
     def seeds_of(self, variant: str) -> list[int]:
         """The seeds of a variant's runs: all, or only the first if all runs would be the same."""
         spec = self.variant(variant)
-        same = not spec.trains_encoder or (spec.stage2 is None and self.settings.one_stage1)
+        same = (
+            not spec.trains_encoder
+            or spec.method == "released"
+            or (spec.stage2 is None and self.settings.one_stage1)
+        )
         return self.seeds[:1] if same else self.seeds
 
     def stage1_seed(self, seed: int) -> int:

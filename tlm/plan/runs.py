@@ -21,7 +21,7 @@ from tlm.config.base import merge, parse
 from tlm.config.linear import LINEAR
 from tlm.config.retrieval import RetrievalSpec
 from tlm.config.training import INFINITE, EmbeddingInitSpec, RunSpec
-from tlm.config.variants import Swept, VariantSpec
+from tlm.config.variants import ReleasedSpec, Swept, VariantSpec
 from tlm.errors import TlmError
 from tlm.layout import SHARED
 from tlm.plan.project import Project
@@ -30,6 +30,7 @@ from tlm.plan.selections import Selection
 from tlm.plan.sweeps import swept
 
 GIVEN = "given"  # the selector of files, and the key that names a selection
+RELEASED = "released"  # the method that evaluates the authors' classifiers, and the key that names one
 _MERGED = ("model", "embedding_init", "stage1", "stage2")
 
 
@@ -97,18 +98,35 @@ def _keys(project: Project, task: str, variant: str) -> tuple[str, str]:
 
 
 def possible(project: Project, variant: VariantSpec, task: str | None = None) -> bool:
-    """Whether the scale has the corpus and the given selection that a variant needs, for `task` or all its tasks."""
-    if variant.selector == GIVEN:
+    """Whether the scale has all that a variant reads, for `task` or all its tasks.
+
+    That is another corpus, a given selection or a released classifier.
+    """
+    key = RELEASED if variant.method == RELEASED else GIVEN if variant.selector == GIVEN else None
+    if key is not None:
         tasks = project.scale.tasks if task is None else [task]
-        return all(given_name(project, variant, each) is not None for each in tasks)
+        return all(named_for(project, variant, each, key) is not None for each in tasks)
     return variant.corpus == "own" or project.scale.other_corpus is not None
 
 
-def given_name(project: Project, variant: VariantSpec, task: str) -> str | None:
-    """The given selection that a variant reads for a task: the variant's, or that of the scale's entry for the task."""
-    own = variant.per_task.get(task, {}).get(GIVEN) or variant.given
-    found: str | None = own or project.scale.per_task.get(task, {}).get(GIVEN)
-    return found
+def named_for(project: Project, variant: VariantSpec, task: str, key: str) -> Any:
+    """A task's given selection or released classifier: the variant's, or that of the scale's entry for the task."""
+    own = variant.per_task.get(task, {}).get(key) or (variant.given if key == GIVEN else None)
+    return own or project.scale.per_task.get(task, {}).get(key)
+
+
+def released_of(project: Project, variant: str, task: str) -> ReleasedSpec:
+    """The classifier that the authors released for a task. Raises TlmError if none is named."""
+    where = f"scale {project.settings.scale}, task {task}, variant {variant}"
+    found = named_for(project, project.variant(variant), task, RELEASED)
+    if found is None:
+        raise TlmError(
+            f"{where}: no classifier is named; the scale's per_task needs `released:` for this task"
+        )
+    spec = parse(ReleasedSpec, found, f"{where}: released")
+    if spec.rows not in project.data.sources:
+        raise TlmError(f"{where}: released.rows: no source {spec.rows!r} in config/sources.yaml")
+    return spec
 
 
 @lru_cache(maxsize=8192)
@@ -116,7 +134,7 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
     """The run as its variant names it, with the first seed."""
     change = project.variant(variant)
     where = f"scale {project.settings.scale}, task {task}, variant {variant}"
-    if change.selector != GIVEN and not possible(project, change):
+    if change.selector != GIVEN and change.method != RELEASED and not possible(project, change):
         raise TlmError(f"{where}: the scale has no other_corpus")
     common: dict[str, Any] = {
         "scale": project.settings.scale,
@@ -133,6 +151,12 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
     if change.method == "checkpoint":
         # From the scale it takes stage 2 alone: the checkpoint has its own shape and runs no stage 1.
         base = {**base, "model": change.model, "stage1": project.scale.stage1}
+    if change.method == RELEASED:
+        found = released_of(project, variant, task)
+        model = {"architecture": "bert", "pretrained": found.pretrained, "revision": found.revision}
+        base = {**base, "model": {**model, "finished": True}, "stage1": project.scale.stage1}
+        spec = _spec(project, base, where)
+        return EncoderRun(**common, tokenizer=tokenizer_name(project), spec=spec)
     spec = _spec(project, base, where)
     if change.method == "plm":
         if spec.stage2 is None:
@@ -173,7 +197,7 @@ def _selection(
         raise TlmError(f"{where}: rho1 is 0, which reads no external data; use selector task-only")
     clean = _excludes(project, change)
     if change.selector == GIVEN:
-        name = given_name(project, change, task)
+        name = named_for(project, change, task, GIVEN)
         if name is None:
             raise TlmError(f"{where}: no selection is given; name one of config/corpora.yaml with `given:`")
         project.given(name)

@@ -115,6 +115,18 @@ class TrainingRules(RuleFunctions):
         """The specification of the whole run."""
         return as_json(self.encoder_run(wildcards).spec)
 
+    @exit_on_user_error
+    def released_inputs(self, wildcards: Any) -> dict[str, str]:
+        """The authors' rows of the task, which name the classes of their classifier."""
+        found = runs.released_of(self.project.at(wildcards.scale), wildcards.variant, wildcards.task)
+        return {"rows": layout.SOURCE.manifest.format(source=found.rows)}
+
+    @property
+    def released_variants(self) -> str:
+        """A regular expression of the variants whose models the paper's authors trained."""
+        variants = self.project.experiments.variants.items()
+        return "|".join(name for name, spec in variants if spec.method == runs.RELEASED) or "(?!)"
+
     def _evaluated(self, wildcards: Any) -> dict[str, str | None]:
         run = self.encoder_run(wildcards)
         selection = run.read_selection

@@ -15,7 +15,12 @@ from safetensors.torch import save_file
 from tlm.errors import TlmError
 
 # Names in `transformers` of the layer whose outputs are the logits.
-_LAST = {"bert": "classifier", "roberta": "classifier.out_proj", "modernbert": "classifier"}
+_LAST = {
+    "bert": "classifier",
+    "roberta": "classifier.out_proj",
+    "electra": "classifier.out_proj",
+    "modernbert": "classifier",
+}
 
 
 def write_divided(weights: Path, destination: Path, model_type: str, t: float) -> None:

@@ -15,7 +15,8 @@ from transformers import PretrainedConfig
 
 from tlm.errors import TlmError
 
-FAMILIES = ("bert", "roberta", "modernbert")
+FAMILIES = ("bert", "roberta", "modernbert", "electra")
+"""electra: only as the native form of the authors' classifiers (`tlm.training.released`), which are not trained."""
 
 
 def check_family(config: PretrainedConfig, where: str) -> None:
@@ -32,7 +33,7 @@ def reach(config: PretrainedConfig) -> int:
 
 def reads_token_types(config: PretrainedConfig) -> bool:
     """Whether the model reads token types, which mark the two texts of a pair."""
-    return config.model_type == "bert"
+    return config.model_type in ("bert", "electra")
 
 
 def share_encoder(mlm: Any, classifier: Any) -> None:

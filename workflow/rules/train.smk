@@ -107,6 +107,8 @@ rule stage2:
         dag.log("stage2"),
     benchmark:
         dag.benchmark("stage2")
+    wildcard_constraints:
+        variant=rf"(?!(?:{RULES.released_variants})/)[\w.-]+",
     conda:
         "../../environment.yml"
     threads: RULES.threads
@@ -117,3 +119,28 @@ rule stage2:
         "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.stage1}"
         " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer}) $TLM_TRACKERS"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
+
+
+rule released:
+    """A classifier that the paper's authors released, in the native format, in place of a stage 2."""
+    input:
+        unpack(RULES.released_inputs),
+        task=layout.TASK.manifest,
+        script="scripts/released.py",
+        code=import_closure("scripts/released.py"),
+    output:
+        layout.STAGE2.manifest,
+    log:
+        dag.log("released"),
+    benchmark:
+        dag.benchmark("released")
+    wildcard_constraints:
+        variant=RULES.released_variants,
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        spec=RULES.stage2_spec,
+    shell:
+        "python {input.script} --spec {params.spec:q} --task $(dirname {input.task}) --rows $(dirname {input.rows})"
+        " --output $(dirname {output}) 2>&1 | tee {log}"
