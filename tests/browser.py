@@ -1,7 +1,7 @@
 """A headless Chromium for tests of pages: what they say on the console, what they load, and how they look.
 
 The browser is driven over the DevTools protocol through two pipes, so that no driver, port or library is needed. It
-reaches no host: a page that asks for one is told so, and says it on its console.
+reaches no host: a page that requests one gets an error, which its console shows.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def absent() -> str | None:
 
 
 class BrowserError(Exception):
-    """The browser said no, or nothing in time."""
+    """The browser refused, or did not answer in time."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Page:
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-    """Every address asked for, but those inside the page (data:, blob:)."""
+    """Every requested address, except those inside the page (data:, blob:)."""
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the DevTools protocol."""
@@ -182,24 +182,24 @@ class Browser:
         return dict(json.loads(message))
 
     def _handle(self, message: dict[str, Any]) -> None:
-        """Note what a page tells without being asked."""
+        """Note an event that the page sends by itself."""
         page = self._pages.get(message.get("sessionId", ""))
         if page is None:
             return
-        method, told = message.get("method"), message.get("params", {})
+        method, params = message.get("method"), message.get("params", {})
         if method == "Page.loadEventFired":
             self._loaded.add(page.session)
         elif method == "Runtime.exceptionThrown":
-            page.errors.append(_exception(told["exceptionDetails"]))
-        elif method == "Runtime.consoleAPICalled" and told["type"] in ("error", "assert", "warning"):
-            text = " ".join(str(each.get("value", each.get("description", ""))) for each in told["args"])
-            (page.warnings if told["type"] == "warning" else page.errors).append(text)
-        elif method == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
-            entry = told["entry"]
+            page.errors.append(_exception(params["exceptionDetails"]))
+        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert", "warning"):
+            text = " ".join(str(each.get("value", each.get("description", ""))) for each in params["args"])
+            (page.warnings if params["type"] == "warning" else page.errors).append(text)
+        elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
+            entry = params["entry"]
             text = f"{entry['text']} {entry.get('url', '')}".strip()
             (page.errors if entry["level"] == "error" else page.warnings).append(text)
         elif method == "Network.requestWillBeSent":
-            url = told["request"]["url"]
+            url = params["request"]["url"]
             if not url.startswith(("data:", "blob:")):
                 page.requests.append(url)
 

@@ -47,7 +47,7 @@ def _command(home: Path, port: int) -> list[str]:
 
 
 def _unpack(home: Path) -> None:
-    """Put the program where `serve` would, told to compile in haste: that halves the time of a start."""
+    """Put the program where `serve` would, with quick compilation, which halves the time of a start."""
     program = home / "program"
     if program.exists():
         return
@@ -112,9 +112,9 @@ class Server:
             self.stop()
             raise RuntimeError(f"Elasticsearch did not start: {log.read_text(encoding='utf-8')[-500:]}")
         _, self.url, *pairs = line.split()
-        said = dict(pair.split("=", 1) for pair in pairs)
-        self.pid = int(said["pid"])
-        self.ca = Path(said["ca"]) if "ca" in said else None
+        values = dict(pair.split("=", 1) for pair in pairs)
+        self.pid = int(values["pid"])
+        self.ca = Path(values["ca"]) if "ca" in values else None
         return self
 
     def kill(self) -> None:

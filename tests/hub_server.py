@@ -20,19 +20,19 @@ COMMIT = "c0ffee" + 34 * "0"
 
 @dataclass
 class Hub:
-    """What it holds, and what was asked of it."""
+    """Its repositories and the requests that it received."""
 
     token: str = "hf_secret"
     address: str = ""
     private: dict[str, bool] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     large: dict[str, bytes] = field(default_factory=dict)
 
     def answer(self, method: str, path: str, body: bytes, token: str | None) -> tuple[int, Any]:
         """Status and JSON. Paths are those of the Hub's HTTP API."""
-        self.asked.append(f"{method} {path}")
+        self.requests.append(f"{method} {path}")
         if path.startswith("/large/"):
             self.large[path.rsplit("/", 1)[-1]] = body
             return 200, {}
@@ -41,9 +41,9 @@ class Hub:
         if token != f"Bearer {self.token}":
             return 401, {"error": "Invalid username or password."}
         if path == "/api/repos/create":
-            asked = json.loads(body)
-            name = f"{asked['organization']}/{asked['name']}"
-            self.private[name] = asked.get("private", asked.get("visibility") == "private")
+            wanted = json.loads(body)
+            name = f"{wanted['organization']}/{wanted['name']}"
+            self.private[name] = wanted.get("private", wanted.get("visibility") == "private")
             return 200, {"url": f"{self.address}/{name}", "name": name}
         match = re.fullmatch(r"(?:/api/models)?/([\w.-]+/[\w.-]+?)(?:\.git)?(/.*)?", path)
         if match is None or match[1] not in self.private:
@@ -70,12 +70,12 @@ class Hub:
 
     def _card(self, content: str) -> tuple[int, Any]:
         """As the Hub does, it wants every result to name what was measured on what."""
-        said = yaml.safe_load(content.split("---\n")[1])
-        for index in said.get("model-index", []):
+        front_matter = yaml.safe_load(content.split("---\n")[1])
+        for index in front_matter.get("model-index", []):
             for result in index["results"]:
                 if not result["task"]["type"] or not result["dataset"]["type"] or not result["metrics"]:
                     return 400, {"errors": [{"message": '"model-index" is not complete'}], "warnings": []}
-        if not isinstance(said.get("license", ""), str):
+        if not isinstance(front_matter.get("license", ""), str):
             return 400, {"errors": [{"message": '"license" must be a string'}], "warnings": []}
         return 200, {"errors": [], "warnings": []}
 

@@ -191,11 +191,11 @@ def _evaluate(folder: Path, task_dir: Path, toy: Toy, name: str, seed: int, inpu
             splits[split] = rows, Predictions([float(x) for x in np.array(rows.labels) + noise], None)
             continue
         places = np.array([task.labels.index(label) for label in rows.labels])
-        said = np.where(kept, places, (places + 1) % len(task.labels))
+        predicted = np.where(kept, places, (places + 1) % len(task.labels))
         sure = draw.uniform(0.6, 0.99, len(kept))
         chances = np.full((len(kept), len(task.labels)), 0.0) + ((1 - sure) / (len(task.labels) - 1))[:, None]
-        chances[np.arange(len(kept)), said] = sure
-        splits[split] = rows, Predictions([task.labels[place] for place in said], chances)
+        chances[np.arange(len(kept)), predicted] = sure
+        splits[split] = rows, Predictions([task.labels[place] for place in predicted], chances)
     decided = decide(task, outputs) if toy.tags else None
     trained = name != "tfidf"
     cost = {"tokens": {"real": 60000, "padded": 61000, "nominal": 70000}, "matmul": {"total": 10**10}}

@@ -57,8 +57,8 @@ def save_roberta(folder: Path, texts: list[str]) -> Path:
 
 @contextmanager
 def hub(folder: Path, name: str) -> Iterator[tuple[str, list[str]]]:
-    """A server that gives out `folder` as the model repository `name`; its address, and the paths asked for."""
-    asked: list[str] = []
+    """A server that gives out `folder` as the model repository `name`; its address, and the requested paths."""
+    paths: list[str] = []
     prefix = f"/{name}/resolve/"
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ def hub(folder: Path, name: str) -> Iterator[tuple[str, list[str]]]:
             self._answer(body=True)
 
         def _answer(self, *, body: bool) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             revision, _, file = self.path.removeprefix(prefix).partition("/")
             path = folder / file
             known = self.path.startswith(prefix) and revision in ("main", COMMIT)
@@ -101,7 +101,7 @@ def hub(folder: Path, name: str) -> Iterator[tuple[str, list[str]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", paths
     finally:
         server.shutdown()
         server.server_close()

@@ -46,7 +46,7 @@ def test_no_test_module_imports_another():
             assert not tests, f"{path.name} imports {tests}: move the helper into a module of its own"
 
 
-def test_a_rule_and_its_script_bear_the_same_name():
+def test_a_rule_and_its_script_have_the_same_name():
     rules = {}
     for file in (ROOT / "workflow/rules").glob("*.smk"):
         for block in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:

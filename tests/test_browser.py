@@ -5,7 +5,7 @@ from browser import PHONE, BrowserError
 from PIL import Image
 
 GOOD = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Good</title>
-<p id="said">…</p><script>document.getElementById("said").textContent = "K = " + 2 * 25</script>"""
+<p id="shown">…</p><script>document.getElementById("shown").textContent = "K = " + 2 * 25</script>"""
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def write(tmp_path):
 
 def test_a_good_page_is_read_and_pictured(chromium, write, tmp_path):
     page = chromium.open(write(GOOD), PHONE)
-    page.wait_for("document.querySelector('#said')")
+    page.wait_for("document.querySelector('#shown')")
     assert page.evaluate("document.title") == "Good"
     assert page.text() == "K = 50"
     assert not page.errors and not page.warnings and not page.broken_images() and not page.too_wide()
@@ -29,7 +29,7 @@ def test_a_good_page_is_read_and_pictured(chromium, write, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "message"),
     [
         ("<script>throw new Error('lost')</script>", "lost"),
         ("<script>console.error('wrong', 3)</script>", "wrong 3"),
@@ -38,10 +38,10 @@ def test_a_good_page_is_read_and_pictured(chromium, write, tmp_path):
         ('<img src="nowhere.png">', "nowhere.png"),
     ],
 )
-def test_errors_are_seen(chromium, write, part, said):
+def test_errors_are_seen(chromium, write, part, message):
     page = chromium.open(write(GOOD + part))
     page.evaluate("new Promise(done => setTimeout(done, 50))")
-    assert any(said in error for error in page.errors)
+    assert any(message in error for error in page.errors)
 
 
 def test_broken_pictures_and_wide_elements_are_seen(chromium, write):

@@ -30,7 +30,7 @@ def test_it_listens_on_loopback_where_the_configuration_looks():
     assert ElasticsearchSpec().url == "http://127.0.0.1:9200" and ElasticsearchSpec().user == "elastic"
 
 
-def test_the_password_has_no_default_and_stands_on_no_command_line():
+def test_the_password_has_no_default_and_is_on_no_command_line():
     environment = SERVICE["environment"]
     assert environment["ELASTIC_PASSWORD"].startswith("${ELASTICSEARCH_PASSWORD:?")
     assert environment["xpack.security.enabled"] == "true"

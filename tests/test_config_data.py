@@ -149,7 +149,7 @@ def test_invalid_addresses_raise(uri):
         FileSpec(uri=uri, sha256=SHA)
 
 
-def test_a_series_stands_for_its_files():
+def test_a_series_expands_to_its_files():
     spec = SourceSpec.model_validate({"files": [{"uri": "https://a.org/{08..11}-of-12", "first_use": True}]})
     assert [file.uri[-8:] for file in spec.files] == ["08-of-12", "09-of-12", "10-of-12", "11-of-12"]
     with pytest.raises(ValueError, match="cannot hold"):

@@ -37,8 +37,8 @@ def test_the_schemas_are_those_that_the_models_give():
 def test_every_key_has_a_meaning(model):
     assert model.__doc__
     for key in model.model_fields:
-        said = reference.meaning(model, key, NOTES)
-        assert said.endswith((".", "`", "?", ")", '"')), f"{model.__name__}.{key}: {said!r}"
+        meaning = reference.meaning(model, key, NOTES)
+        assert meaning.endswith((".", "`", "?", ")", '"')), f"{model.__name__}.{key}: {meaning!r}"
 
 
 def test_a_note_of_an_unknown_key_raises(tmp_path):

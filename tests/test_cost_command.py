@@ -83,7 +83,7 @@ def test_an_invalid_option_prints_one_line(monkeypatch, capsys, arguments, messa
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert message in (said := capsys.readouterr().err) and said.count("\n") == 1
+    assert message in (printed := capsys.readouterr().err) and printed.count("\n") == 1
 
 
 @pytest.mark.parametrize(

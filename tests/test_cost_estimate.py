@@ -65,7 +65,7 @@ def test_external_data_alone_counts_at_its_own_length(tmp_path):
     ("scale", "parameters", "golden"),
     [("small", 109e6, 2.739e18), ("medium", 109e6, 8.304e18), ("large", 355e6, 7.590e19)],
 )
-def test_the_papers_scales_cost_what_table_2_prints(tmp_path, scale, parameters, golden):
+def test_the_papers_scales_have_the_cost_of_table_2(tmp_path, scale, parameters, golden):
     """Note 1 of Table 2: 6 · tokens · parameters, as the mean over the eight tasks."""
     known = facts(tmp_path, f"scale={scale}")
     tasks = known.project.scale.tasks
@@ -227,7 +227,7 @@ def test_runs_of_another_scale_have_its_settings(tmp_path):
     assert small == 150_000 * 256 * (19 * 128 + 512) / 20
 
 
-def test_shares_of_an_index_cost_what_the_index_costs(tmp_path):
+def test_shares_of_an_index_have_the_cost_of_the_index(tmp_path):
     index = PendingJob("index", "data/indexes/demo/manifest.json")
     whole = estimate([index], facts(tmp_path), some_rate)
     names = [f"data/shares/index/demo/{number}-of-4/manifest.json" for number in range(1, 5)]

@@ -69,12 +69,12 @@ def parser_of_tlm() -> argparse.ArgumentParser:
 def check(parser: argparse.ArgumentParser, command: Command, words: list[str]) -> argparse.Namespace | None:
     """Parse `words`; of a command with places to be filled in, see that its options exist."""
     if not command.open:
-        said = io.StringIO()
+        output = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
                 return parser.parse_args(words)
         except SystemExit:
-            assert "--help" in words or "-h" in words, f"{command}\n{said.getvalue()[-400:]}"
+            assert "--help" in words or "-h" in words, f"{command}\n{output.getvalue()[-400:]}"
             return None
     while parser._subparsers and words:
         (action,) = parser._subparsers._group_actions
@@ -166,7 +166,7 @@ def plans() -> dict[tuple[str, ...], set[str]]:
             try:
                 with contextlib.redirect_stderr(io.StringIO()):
                     args = get_argument_parser().parse_args(command.words[1:])
-            except SystemExit:  # told by the test above
+            except SystemExit:  # the test above reports it
                 continue
             aside = args.lint or args.unlock or args.touch or args.rulegraph or args.report
             if not aside:
@@ -215,10 +215,10 @@ def test_blocks_declare_their_language(page):
         elif block.language == "python":
             compile(block.text, where, "exec")
         elif block.language == "sh":
-            said = subprocess.run(
+            output = subprocess.run(
                 ["bash", "-n"], input=re.sub(r"[<>…]", "", block.text), text=True, capture_output=True
             )
-            assert said.returncode == 0, f"{where}: {said.stderr}"
+            assert output.returncode == 0, f"{where}: {output.stderr}"
 
 
 def check_yaml(where: str, block: documented.Block) -> None:
@@ -236,7 +236,7 @@ def check_yaml(where: str, block: documented.Block) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_no_command_stands_outside_a_block(page):
+def test_no_command_is_outside_a_block(page):
     for line in documented.prose(page).splitlines():
         assert not re.match(rf"\s{{4,}}({'|'.join(PROGRAMS)}) ", line), (
             f"{page}: {line.strip()} belongs into ```sh"
@@ -314,7 +314,7 @@ def snakemakes_messages() -> list[str]:
 def test_snakemake_still_refuses_bare_cores():
     from snakemake.cli import get_argument_parser
 
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), pytest.raises(SystemExit):
+    output = io.StringIO()
+    with contextlib.redirect_stderr(output), pytest.raises(SystemExit):
         get_argument_parser().parse_args(["results/table2.csv", "--cores"])
-    assert "argument --cores/-c: expected one argument" in said.getvalue()
+    assert "argument --cores/-c: expected one argument" in output.getvalue()

@@ -211,7 +211,7 @@ def test_the_cache_is_never_linked_hard(story):
         assert path.stat().st_nlink == 1 and not path.is_symlink()
 
 
-def test_a_changed_rho2_reruns_training_and_what_follows_and_nothing_else(story):
+def test_a_changed_rho2_reruns_training_and_later_stages_only(story):
     printed = follow("Try a number", story.mine)
     text = only(printed, "exp run")
     assert started(text) == ["train", "evaluate", "tables", "figures"]
@@ -229,7 +229,7 @@ def test_a_changed_rho2_reruns_training_and_what_follows_and_nothing_else(story)
     assert {f"{OUT}/manifest.json", CELL} <= moved_bytes and all("/tlm/" in name for name in moved_bytes)
 
 
-def test_a_changed_k_reruns_the_selection_and_what_follows_and_can_be_dropped(story):
+def test_a_changed_k_reruns_the_selection_and_later_stages_and_can_be_dropped(story):
     printed = follow("Or drop it", story.mine)
     text = only(printed, "exp run")
     assert started(text) == ["select-toy", "tokens", "train", "evaluate", "tables", "figures"]

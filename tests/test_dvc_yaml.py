@@ -37,8 +37,8 @@ def committed():
 
 @pytest.fixture(scope="module")
 def jobs(committed):
-    said = committed["vars"][1]["tlm"]
-    return dry_run(said["versioned"], said["scale"], ROOT)
+    settings = committed["vars"][1]["tlm"]
+    return dry_run(settings["versioned"], settings["scale"], ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -133,8 +133,8 @@ def test_credentials_come_from_the_environment_and_reach_no_message(answering, m
     messages.append(refused(url))
     assert "the key in ELASTICSEARCH_API_KEY" in messages[-1]
     assert answering.headers[-1]["authorization"] == "ApiKey geheimnis"
-    said = "".join(capsys.readouterr()) + caplog.text + "".join(messages)
-    assert "geheim" not in said and "Z2VoZWlt" not in said
+    printed = "".join(capsys.readouterr()) + caplog.text + "".join(messages)
+    assert "geheim" not in printed and "Z2VoZWlt" not in printed
 
 
 def test_the_address_in_the_environment_overrides_the_configuration(answering, monkeypatch):

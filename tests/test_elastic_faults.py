@@ -279,7 +279,7 @@ def test_passwords_and_certificates(corpus, tmp_path, monkeypatch, capsys):
         printed = capsys.readouterr()
         assert "its certificate is not verified" in printed.err
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    said = "".join([*lines, output, printed.out, printed.err])
+    everything = "".join([*lines, output, printed.out, printed.err])
     for secret in (password, "pw-guessed"):
-        assert secret not in said
+        assert secret not in everything
         assert not any(secret.encode() in each for each in written)

@@ -21,7 +21,7 @@ from tlm.artifacts import read_manifest
 from tlm.errors import TlmError
 from tlm.retrieval.elastic.state import await_server
 
-# Answers what `connect` asks, and everything else with 400, or not at all if told to hang.
+# Answers the requests of `connect`, and all others with 400, or not at all in the mode "hang".
 STAND_IN = """
 import http.server, json, os, sys, time
 port, note, hang = int(sys.argv[1]), sys.argv[2], len(sys.argv) > 3
@@ -30,7 +30,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = {"_cluster/health": {"status": "green"}, "_nodes": {"nodes": {"a": {"version": "8.19.0"}}}}
         held = [value for key, value in body.items() if key in self.path]
         if hang and not held:
-            open(note + ".asked", "w").close()
+            open(note + ".requested", "w").close()
             time.sleep(600)
         self.send_response(200 if held else 400)
         text = json.dumps(held[0] if held else {"error": {"type": "stand_in", "reason": "no such thing"}}).encode()
@@ -137,14 +137,14 @@ def test_the_server_stops_when_the_script_or_its_parent_is_killed(tmp_path, stan
 
 def test_a_start_command_that_fails_raises_one_line(tmp_path, stand_in):
     state = tmp_path / "x.json"
-    for start, said in (
+    for start, message in (
         ("/no/such/program", "ended with code 127"),
         ("false", "ended with code 1"),
         ("", "the command is empty"),
         ("'", "No closing quotation"),
     ):
-        assert said in reason(serve(state, start, stand_in.url))
-        with pytest.raises(TlmError, match=said):
+        assert message in reason(serve(state, start, stand_in.url))
+        with pytest.raises(TlmError, match=message):
             await_server(state, 5)
     assert "not healthy after 1 s" in reason(serve(state, "sleep 600", stand_in.url, healthy=1.0))
     with pytest.raises(TlmError, match="not healthy"):
@@ -184,7 +184,7 @@ def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(proje
     assert failed.returncode != 0 and "no such thing" in failed.stdout + failed.stderr
     assert gone(stand_in.pid)
     stand_in.note.unlink()
-    asked = Path(f"{stand_in.note}.asked")
+    requested = Path(f"{stand_in.note}.requested")
     server["start"] += " hang"
     command = [sys.executable, "-m", "snakemake", "--cores", "2", INDEX, "--config", "scale=smoke"]
     with subprocess.Popen(
@@ -196,7 +196,7 @@ def test_nothing_is_left_running_after_a_failed_job_and_after_an_interrupt(proje
         start_new_session=True,
     ) as process:
         try:
-            until(asked.exists, 120)
+            until(requested.exists, 120)
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             process.wait(60)
         finally:

@@ -87,7 +87,7 @@ def test_weights_are_those_of_the_classifier(tmp_path, architecture):
     assert np.allclose(ours, np.stack([layer[0].numpy() for layer in theirs]), atol=1e-6)
 
 
-def test_a_masked_language_model_is_read_too(tmp_path):
+def test_attention_of_a_masked_language_model_is_read(tmp_path):
     assert attention_weights(load_encoder(save_mlm(tmp_path / "mlm")), [2, 5, 3], [0] * 3).shape == (
         2,
         2,

@@ -215,7 +215,7 @@ def test_the_loss_of_a_step_does_not_depend_on_its_micro_batches(architecture):
         assert torch.allclose(found[0][1], found[1][1], atol=1e-5)
 
 
-def test_the_head_says_that_it_is_multi_label():
+def test_the_head_is_marked_as_multi_label():
     head = TaskHead.of({"problem": "multi_label", "labels": list(LABELS)})
     config = two_heads("bert", head).classifier.config
     assert (config.problem_type, config.num_labels) == ("multi_label_classification", 3)

@@ -40,12 +40,12 @@ def project(shipped, tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_it_writes_what_builds_and_says_what_it_found(project, capsys):
+def test_it_writes_a_file_that_builds_and_prints_its_findings(project, capsys):
     new("--task", "rows.csv", "--description", "Where it is: garden, say.")
-    said = capsys.readouterr().out
-    assert "200 (train 1" in said and "3: garden 34%" in said and "en (Latin script" in said
-    assert "snakemake results/tasks/mine/report.html" in said
-    assert "K is " in said and "a query takes at most a 20th" in said  # clipped, and said so
+    printed = capsys.readouterr().out
+    assert "200 (train 1" in printed and "3: garden 34%" in printed and "en (Latin script" in printed
+    assert "snakemake results/tasks/mine/report.html" in printed
+    assert "K is " in printed and "a query takes at most a 20th" in printed  # lowered, and the output says so
     written = load_yaml(project / "config/own/mine.yaml")
     assert written["description"] == "Where it is: garden, say." and written["language"] == "en"
     loaded = read_project([])
@@ -54,8 +54,8 @@ def test_it_writes_what_builds_and_says_what_it_found(project, capsys):
     assert run.spec.stage1.budget.tokens > 200_000 and run.selection.size <= 1000 / 20
     fetch_source("mine", loaded.data.sources["mine"], project / "source", project / "cache", {})
     counts = build_task("mine", loaded.data.tasks["mine"], project / "source", project / "task").counts
-    told = ", ".join(f"{split} {count:,}" for split, count in counts["rows"].items())
-    assert told in said
+    rows = ", ".join(f"{split} {count:,}" for split, count in counts["rows"].items())
+    assert rows in printed
 
 
 def test_the_forecast_of_every_job_is_kept_for_the_build(project, capsys):
@@ -171,8 +171,10 @@ def test_pairs_regression_given_splits_and_compressed_files(project, capsys):
     frame[100:].to_json(project / "test.jsonl.zst", orient="records", lines=True)
     files = ("--task", "train.parquet", "--dev", "dev.tsv.gz", "--test", "test.jsonl.zst")
     new(*files, "--text", "first", "--pair", "second", "--label", "score", "--regression")
-    said = capsys.readouterr().out
-    assert "120 (train 80, dev 20, test 20; as given)" in said and "numbers from 0 to 5, mean 2.5" in said
+    printed = capsys.readouterr().out
+    assert (
+        "120 (train 80, dev 20, test 20; as given)" in printed and "numbers from 0 to 5, mean 2.5" in printed
+    )
     view = read_project([]).at("mine")
     assert view.data.tasks["mine"].split == "given" and view.data.tasks["mine"].metric == "pearson_spearman"
 
@@ -186,9 +188,9 @@ def test_duplicates_and_rows_left_out_are_counted(project, capsys):
     with pytest.raises(TlmError, match=r"train\.csv: row 201: empty text in column text"):
         new("--task", "train.csv", "--test", "test.csv")
     new("--task", "train.csv", "--test", "test.csv", "--skip-empty")
-    said = capsys.readouterr().out
-    assert re.search(r"(2\d|3[012]) test texts are in train, too", said) and "2 rows repeat" in said
-    assert "2 rows without text or label" in said
+    printed = capsys.readouterr().out
+    assert re.search(r"(2\d|3[012]) test texts are in train, too", printed) and "2 rows repeat" in printed
+    assert "2 rows without text or label" in printed
 
 
 def test_a_corpus_of_many_files_is_seen_through_a_sample(project, monkeypatch, capsys):
@@ -196,10 +198,12 @@ def test_a_corpus_of_many_files_is_seen_through_a_sample(project, monkeypatch, c
     for number in range(5):
         toy.write_corpus(project / f"heap/{number}/part.txt", 300, seed=number)
     new("--task", "rows.csv", corpus=("heap/**/*.txt",))
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     size = sum(path.stat().st_size for path in project.glob("heap/*/part.txt")) / 1e3
     assert (
-        "5 (" in said and f"about {0.95 * size:.0f} kB" in said and "estimated from parts of 5 files" in said
+        "5 (" in printed
+        and f"about {0.95 * size:.0f} kB" in printed
+        and "estimated from parts of 5 files" in printed
     )
     assert load_yaml(project / "config/own/mine.yaml")["corpus"] == {"files": ["heap/**/*.txt"]}
 
@@ -267,9 +271,9 @@ GOOD = "text,label\n" + "".join(f"a text number {n},{'ab'[n % 2]}\n" for n in ra
 def test_a_fault_of_the_task_is_one_line_and_nothing_is_written(project, files, arguments, message):
     for name, content in files.items():
         write(name, content)
-    with pytest.raises(TlmError, match=message) as told:
+    with pytest.raises(TlmError, match=message) as caught:
         new(*arguments)
-    assert "\n" not in str(told.value) and not (project / "config/own").exists()
+    assert "\n" not in str(caught.value) and not (project / "config/own").exists()
 
 
 @pytest.mark.parametrize(
@@ -331,8 +335,8 @@ def test_writing_without_spaces_gets_characters_all_the_way(project, capsys):
         "\n\n".join("".join(text for _, text in texts[n : n + 9]) for n in range(100))
     )
     new("--task", "zh.csv", corpus=("zh.txt",))
-    said = capsys.readouterr().out
-    assert "zh (Han script, a guess)" in said and "note: 0" not in said
+    printed = capsys.readouterr().out
+    assert "zh (Han script, a guess)" in printed and "note: 0" not in printed
     loaded = read_project([])
     written = loaded.own["mine"]
     assert written.corpus.spaces is False and written.training.tokenizer["pretrained"].startswith(
@@ -347,7 +351,7 @@ def test_writing_without_spaces_gets_characters_all_the_way(project, capsys):
         project / "c",
         workers=1,
     ).counts
-    assert counts["passages"] == pytest.approx(int(re.search(r"(\d+) passages", said)[1]), rel=0.2)
+    assert counts["passages"] == pytest.approx(int(re.search(r"(\d+) passages", printed)[1]), rel=0.2)
     lengths = [len(text) for text in pd.read_parquet(project / "c/part-00000.parquet").text]
     assert max(lengths) <= 120 and min(lengths) >= 40
     build_tokenizer(None, project / "t", loaded.own_scales["mine"].tokenizer)

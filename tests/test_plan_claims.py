@@ -74,7 +74,7 @@ def test_every_claim_resolves_at_every_scale_and_trains_nothing(scale):
             assert set(claims.run_folders(claim)) <= trained
 
 
-def test_the_papers_numbers_speak_for_every_claim_that_has_some():
+def test_the_papers_numbers_support_every_claim_that_has_some():
     """In the paper every effect has the direction of the claim: a slip in weights would show here."""
     reported = load_reported(ROOT / "config/reported.yaml")
     for claim in resolved(project("demo")).values():
@@ -88,7 +88,7 @@ def test_the_papers_numbers_speak_for_every_claim_that_has_some():
             assert shown.short or claim.shows
 
 
-def test_the_evidence_of_the_claims_is_what_the_paper_says():
+def test_the_evidence_of_the_claims_is_the_papers():
     """Sections 4.2 to 4.5 and Appendix A: the numbers of the text, from the tables as transcribed."""
     reported = load_reported(ROOT / "config/reported.yaml")
     found = {name: evidence(claim, reported)["all"] for name, claim in resolved(project("demo")).items()}
@@ -162,7 +162,7 @@ def test_rows_are_named_by_the_scales_own_values():
     assert medium["tlm-plm"].split == "test" and medium["stage2"].split == "dev"
 
 
-def test_the_reason_names_what_the_scale_lacks():
+def test_the_reason_names_the_missing_task_row_or_corpus():
     spec = {"claim": "c", "place": "p", "table": "table10", "ours": {"tlm": 1, "{baseline}": -1}}
     found = project("demo", glue=spec)
     claims.check_claims(found)  # other scales have it

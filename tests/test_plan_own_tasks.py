@@ -85,7 +85,7 @@ def test_task_only_differs_from_tlm_in_its_data_alone(tmp_path):
     assert (tlm.model, tlm.stage2) == (alone.model, alone.stage2)
 
 
-def test_what_the_file_says_is_laid_over_the_scale_and_a_budget_replaced(tmp_path):
+def test_the_file_overrides_the_scale_and_replaces_a_budget(tmp_path):
     training = {
         "like": "smoke",
         "k": 3,
@@ -161,7 +161,7 @@ def test_any_mix_of_files_is_read_in_place(tmp_path):
     heap = tmp_path / "heap"
     toy.write_corpus(heap / "a/same.jsonl", 20, seed=1)
     toy.write_corpus(heap / "b/same.txt", 20, seed=2)
-    (heap / "b/.hidden").write_text("nobody asked for this")
+    (heap / "b/.hidden").write_text("not part of the corpus")
     for seed, name in ((3, "c.jsonl"), (4, "d.txt")):
         toy.write_corpus(heap / name, 20, seed=seed)
     (heap / "c.jsonl.gz").write_bytes(gzip.compress((heap / "c.jsonl").read_bytes()))

@@ -1,4 +1,4 @@
-"""From names to runs: merging, what each method is made of, and mistakes told apart."""
+"""From names to runs: merging, the inputs of each method, and an own message for each mistake."""
 
 import math
 from pathlib import Path
@@ -167,7 +167,7 @@ def test_table_2_sets_scales_and_their_rivals_beside():
     assert [row.pretraining for row in table.rows if row.id == "bert-base"] == ["table2/bert-base"]
 
 
-def test_glue_counts_a_task_once_and_stands_where_the_tasks_are():
+def test_glue_counts_a_task_once_and_needs_a_scale_with_its_tasks():
     table = tables.table(project(scale="small"), "table10")
     average = table.columns[-1]
     assert average.tasks == ("cola", "rte", "sts-b", "mrpc", "qqp", "sst-2", "qnli", "mnli")

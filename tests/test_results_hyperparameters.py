@@ -66,7 +66,7 @@ def test_a_changed_number_is_marked_in_both_forms():
     )
 
 
-def test_every_reported_column_stands_beneath_ours():
+def test_every_reported_column_follows_ours():
     rows = lines(STAGE1, "small", "large")
     reported = {(row["scale"], row["task"]) for row in rows if row["source"] == "reported"}
     assert reported - {("small", "mean"), ("large", "mean")} == {

@@ -201,7 +201,7 @@ def test_tasks_without_classes_or_mistakes_have_a_page_too(reports, pages):
     assert "one training seed" in pages["two classes, one seed"]
 
 
-def test_a_page_of_one_model_names_what_a_comparison_would_add(reports, pages):
+def test_a_page_of_one_model_names_the_missing_comparisons(reports, pages):
     (lead,) = reports["one model"].differences
     assert lead.rival == "tfidf" and "than TF-IDF" in reports["one model"].verdict.sentence
     text = " ".join(Reader(pages["one model"]).text.split())

@@ -78,12 +78,12 @@ def test_it_predicts_as_in_the_evaluation(exported):
     found = pq.read_table(exported.folder / f"seed{seed}/evaluation/predictions.parquet").to_pylist()
     test = [row for row in found if row["split"] == "test"]
     texts = pq.read_table(exported.task / "test.parquet")["text"].to_pylist()
-    said = pipeline("text-classification", model=model, tokenizer=tokenizer, truncation=True)(
+    answers = pipeline("text-classification", model=model, tokenizer=tokenizer, truncation=True)(
         texts, top_k=None
     )
     trained = AutoModelForSequenceClassification.from_pretrained(exported.folder / f"seed{seed}/stage2/model")
     confidence, right = [], []
-    for text, row, each in zip(texts, test, said, strict=True):
+    for text, row, each in zip(texts, test, answers, strict=True):
         assert each[0]["label"] == row["prediction"]
         by_label = {part["label"]: part["score"] for part in each}
         with torch.no_grad():
@@ -185,10 +185,10 @@ def test_a_regression_on_pairs(tmp_path):
     assert names == {"Pearson's correlation", "Spearman's correlation"}
     test = pq.read_table(exported.task / "test.parquet").to_pylist()
     classify = pipeline("text-classification", model=str(exported.model), truncation=True)
-    said = classify([{"text": row["text"], "text_pair": row["text_pair"]} for row in test])
+    answers = classify([{"text": row["text"], "text_pair": row["text_pair"]} for row in test])
     found = pq.read_table(exported.evaluations[0] / "predictions.parquet").to_pylist()
     wanted = [row["prediction"] for row in found if row["split"] == "test"]
-    assert np.allclose([each["score"] for each in said], wanted, atol=1e-4)
+    assert np.allclose([each["score"] for each in answers], wanted, atol=1e-4)
 
 
 def test_the_card_may_be_edited(exported, tmp_path):
@@ -232,14 +232,14 @@ def test_a_pipeline_loads_relatives(exported, tmp_path, pair, regression, model)
     """Mean pooling, pairs and numbers need nothing but the stock classes."""
     folder = random_model(tmp_path / "model", exported.toy, pair=pair, regression=regression, **model)
     given = {"text": "The boat.", "text_pair": "A rose."} if pair else "The boat."
-    (said,) = pipeline("text-classification", model=str(folder), truncation=True)([given], top_k=None)
-    assert {each["label"] for each in said} == ({"score"} if regression else set(LABELS))
+    (answers,) = pipeline("text-classification", model=str(folder), truncation=True)([given], top_k=None)
+    assert {each["label"] for each in answers} == ({"score"} if regression else set(LABELS))
     if regression:
         assert (
-            not 0 < said[0]["score"] < 1 or abs(said[0]["score"]) > 0
+            not 0 < answers[0]["score"] < 1 or abs(answers[0]["score"]) > 0
         )  # a number as it is, through no sigmoid
     else:
-        assert sum(each["score"] for each in said) == pytest.approx(1)
+        assert sum(each["score"] for each in answers) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

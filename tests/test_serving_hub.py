@@ -61,7 +61,7 @@ def test_a_push_is_private_whole_and_one_commit(hub, model):
     assert hub.files == before
     assert "not uploaded, as not part of the model: notes.txt" in done.stdout
     assert done.stdout.splitlines()[-1] == f"{hub.address}/{NAME}/commit/{'c0ffee' + 34 * '0'} (private)"
-    assert any(path.startswith("PUT /large/") for path in hub.asked)
+    assert any(path.startswith("PUT /large/") for path in hub.requests)
     assert "hf_secret" not in done.stdout + done.stderr
     assert not any(b"hf_secret" in data for data in content(model.parent).values())
 
@@ -70,7 +70,7 @@ def test_a_dry_run_asks_no_server(hub, model):
     done = push(hub, model, NAME, "--dry-run", token=None)
     assert done.returncode == 0, done.stderr
     assert "to the private repository somebody/toy" in done.stdout and "model.safetensors" in done.stdout
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_a_public_upload_needs_the_option(hub, model):
@@ -84,16 +84,16 @@ def test_a_public_upload_needs_the_option(hub, model):
 
 
 @pytest.mark.parametrize(
-    ("token", "told"),
+    ("token", "message"),
     [
         (None, "error: no token for the Hub: run `hf auth login`"),
         ("hf_wrong", "the Hub refused somebody/toy"),
     ],
     ids=["none", "another's"],
 )
-def test_tokens(hub, model, token, told):
+def test_tokens(hub, model, token, message):
     done = push(hub, model, NAME, token=token)
-    assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and message in done.stderr.splitlines()[-1]
     assert "hf_wrong" not in done.stdout + done.stderr and not hub.files
 
 
@@ -114,12 +114,12 @@ def test_nobody_there(hub, model):
 
 
 def test_a_folder_that_is_not_an_exported_model_raises(model):
-    for name, told in (
+    for name, message in (
         ("toy", "name its owner"),
         ("a/b/c", "not the name of a repository"),
         ("a/-b", "not the name"),
     ):
-        with pytest.raises(TlmError, match=told):
+        with pytest.raises(TlmError, match=message):
             plan(model, name, public=False)
     weights = model / "model.safetensors"
     os.truncate(weights, weights.stat().st_size - 1)

@@ -107,14 +107,16 @@ def read(path) -> list[dict]:
 def test_formats(folder, classifier, tmp_path, source, destination):
     logits = expected_logits(folder, TEXTS)
     path = write(tmp_path / source, TEXTS)
-    told = predict_file(classifier, path, tmp_path / destination, PredictOptions(rows=16, probabilities=True))
+    summary = predict_file(
+        classifier, path, tmp_path / destination, PredictOptions(rows=16, probabilities=True)
+    )
     found = read(tmp_path / destination)
-    assert told.rows == len(found) == len(TEXTS)
+    assert summary.rows == len(found) == len(TEXTS)
     assert [row["text"].rstrip() for row in found] == [text.rstrip() for text in TEXTS]
     assert [row["prediction"] for row in found] == [LABELS[place] for place in logits.argmax(axis=1)]
     odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    said = [[float(row[f"probability_{label}"]) for label in LABELS] for row in found]
-    assert np.allclose(said, odds, atol=2e-6)
+    answers = [[float(row[f"probability_{label}"]) for label in LABELS] for row in found]
+    assert np.allclose(answers, odds, atol=2e-6)
     assert np.allclose([float(row["probability"]) for row in found], odds.max(axis=1), atol=2e-6)
     if ".txt" not in source:
         assert [str(row["id"]) for row in found] == [str(number) for number in range(len(TEXTS))]
@@ -206,7 +208,7 @@ def test_an_empty_table_gives_an_empty_table(classifier, tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             "id,body\n1,a boat\n",
@@ -224,10 +226,10 @@ def test_an_empty_table_gives_an_empty_table(classifier, tmp_path, suffix):
         ),
     ],
 )
-def test_faults_name_file_row_and_column(classifier, tmp_path, content, told):
+def test_faults_name_file_row_and_column(classifier, tmp_path, content, message):
     path = tmp_path / "in.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(TlmError, match=told):
+    with pytest.raises(TlmError, match=message):
         predict_file(classifier, path, tmp_path / "out.csv", PredictOptions(rows=1))
     assert [each.name for each in tmp_path.iterdir()] == ["in.csv"]
 
@@ -314,9 +316,9 @@ def test_a_pipe_is_an_input(folder, tmp_path):
 @pytest.mark.parametrize("destination", ["out.csv", "out.parquet", "out.jsonl"])
 def test_allow_empty_leaves_predictions_of_rows_without_text_empty(classifier, tmp_path, destination):
     path = write(tmp_path / "in.csv", ["", " \u00ad", "a boat", "a rose"])
-    told = predict_file(classifier, path, tmp_path / destination, PredictOptions(rows=2, allow_empty=True))
+    summary = predict_file(classifier, path, tmp_path / destination, PredictOptions(rows=2, allow_empty=True))
     found = read(tmp_path / destination)
-    assert (told.rows, told.empty, sum(told.classes.values())) == (4, 2, 2)
+    assert (summary.rows, summary.empty, sum(summary.classes.values())) == (4, 2, 2)
     assert [row["prediction"] in LABELS for row in found] == [False, False, True, True]
     assert [bool(row["probability"]) for row in found] == [False, False, True, True]
 
@@ -353,10 +355,10 @@ def test_memory_does_not_grow_with_the_file_from_end_to_end(classifier, tmp_path
     for rows in (1_000, 10_000):
         path = write(tmp_path / f"{rows}.csv", ["the boat is at anchor " * 5] * rows)
         tracemalloc.start()
-        told = predict_file(Constant(), path, tmp_path / "out.csv", PredictOptions(rows=50))
+        summary = predict_file(Constant(), path, tmp_path / "out.csv", PredictOptions(rows=50))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert told.rows == rows and sum(1 for _ in (tmp_path / "out.csv").open()) == rows + 1
+        assert summary.rows == rows and sum(1 for _ in (tmp_path / "out.csv").open()) == rows + 1
     assert peaks[1] < 1.3 * peaks[0] + 50_000
 
 
@@ -397,14 +399,17 @@ def test_a_line_in_a_line_out(folder, classifier):
     lines = piped(classifier, "\n".join(TEXTS[:9]).encode()).splitlines()
     assert [line.split("\t")[0] for line in lines] == wanted
     assert all(0 < float(line.split("\t")[1]) <= 1 for line in lines)
-    said = [
+    answers = [
         json.loads(line) for line in piped(classifier, "\r\n".join(TEXTS[:9]).encode(), "jsonl").splitlines()
     ]
-    assert [each["prediction"] for each in said] == wanted and said[0]["text"] == TEXTS[0]
+    assert [each["prediction"] for each in answers] == wanted and answers[0]["text"] == TEXTS[0]
     assert piped(classifier, b"a boat\n\nrose\n", allow_empty=True).splitlines()[1] == "\t"
     assert piped(classifier, b"") == ""
-    for data, told in ((b"a\n\nb\n", "line 2: no text"), (b"a\nb\xff\n", r"line 2: not UTF-8 \(byte 0xff\)")):
-        with pytest.raises(TlmError, match=told):
+    for data, message in (
+        (b"a\n\nb\n", "line 2: no text"),
+        (b"a\nb\xff\n", r"line 2: not UTF-8 \(byte 0xff\)"),
+    ):
+        with pytest.raises(TlmError, match=message):
             piped(classifier, data)
 
 
@@ -518,8 +523,8 @@ def test_a_length_beyond_the_positions_raises(folder, tmp_path):
     import shutil
 
     copy = shutil.copytree(folder, tmp_path / "copy")
-    said = dict(read_manifest(copy).parameters, length=LENGTH + 1)
-    write_manifest(copy, "model", counts={}, parameters=said)
+    parameters = dict(read_manifest(copy).parameters, length=LENGTH + 1)
+    write_manifest(copy, "model", counts={}, parameters=parameters)
     with pytest.raises(TlmError, match="positions end at"):
         Classifier.load(copy, device="cpu")
     if not torch.cuda.is_available():

@@ -116,7 +116,7 @@ def test_hub_address_and_mirror(tmp_path):
         fetch(tmp_path, file, mirrors={"https://huggingface.co/": str(tmp_path / "empty")})
 
 
-def test_the_mirror_stands_in_for_every_url(tmp_path, shared):
+def test_the_mirror_replaces_every_url(tmp_path, shared):
     lines = (shared / "mirror/MANIFEST.tsv").read_text().splitlines()
     rows = list(csv.DictReader(lines, delimiter="\t"))
     host = "https://raw.githubusercontent.com/"

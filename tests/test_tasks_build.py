@@ -1,4 +1,4 @@
-"""Tasks from files to Parquet, and every fault of the data told apart."""
+"""Tasks from files to Parquet, and an own message for each fault of the data."""
 
 import csv
 import json

@@ -86,7 +86,7 @@ def test_the_held_out_loss_is_measured_at_the_same_steps_of_the_plateau(toy, tmp
         ({"stage1.budget": {"steps": 20}}, "the budget has not changed"),
     ],
 )
-def test_another_setting_starts_over_and_says_why(toy, tmp_path, change, reason, capsys):
+def test_another_setting_starts_over_and_prints_the_reason(toy, tmp_path, change, reason, capsys):
     stage1(toy, spec_of(20), tmp_path / "stage1", tmp_path / "stable")
     spec = spec_of(60, **change)
     stage1(toy, spec, tmp_path / "stage1", tmp_path / "stable")

@@ -71,7 +71,7 @@ def test_pairs_have_two_separators_as_the_tokenizer_puts_them(checkpoint: Checkp
         assert batch.input_ids[row, : batch.lengths[row]].tolist() == ids
 
 
-def test_both_heads_compute_what_the_native_classes_do(checkpoint: Checkpoint):
+def test_both_heads_compute_the_same_as_the_native_classes(checkpoint: Checkpoint):
     vocabulary = vocabulary_of(load_tokenizer(checkpoint.tokenizer))
     mlm = build_mlm(checkpoint.spec.model, vocabulary, attention="eager", seed=1).eval()
     two = TwoHeads(mlm, new_classifier(mlm, TaskHead(("a", "b", "c")), seed=2)).eval()
@@ -142,7 +142,7 @@ def test_a_hub_name_is_downloaded_at_its_revision(checkpoint: Checkpoint, tmp_pa
         toy_spec(**{"model.architecture": "roberta", "model.pretrained": NAME, "model.revision": COMMIT}),
     )
     stage2 = [*("--spec", spec.model_dump_json()), *("--task-tokens", str(checkpoint.single))]
-    with hub(checkpoint.model, NAME) as (address, asked):
+    with hub(checkpoint.model, NAME) as (address, paths):
         environment = {
             **os.environ,
             "HF_ENDPOINT": address,
@@ -165,7 +165,7 @@ def test_a_hub_name_is_downloaded_at_its_revision(checkpoint: Checkpoint, tmp_pa
         flags = ["--cpu", "--tokenizer", str(checkpoint.tokenizer)]
         done = script("stage2", *stage2, *flags, "--output", str(tmp_path / "stage2"))
         assert done.returncode == 0, done.stderr
-        files = [path for path in asked if "/resolve/" in path]
+        files = [path for path in paths if "/resolve/" in path]
         assert any(path.endswith("model.safetensors") for path in files)
         assert all(f"/resolve/{COMMIT}/" in path for path in files)
         assert not any(path.endswith((".bin", ".py")) for path in files)

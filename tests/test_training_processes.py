@@ -104,7 +104,7 @@ def by_accelerate(stage: int, toy: Toy, spec: RunSpec, out: Path, port: str) -> 
 @pytest.mark.parametrize(
     ("accumulation", "stages", "launched"), [(1, [1], by_accelerate), (2, [1, 2], by_hand)]
 )
-def test_two_processes_train_what_one_does(
+def test_two_processes_train_the_same_as_one(
     toy: Toy, tmp_path: Path, accumulation: int, stages: list[int], launched: Callable
 ):
     """With accumulation 2 each process takes whole micro-batches, with 1 half the rows of each."""

@@ -62,11 +62,11 @@ def test_every_artifact_matches_its_manifest(built):
 def test_no_query_comes_from_dev_or_test(built):
     import pyarrow.parquet as pq
 
-    asked = set(
+    planned = set(
         pq.read_table(next(built.glob("data/retrieval/toy/toy/*/topk.parquet")))["query_id"].to_pylist()
     )
     train = set(pq.read_table(built / "data/tasks/toy/train.parquet")["row_id"].to_pylist())
-    assert asked == train
+    assert planned == train
 
 
 def test_the_model_loads_without_this_project(built):
@@ -100,7 +100,7 @@ def test_a_finished_build_has_nothing_to_do_even_when_everything_is_touched(copy
     assert not planned(copy, "results/table2.csv")
 
 
-def test_a_changed_rho2_reruns_training_and_what_follows(copy):
+def test_a_changed_rho2_reruns_training_and_later_jobs(copy):
     jobs = planned(
         copy, "results/table2.csv", "--config", "scale=smoke", 'overrides={"stage1": {"rho2": 100}}'
     )
@@ -128,7 +128,7 @@ def test_a_deleted_cell_rebuilds_one_cell(copy):
     assert planned(copy, "results/table2.csv") == {"cell": 1, "table": 1}
 
 
-def test_changed_code_reruns_what_it_touches(copy):
+def test_changed_code_reruns_the_rules_that_import_it(copy):
     path = copy / "tlm/results/tables.py"
     path.write_text(path.read_text() + "\n")
     assert planned(copy, "results/table2.csv") == {"table": 1}
@@ -161,9 +161,9 @@ def test_claims_and_differences_of_a_built_table_train_nothing(copy):
         ("plm", "ngram-svm"),
         ("tfidf", "ngram-svm"),
     }
-    told = (copy / "results/differences/table2.md").read_text()
+    markdown = (copy / "results/differences/table2.md").read_text()
     for rival in ("TF-IDF", "n-gram SVM"):
-        assert re.search(rf"^- TLM (beats|does not beat) {rival}", told, re.M)
+        assert re.search(rf"^- TLM (beats|does not beat) {rival}", markdown, re.M)
 
 
 def test_an_interrupted_build_is_finished_by_the_same_command_to_the_same_bytes(copy):
@@ -309,7 +309,7 @@ def test_a_changed_sentence_reads_the_heads_again_and_trains_nothing(figures):
     assert planned(figures, "results/figure3.pdf") == {"attention": 2, "figure": 1}
 
 
-def test_a_deleted_attention_artifact_plans_itself_and_what_shows_it(figures):
+def test_a_deleted_attention_artifact_plans_itself_and_its_figures(figures):
     shutil.rmtree(figures / "runs/smoke/toy/plm/seed1/attention")
     assert planned(figures, "results/figure3.pdf") == {"attention": 1, "figure": 1}
     before = (figures / "results/figure3.pdf").read_bytes()
@@ -375,14 +375,14 @@ def test_the_notebook_reads_a_build(copy):
     notebook = nbformat.read(ROOT / "notebooks/results.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "strip the outputs before committing"
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(copy)}}).execute()
-    said = " ".join(str(each) for cell in notebook.cells for each in cell.get("outputs", ()))
-    assert "TF-IDF + logistic regression" in said and "passages in data/selections/toy" in said
+    outputs = " ".join(str(each) for cell in notebook.cells for each in cell.get("outputs", ()))
+    assert "TF-IDF + logistic regression" in outputs and "passages in data/selections/toy" in outputs
 
 
 REPORTED = ("figure1.png", "calibration.png", "costs.png", "table9.html", "differences/table2.html")
 
 
-def test_a_report_of_what_is_built_opens_with_every_result_and_no_error(copy, chromium, tmp_path):
+def test_a_report_of_built_results_opens_with_every_result_and_no_error(copy, chromium, tmp_path):
     result = snakemake(copy, *(f"results/{name}" for name in REPORTED))
     assert result.returncode == 0, result.stdout + result.stderr
     # Not all is built, no number of cores is given, and no network is there.

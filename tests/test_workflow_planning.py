@@ -81,7 +81,7 @@ def test_a_missing_folder_is_replaced_by_its_parent_in_a_plan_and_created_in_a_b
     assert RuleFunctions(None, Build()).parent_folders(files) == ["results/cells/a", "runs/c"]
 
 
-def test_all_cores_are_used_unless_the_command_line_says_how_many(project):
+def test_all_cores_are_used_unless_the_command_line_has_a_number(project):
     def threads(*arguments: str) -> int:
         result = direct(project, "data/corpora/toy/manifest.json", "-n", *arguments)
         body = re.search(r"^rule corpus:\n(?:    .*\n)+", result.stdout + result.stderr, re.M)

@@ -1,4 +1,4 @@
-"""The report of a task as a target: planned from raw files on, left alone when nothing changed, and told in one line.
+"""The report of a task as a target: planned from raw files on, left alone when nothing changed, with errors of one line.
 
 As in test_workflow_tables.py the plans are Snakemake's own, over empty files in the places of a finished build. What a
 report says is tested in test_results_page.py; here its script makes one from artifacts.
@@ -39,8 +39,8 @@ def plan(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(plan):
     """The places of everything that the report is made from, all up to date."""
-    folder, said = plan
-    for line in re.findall(r"^    output: (.*)$", said, re.M):
+    folder, printed = plan
+    for line in re.findall(r"^    output: (.*)$", printed, re.M):
         for each in line.split(", "):
             path = folder / each
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,16 +51,17 @@ def finished(plan):
 
 
 def test_one_command_plans_every_method_the_audit_and_the_model(plan):
-    _, said = plan
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said.split("Job stats:")[1].split("Reasons")[0], re.M))
+    _, printed = plan
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", printed.split("Job stats:")[1].split("Reasons")[0], re.M))
     counts = {name: int(jobs[name]) for name in ("stage1", "stage2", "evaluate", "linear", "audit", "export")}
     assert counts == {"stage1": 3, "stage2": 3, "evaluate": 3, "linear": 1, "audit": 1, "export": 1}
 
 
 def test_the_rule_gives_its_script_all_inputs(plan):
     command = next(line for line in plan[1].splitlines() if "scripts/task_report.py --spec" in line)
-    asked = re.findall(r'add_argument\(\s*"(--\w+)"', (ROOT / "scripts/task_report.py").read_text())
-    assert sorted(re.findall(r" (--\w+)", re.sub(r"'[^']*'", "", command))) == sorted(asked)
+    script = (ROOT / "scripts/task_report.py").read_text()
+    options = [f"--{name}" for name in re.findall(r"^    (\w+): ", script, re.M)]
+    assert sorted(re.findall(r" (--\w+)", re.sub(r"'[^']*'", "", command))) == sorted(options)
     assert "retrieval=benchmarks/retrieve/mine-mine-top" in command
 
 

@@ -113,13 +113,13 @@ def test_a_row_more_in_a_sweep_builds_that_row(finished, tmp_path):
 
 def test_a_table_that_the_scale_cannot_have_is_one_line(finished):
     result = snakemake(finished, "--dry-run", "results/table10.csv")
-    said = [
+    errors = [
         line
         for line in (result.stdout + result.stderr).splitlines()
         if "table10: scale smoke has no task" in line
     ]
-    assert result.returncode != 0 and len(said) == 1
-    assert "scales that have it: demo-paper, medium, small" in said[0]
+    assert result.returncode != 0 and len(errors) == 1
+    assert "scales that have it: demo-paper, medium, small" in errors[0]
 
 
 @pytest.mark.parametrize(
