@@ -1,4 +1,4 @@
-"""The report of a task as a target: planned from raw files on, left alone when nothing changed, with errors of one line.
+"""The report of a task as a target: planned from raw files on, left alone when nothing changed, errors of one line.
 
 As in test_workflow_tables.py the plans are Snakemake's own, over empty files in the places of a finished build. What a
 report says is tested in test_results_page.py; here its script makes one from artifacts.

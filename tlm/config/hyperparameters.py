@@ -14,6 +14,10 @@ Name = Literal["tableA.1", "tableB.1"]
 STAGE1: Name = "tableB.1"
 STAGE2: Name = "tableA.1"
 TABLES: tuple[Name, ...] = (STAGE2, STAGE1)
+TITLES = {
+    STAGE1: "Hyper-parameters of stage 1, per scale and task",
+    STAGE2: "Hyper-parameters of finetuning (stage 2), per scale and task",
+}
 Value = float | int | str | None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlm.config.base import parse
-from tlm.config.hyperparameters import STAGE1, STAGE2, Name, Setting, Value
+from tlm.config.hyperparameters import STAGE1, STAGE2, TITLES, Name, Setting, Value
 from tlm.config.reported import Reported, reported_line
 from tlm.errors import TlmError
 from tlm.evaluation.flops import paper_flops
@@ -49,10 +49,6 @@ COLUMNS = {
     },
 }
 """Column of the CSV → heading in Markdown."""
-TITLES = {
-    STAGE1: "Hyper-parameters of stage 1, per scale and task",
-    STAGE2: "Hyper-parameters of finetuning (stage 2), per scale and task",
-}
 NOTES = {
     STAGE1: (
         "Training tokens: steps x batch size x sequence length (Section 4.1); where internal batches have a length of "

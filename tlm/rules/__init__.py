@@ -5,7 +5,7 @@ and tested. Every method takes Snakemake's wildcards.
 """
 
 from tlm.rules.audit import AuditRules
-from tlm.rules.base import as_json
+from tlm.rules.base import as_json, input_options
 from tlm.rules.claims import ClaimRules
 from tlm.rules.data import DataRules
 from tlm.rules.figures import FigureRules
@@ -14,7 +14,7 @@ from tlm.rules.page import PageRules
 from tlm.rules.report import ReportRules
 from tlm.rules.serving import ServingRules
 
-__all__ = ["Workflow", "as_json"]
+__all__ = ["Workflow", "as_json", "input_options"]
 
 
 class Workflow(

@@ -44,9 +44,18 @@ def manifests(folders: dict[str, str | None]) -> dict[str, str]:
     return {name: manifest(folder) for name, folder in folders.items() if folder}
 
 
-def flags(folders: dict[str, str | None]) -> str:
-    """The same artifacts as command-line options of a script."""
-    return " ".join(f"--{name.replace('_', '-')} {folder}" for name, folder in folders.items() if folder)
+def input_options(*names: str) -> Callable[[Any, Any], str]:
+    """A parameter function: the folders of these inputs as command-line options. Absent inputs are left out."""
+
+    def options(wildcards: Any, input: Any) -> str:
+        found = []
+        for name in names:
+            files = input.get(name) or []
+            folders = [str(Path(file).parent) for file in ([files] if isinstance(files, str) else files)]
+            found += [f"--{name.replace('_', '-')}", *folders] if folders else []
+        return " ".join(found)
+
+    return options
 
 
 # Snakemake shows input functions in its messages; a generated repr would print the whole project there.
@@ -72,6 +81,6 @@ class RuleFunctions:
         existing = {next(path for path in (folder, *folder.parents) if path.is_dir()) for folder in folders}
         return sorted(str(folder) for folder in existing - {Path()})
 
-    def with_parent_folders(self, files: list[str]) -> dict[str, list[str]]:
-        """Intermediate files and their folders as inputs."""
-        return {"made_from": files, "parent_folders": self.parent_folders(files)}
+    def with_parent_folders(self, files: list[str], name: str = "made_from") -> dict[str, list[str]]:
+        """Intermediate files, as the input `name`, and their folders as inputs."""
+        return {name: files, "parent_folders": self.parent_folders(files)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tlm import layout
@@ -11,7 +10,7 @@ from tlm.config.elasticsearch import SETTINGS
 from tlm.layout import manifest
 from tlm.plan import contamination, runs, shared_artifacts
 from tlm.plan.selections import Selection
-from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
+from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, manifests
 
 
 class DataRules(RuleFunctions):
@@ -74,11 +73,6 @@ class DataRules(RuleFunctions):
         number, of = wildcards.scatteritem.split("-of-")
         return f"{int(number) - 1}/{of}"
 
-    def share_flags(self, wildcards: Any, input: Any) -> str:
-        """`--shares` and the folders of the shares, if several jobs divide the work."""
-        folders = " ".join(str(Path(path).parent) for path in input.shares)
-        return f"--shares {folders}" if folders else ""
-
     def selection(self, wildcards: Any) -> Selection:
         """The selection, from the name of its folder."""
         return Selection.from_name(wildcards.selection, wildcards.corpus, wildcards.task)
@@ -97,17 +91,9 @@ class DataRules(RuleFunctions):
             return dict(selection.made_from(largest, self.project.given(selection.corpus).source))
         return {"corpus": layout.CORPUS.format(corpus=selection.corpus), **selection.made_from(largest)}
 
-    def _left_out(self, wildcards: Any) -> list[str]:
-        """The audits whose passages a selection excludes."""
-        return self.selection(wildcards).audits(contamination.audited_tasks(self.project))
-
     @exit_on_user_error
     def selection_inputs(self, wildcards: Any) -> dict[str, str | list[str]]:
         """The corpus and the selector's inputs, or the source of files; the audits of the excluded passages."""
-        without = [manifest(folder) for folder in self._left_out(wildcards)]
-        return {**manifests(self._made_from(wildcards)), **({"without": without} if without else {})}
-
-    def selection_flags(self, wildcards: Any) -> str:
-        """The same inputs as command-line options of the script."""
-        without = " ".join(self._left_out(wildcards))
-        return flags({**self._made_from(wildcards), "without": without or None})
+        audits = self.selection(wildcards).audits(contamination.audited_tasks(self.project))
+        without = {"without": list(map(manifest, audits))} if audits else {}
+        return {**manifests(self._made_from(wildcards)), **without}

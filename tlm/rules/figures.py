@@ -7,24 +7,17 @@ from typing import Any
 
 from tlm.layout import manifest
 from tlm.plan import figures
-from tlm.rules.base import as_json, flags, manifests
+from tlm.rules.base import as_json, manifests
 from tlm.rules.training import TrainingRules
 
 
 class FigureRules(TrainingRules):
     """Attention heads and figures."""
 
-    def _read_heads(self, wildcards: Any) -> dict[str, str | None]:
-        run = self.encoder_run(wildcards)
-        return {"stage2": run.stage2} if run.stage2 else {"stage1": run.stage1}
-
     def attention_inputs(self, wildcards: Any) -> dict[str, str]:
         """The evaluated model, whose attention heads are read."""
-        return manifests(self._read_heads(wildcards))
-
-    def attention_flags(self, wildcards: Any) -> str:
-        """The same model as a command-line option of the script."""
-        return flags(self._read_heads(wildcards))
+        run = self.encoder_run(wildcards)
+        return manifests({"stage2": run.stage2} if run.stage2 else {"stage1": run.stage1})
 
     @property
     def attention_spec(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tlm import layout
@@ -73,17 +72,11 @@ class PageRules(RuleFunctions):
             "model": layout.MODEL.manifest.format(model=wildcards.task),
         }
 
-    def page_flags(self, wildcards: Any, input: Any) -> str:
-        """The same inputs as command-line options of the script, and the benchmarks of the steps before training."""
-        found = []
-        for name in ("task", "tokens", "corpus", "retrieval", "audit", "evaluations", "stages"):
-            given = [input[name]] if isinstance(input[name], str) else input[name]
-            found += [f"--{name}", *(str(Path(path).parent) for path in given)]
+    def page_benchmarks(self, wildcards: Any, input: Any) -> str:
+        """The benchmarks of the steps before training, as STEP=FILE."""
         names = layout.RETRIEVAL.manifest.parse(input.retrieval)
         steps = {"corpus": "corpus", "index": "index", "retrieval": "retrieve"}
-        files = {step: RULES[rule].benchmark.format(**names) for step, rule in steps.items()}
-        found += ["--benchmarks", *(f"{step}={file}" for step, file in files.items())]
-        return " ".join(found)
+        return " ".join(f"{step}={RULES[rule].benchmark.format(**names)}" for step, rule in steps.items())
 
     def page_spec(self, wildcards: Any) -> str:
         """The specification for the report's script."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tlm import layout
+from tlm.config.hyperparameters import TITLES
 from tlm.results.overview import overview
 from tlm.rules.base import RuleFunctions
 from tlm.snakemake_adapter import makes_report
@@ -56,44 +58,29 @@ class ReportRules(RuleFunctions):
         tasks = [*self.project.scale.tasks, *self.project.own] if self.reporting else []
         return [layout.TASK_REPORT.file("html").format(task=task) for task in tasks]
 
-    def page_labels(self, wildcards: Any) -> dict[str, str]:
-        """The label of the report of a task."""
-        return {"result": wildcards.task}
-
     @property
     def overview(self) -> dict[str, Any]:
         """The values that workflow/report/workflow.rst shows."""
         return overview(self.project)
 
-    def _category(self, name: str) -> str:
+    def category(self, wildcards: Any) -> str:
+        """The category of a table or figure: the paper's or beyond the paper."""
+        name = wildcards.get("table") or wildcards.figure
         kind = re.fullmatch(r"(table|figure)[A-Z]?\.?\d+", name)
         return PAPER[kind[1]] if kind else BEYOND
 
-    def table_category(self, wildcards: Any) -> str:
-        """The category of a table: the paper's or beyond the paper."""
-        return self._category(wildcards.table)
-
-    def figure_category(self, wildcards: Any) -> str:
-        """The category of a figure: the paper's or beyond the paper."""
-        return self._category(wildcards.figure)
-
-    def table_labels(self, wildcards: Any) -> dict[str, str]:
-        """The label of a table."""
-        return {"result": called(wildcards.table, self.project.table(wildcards.table).title)}
-
-    def examples_labels(self, wildcards: Any) -> dict[str, str]:
-        """The label of a table of texts."""
-        title = self.project.experiments.examples[wildcards.examples].title
-        return {"result": called(wildcards.examples, title)}
-
-    def described_labels(self, wildcards: Any) -> dict[str, str]:
-        """The label of Table A.1 or B.1."""
-        stage = {"tableA.1": "finetuning (stage 2)", "tableB.1": "stage 1"}[wildcards.described]
-        return {"result": called(wildcards.described, f"Hyper-parameters of {stage}")}
-
-    def figure_labels(self, wildcards: Any) -> dict[str, str]:
-        """The label of a figure."""
-        return {"result": called(wildcards.figure, self.project.figure(wildcards.figure).title)}
+    def labels(self, wildcards: Any) -> dict[str, str]:
+        """The label of a table, a figure, or the report of a task."""
+        ((kind, name),) = wildcards.items()
+        if kind == "task":
+            return {"result": name}
+        titles: dict[str, Callable[[], str]] = {
+            "table": lambda: self.project.table(name).title,
+            "figure": lambda: self.project.figure(name).title,
+            "examples": lambda: self.project.experiments.examples[name].title,
+            "described": lambda: TITLES[name],
+        }
+        return {"result": called(name, titles[kind]())}
 
     def figure_kind(self, wildcards: Any) -> str:
         """The figure's kind, which decides its caption."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tlm import layout
@@ -39,15 +38,6 @@ class ServingRules(RuleFunctions):
             if not selection.given:
                 inputs["corpus"] = layout.CORPUS.manifest.format(corpus=selection.corpus)
         return inputs
-
-    def export_flags(self, wildcards: Any, input: Any) -> str:
-        """The same inputs as command-line options of the script."""
-        found = []
-        for name in ("task", "stages", "evaluations", "selection", "corpus"):
-            given = input.get(name) or []
-            folders = [str(Path(path).parent) for path in ([given] if isinstance(given, str) else given)]
-            found += [f"--{name}", *folders] if folders else []
-        return " ".join(found)
 
 
 def _there(view: Project) -> str:

@@ -47,15 +47,12 @@ class TableRules(RuleFunctions):
         return tables.available(self.project)
 
     @exit_on_user_error
-    def table_cells(self, wildcards: Any) -> list[str]:
-        """The cells of a table. Raises TlmError if the scale cannot build it."""
+    def table_cells(self, wildcards: Any) -> dict[str, list[str]]:
+        """The cells of a table and their folders. Raises TlmError if the scale cannot build it."""
         tables.table(self.project, wildcards.table)
         keys = [key for key in self.cells if key[0] == wildcards.table]
-        return [layout.CELL.format(table=table, row=row, column=column) for table, row, column in keys]
-
-    def table_folders(self, wildcards: Any) -> list[str]:
-        """The folders of these cells."""
-        return self.parent_folders(self.table_cells(wildcards))
+        cells = [layout.CELL.format(table=table, row=row, column=column) for table, row, column in keys]
+        return self.with_parent_folders(cells, "cells")
 
     @cached_property
     def _reported(self) -> Reported:
@@ -74,13 +71,11 @@ class TableRules(RuleFunctions):
         view = self.project.at(wildcards.row)
         return as_json(hyperparameters.scale_settings(view, wildcards.described, self._reported))
 
-    def setting_cells(self, wildcards: Any) -> list[str]:
-        """The cells of Table A.1 or B.1, in the order of its rows."""
-        return [layout.SETTING_CELL.format(described=wildcards.described, row=name) for name in self._scales]
-
-    def setting_folders(self, wildcards: Any) -> list[str]:
-        """The folders of these cells."""
-        return self.parent_folders(self.setting_cells(wildcards))
+    def setting_cells(self, wildcards: Any) -> dict[str, list[str]]:
+        """The cells of Table A.1 or B.1, in the order of its rows, and their folders."""
+        described = wildcards.described
+        cells = [layout.SETTING_CELL.format(described=described, row=name) for name in self._scales]
+        return self.with_parent_folders(cells, "cells")
 
     @property
     def example_names(self) -> str:
@@ -111,16 +106,11 @@ class TableRules(RuleFunctions):
         """The specification for the scripts of a table of texts."""
         return as_json(self.project.experiments.examples[wildcards.examples])
 
-    def examples_cells(self, wildcards: Any) -> list[str]:
-        """The cells of a table of texts, one a task."""
-        return [
-            layout.EXAMPLES_CELL.format(examples=wildcards.examples, task=task)
-            for task in self._example_tasks
-        ]
-
-    def examples_folders(self, wildcards: Any) -> list[str]:
-        """The folders of these cells."""
-        return self.parent_folders(self.examples_cells(wildcards))
+    def examples_cells(self, wildcards: Any) -> dict[str, list[str]]:
+        """The cells of a table of texts, one a task, and their folders."""
+        examples, tasks = wildcards.examples, self._example_tasks
+        cells = [layout.EXAMPLES_CELL.format(examples=examples, task=task) for task in tasks]
+        return self.with_parent_folders(cells, "cells")
 
     def table_spec(self, wildcards: Any) -> str:
         """The specification for a table's script."""

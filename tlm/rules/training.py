@@ -13,7 +13,7 @@ from tlm.layout import SHARED
 from tlm.plan import runs, shared_artifacts
 from tlm.plan.own_tasks import forecast_file
 from tlm.plan.run_types import BaselineRun, EncoderRun, Run, as_encoder
-from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, flags, manifests
+from tlm.rules.base import RuleFunctions, as_json, exit_on_user_error, manifests
 
 
 class TrainingRules(RuleFunctions):
@@ -61,36 +61,25 @@ class TrainingRules(RuleFunctions):
         spec, corpus = self._tokenizer(wildcards)
         return manifests({"corpus": None if spec.pretrained else layout.CORPUS.format(corpus=corpus)})
 
-    def tokenizer_flags(self, wildcards: Any) -> str:
-        """The same inputs as command-line options of the script."""
-        spec, corpus = self._tokenizer(wildcards)
-        return flags({"corpus": None if spec.pretrained else layout.CORPUS.format(corpus=corpus)})
-
     def stored_length(self, wildcards: Any) -> int:
         """The largest number of tokens stored for a text."""
         return shared_artifacts.stored_length(self.project, wildcards.task)
 
-    def _stage1_tokens(self, wildcards: Any) -> dict[str, str | None]:
-        run = self.encoder_run(wildcards)
-        internal = None if run.task == SHARED else run.internal_tokens
-        return {"task_tokens": internal, "external_tokens": run.external_tokens, "start": run.start}
-
     @exit_on_user_error
     def stage1_inputs(self, wildcards: Any) -> dict[str, str]:
         """Internal and external tokens, as far as this stage 1 reads them; the model that it continues from."""
-        return manifests(self._stage1_tokens(wildcards))
+        run = self.encoder_run(wildcards)
+        internal = None if run.task == SHARED else run.internal_tokens
+        return manifests(
+            {"task_tokens": internal, "external_tokens": run.external_tokens, "start": run.start}
+        )
 
-    def stage1_flags(self, wildcards: Any) -> str:
-        """The same inputs as options of the script; for an own task also where the state before the decay is kept."""
-        options = self._stage1_tokens(wildcards)
-        if wildcards.scale in self.project.own:
-            options["stable"] = layout.STABLE.format(**self._names(wildcards))
-            options["forecast"] = str(forecast_file(self.project.folder, wildcards.scale))
-        return flags(options)
-
-    @staticmethod
-    def _names(wildcards: Any) -> dict[str, str]:
-        return {name: getattr(wildcards, name) for name in layout.RUN.names}
+    def own_stage1_options(self, wildcards: Any) -> str:
+        """For your own task: the folder that keeps the state before the decay, and the forecast of the build."""
+        if wildcards.scale not in self.project.own:
+            return ""
+        stable = layout.STABLE.format(**{name: getattr(wildcards, name) for name in layout.RUN.names})
+        return f"--stable {stable} --forecast {forecast_file(self.project.folder, wildcards.scale)}"
 
     def stage1_spec(self, wildcards: Any) -> str:
         """The run without its stage 2, so that a change of stage 2 reruns stage 2 alone."""
@@ -106,10 +95,6 @@ class TrainingRules(RuleFunctions):
         """The model of stage 1, unless the run starts from a checkpoint; and the task's tokens."""
         run = self.encoder_run(wildcards)
         return manifests({"stage1": run.stage1, "tokens": run.internal_tokens})
-
-    def stage2_flags(self, wildcards: Any) -> str:
-        """The model as a command-line option of the script."""
-        return flags({"stage1": self.encoder_run(wildcards).stage1})
 
     def stage2_spec(self, wildcards: Any) -> str:
         """The specification of the whole run."""
@@ -127,24 +112,12 @@ class TrainingRules(RuleFunctions):
         variants = self.project.experiments.variants.items()
         return "|".join(name for name, spec in variants if spec.method == runs.RELEASED) or "(?!)"
 
-    def _evaluated(self, wildcards: Any) -> dict[str, str | None]:
-        run = self.encoder_run(wildcards)
-        selection = run.read_selection
-        return {
-            "stage1": run.stage1,
-            "pretraining": run.start,
-            "stage2": run.stage2,
-            "data": selection.folder if selection else None,
-        }
-
     @exit_on_user_error
     def evaluate_inputs(self, wildcards: Any) -> dict[str, str]:
         """The models that an evaluation reads, and the external data that the models have read."""
-        return manifests(self._evaluated(wildcards))
-
-    def evaluate_flags(self, wildcards: Any) -> str:
-        """The same inputs as command-line options of the script."""
-        return flags(self._evaluated(wildcards))
+        run = self.encoder_run(wildcards)
+        data = run.read_selection.folder if run.read_selection else None
+        return manifests({"stage1": run.stage1, "pretraining": run.start, "stage2": run.stage2, "data": data})
 
     @exit_on_user_error
     def linear_spec(self, wildcards: Any) -> str:

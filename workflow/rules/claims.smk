@@ -44,7 +44,7 @@ rule differences:
             layout.DIFFERENCES.file("html"),
             caption="../report/differences.rst",
             category="Differences between rows",
-            labels=RULES.table_labels,
+            labels=RULES.labels,
         ),
     log:
         dag.log("differences"),

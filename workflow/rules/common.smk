@@ -15,7 +15,8 @@ from tlm.plan.project import load_project
 from tlm.errors import TlmError
 from tlm.config.hyperparameters import TABLES
 from tlm.store.records import require
-from tlm.rules import Workflow, as_json
+from tlm.rules import Workflow, as_json, input_options
+from tlm.config.retrieval import SELECTOR_INPUTS
 from tlm.rules.import_closure import import_closure
 from tlm.process_end import BUILD, this_build
 

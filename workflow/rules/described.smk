@@ -23,8 +23,7 @@ rule setting:
 rule settings:
     """Table A.1 or B.1, every configured scale and task."""
     input:
-        cells=RULES.setting_cells,
-        parent_folders=RULES.setting_folders,
+        unpack(RULES.setting_cells),
         reported="config/reported.yaml",
         script="scripts/settings.py",
         code=import_closure("scripts/settings.py"),
@@ -35,7 +34,7 @@ rule settings:
             layout.SETTINGS_TABLE.file("html"),
             caption="../report/described.rst",
             category="Tables of the paper",
-            labels=RULES.described_labels,
+            labels=RULES.labels,
         ),
     log:
         dag.log("settings"),

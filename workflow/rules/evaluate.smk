@@ -20,7 +20,7 @@ rule evaluate:
         "../../environment.yml"
     threads: RULES.threads
     params:
-        artifacts=RULES.evaluate_flags,
+        artifacts=input_options("stage1", "pretraining", "stage2", "data"),
     shell:
         "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"
         " --task $(dirname {input.task}) {params.artifacts}"

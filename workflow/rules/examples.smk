@@ -26,8 +26,7 @@ rule examples:
 rule example_table:
     """All tasks' examples as CSV, and as a page with the shared words marked."""
     input:
-        cells=RULES.examples_cells,
-        parent_folders=RULES.examples_folders,
+        unpack(RULES.examples_cells),
         script="scripts/example_table.py",
         code=import_closure("scripts/example_table.py"),
     output:
@@ -36,7 +35,7 @@ rule example_table:
             layout.EXAMPLES_TABLE.file("html"),
             caption="../report/examples.rst",
             category="Tables of the paper",
-            labels=RULES.examples_labels,
+            labels=RULES.labels,
         ),
     log:
         dag.log("example_table"),

@@ -19,7 +19,7 @@ rule attention:
     threads: PROJECT.scale.threads
     params:
         spec=RULES.attention_spec,
-        model=RULES.attention_flags,
+        model=input_options("stage1", "stage2"),
     shell:
         "python {input.script} --run {wildcards.scale} {wildcards.task} {wildcards.variant} {wildcards.seed}"
         " --spec {params.spec:q} --task $(dirname {input.task}) {params.model}"
@@ -66,8 +66,8 @@ rule figure:
         png=report(
             layout.FIGURE.file("png"),
             caption="../report/figure.rst",
-            category=RULES.figure_category,
-            labels=RULES.figure_labels,
+            category=RULES.category,
+            labels=RULES.labels,
         ),
         csv=layout.FIGURE.file("csv"),
     log:

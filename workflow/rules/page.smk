@@ -13,7 +13,7 @@ rule task_report:
             layout.TASK_REPORT.file("html"),
             caption="../report/task.rst",
             category="Reports of tasks",
-            labels=RULES.page_labels,
+            labels=RULES.labels,
         ),
     log:
         dag.log("task_report"),
@@ -23,7 +23,11 @@ rule task_report:
         "../../environment.yml"
     params:
         spec=RULES.page_spec,
-        made_from=RULES.page_flags,
+        made_from=input_options(
+            "task", "tokens", "corpus", "retrieval", "audit", "evaluations", "stages"
+        ),
+        benchmarks=RULES.page_benchmarks,
     shell:
         "python {input.script} --spec {params.spec:q} {params.made_from}"
+        " --benchmarks {params.benchmarks}"
         " --json {output.json} --html {output.html} 2>&1 | tee {log}"

@@ -50,7 +50,7 @@ rule index:
     threads: RULES.beside_server(CORES)
     params:
         spec=as_json(PROJECT.settings.retrieval.index),
-        shares=RULES.share_flags,
+        shares=input_options("shares"),
         backend=RULES.backend_flags,
     shell:
         "python {input.script} --spec {params.spec:q} --corpus $(dirname {input.corpus}) {params.shares} {params.backend}"
@@ -109,7 +109,7 @@ rule retrieve:
     threads: RULES.beside_server(CORES)
     params:
         spec=RULES.retrieval_spec,
-        shares=RULES.share_flags,
+        shares=input_options("shares"),
     shell:
         "python {input.script} --spec {params.spec:q} --index $(dirname {input.index})"
         " --task $(dirname {input.task}) {params.shares} --wait-for {input.server}"
@@ -132,7 +132,7 @@ rule selection:
         "../../environment.yml"
     params:
         spec=RULES.selection_spec,
-        made_from=RULES.selection_flags,
+        made_from=input_options("corpus", *SELECTOR_INPUTS, "without"),
     shell:
         "python {input.script} --spec {params.spec:q} {params.made_from}"
         " --output $(dirname {output}) 2>&1 | tee {log}"

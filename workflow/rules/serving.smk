@@ -16,7 +16,7 @@ rule export:
     conda:
         "../../environment.yml"
     params:
-        made_from=RULES.export_flags,
+        made_from=input_options("task", "stages", "evaluations", "selection", "corpus"),
     shell:
         "python {input.script} --name {wildcards.model} {params.made_from} --output $(dirname {output})"
         " 2>&1 | tee {log}"

@@ -24,9 +24,7 @@ rule cell:
 rule table:
     """A table as CSV, Markdown and HTML, with the paper's own rows beside ours."""
     input:
-        cells=RULES.table_cells,
-        # Snakemake does not rebuild a deleted cell while the table exists. Its folder becomes newer, which reruns the table.
-        parent_folders=RULES.table_folders,
+        unpack(RULES.table_cells),
         reported="config/reported.yaml",
         script="scripts/table.py",
         code=import_closure("scripts/table.py"),
@@ -36,8 +34,8 @@ rule table:
         html=report(
             layout.TABLE.file("html"),
             caption="../report/table.rst",
-            category=RULES.table_category,
-            labels=RULES.table_labels,
+            category=RULES.category,
+            labels=RULES.labels,
         ),
     log:
         dag.log("table"),

@@ -18,7 +18,7 @@ rule tokenizer:
     threads: CORES
     params:
         spec=RULES.tokenizer_spec,
-        corpus=RULES.tokenizer_flags,
+        corpus=input_options("corpus"),
     shell:
         "python {input.script} --spec {params.spec:q} {params.corpus}"
         " --output $(dirname {output}) 2>&1 | tee {log}"
@@ -87,9 +87,10 @@ rule stage1:
     threads: RULES.threads
     params:
         spec=RULES.stage1_spec,
-        tokens=RULES.stage1_flags,
+        made_from=input_options("task_tokens", "external_tokens", "start"),
+        own=RULES.own_stage1_options,
     shell:
-        "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.tokens}"
+        "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.made_from} {params.own}"
         " --tokenizer $(dirname {input.tokenizer}) $TLM_TRACKERS"
         " --threads {threads} --output $(dirname {output}) 2>&1 | tee {log}"
 
@@ -114,7 +115,7 @@ rule stage2:
     threads: RULES.threads
     params:
         spec=RULES.stage2_spec,
-        stage1=RULES.stage2_flags,
+        stage1=input_options("stage1"),
     shell:
         "$TLM_LAUNCH {input.script} --spec {params.spec:q} {params.stage1}"
         " --task-tokens $(dirname {input.tokens}) --tokenizer $(dirname {input.tokenizer}) $TLM_TRACKERS"
