@@ -56,8 +56,8 @@ def test_the_folder_loads_with_transformers_alone_and_names_every_probability(ex
     card = (exported.model / "README.md").read_text()
     *lines, call = card.split("```python\n")[1].split("\n```")[0].splitlines()
     call = "found = " + call.replace('"…"', repr(text))
-    told = "[found, classify.model.config.thresholds, classify.model.config.problem_type]"
-    code = "\n".join([*lines, call, "import json", f"print(json.dumps({told}))"])
+    result = "[found, classify.model.config.thresholds, classify.model.config.problem_type]"
+    code = "\n".join([*lines, call, "import json", f"print(json.dumps({result}))"])
     done = without_us(code, exported.folder)
     assert done.returncode == 0, done.stderr
     found, thresholds, problem = json.loads(done.stdout)

@@ -21,7 +21,7 @@ from tlm.cost.facts import DataFacts
 from tlm.cost.jobs import pending, read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.errors import TlmError
-from tlm.layout import manifest
+from tlm.layout import MODEL, manifest
 from tlm.own.defaults import trainings
 from tlm.own.edit import set_value
 from tlm.own.more_time import LongerStage1, finished_stage1, longer, readings_note, seconds_after
@@ -123,7 +123,7 @@ def _write(path: Path, changes: Sequence[tuple[tuple[str, ...], str]]) -> None:
 
 def _later_outputs(run: EncoderRun, name: str) -> list[tuple[str, str]]:
     """(rule, output) of the jobs after stage 1 of one training."""
-    found = [("evaluate", manifest(run.evaluation)), ("export", manifest(f"models/{name}"))]
+    found = [("evaluate", manifest(run.evaluation)), ("export", MODEL.manifest.format(model=name))]
     return [*([("stage2", manifest(run.stage2))] if run.stage2 else []), *found]
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tlm.errors import TlmError
+from tlm.layout import TASK_REPORT
 from tlm.own.command import seconds_of
 
 _FOLDER = Path("config")
-_REPORT = "results/tasks/{name}/report.html"
 
 
 def add_parser(commands: Any) -> None:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     if not path.is_file():
         raise TlmError(f"no {path}: declare the task first, with `tlm new {args.name}`")
     before, cores = path.read_text(encoding="utf-8"), args.cores or len(os.sched_getaffinity(0))
-    target = _REPORT.format(name=args.name)
+    target = TASK_REPORT.file("html").format(task=args.name)
     try:
         planned = plan_build(
             args.name,

@@ -21,11 +21,8 @@ rule grid:
         dag.log("grid"),
     benchmark:
         dag.benchmark("grid")
-    wildcard_constraints:
-        one=r"|/[\w.-]+",
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.grid_spec,
     shell:
