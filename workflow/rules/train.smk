@@ -139,7 +139,6 @@ rule released:
         variant=RULES.released_variants,
     conda:
         "../../environment.yml"
-    threads: 1
     params:
         spec=RULES.stage2_spec,
     shell:
