@@ -1,6 +1,7 @@
 # One command each. Every command except clean-venv first installs .venv, if it is missing or its pins have changed.
 #   make table2     build the main results and print them (results/table2.csv and .md)
 #   make test       run all tests; the end of the output lists the skipped ones and why
+#   make test-docs  run the commands of the documentation in a fresh clone, with the build of Table 2
 #   make test-fast  run the tests that need no workflow run, training, server, browser or real data
 #   make lint       ruff, snakefmt, mypy and snakemake --lint
 #   make docs       build the documentation as a site (site/index.html)
@@ -17,7 +18,7 @@ CORES ?= all
 # Rules call `python`: the environment's, as if it were activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: table2 test test-fast setup restore lint docs clean-venv
+.PHONY: table2 test test-docs test-fast setup restore lint docs clean-venv
 
 table2: $(STAMP)
 	$(BIN)/snakemake results/table2.csv --cores $(CORES)
@@ -28,6 +29,9 @@ test: $(STAMP)
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"
+
+test-docs: $(STAMP)
+	$(BIN)/python -m pytest --nightly -n 0 tests/test_documented_blocks.py
 
 setup: $(STAMP)
 

@@ -5,12 +5,14 @@ import gc
 import json
 import os
 import secrets
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import recorded_imports
 from browser import Browser, browser
 from browser import absent as no_browser
 from elasticsearch_server import Server, absent, running
@@ -31,6 +33,13 @@ ROOT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["allowed_skips", "cpu_times"]
 
 
+@pytest.fixture(autouse=True)
+def _declared_imports() -> Iterator[None]:
+    """Scripts that the test has run imported only what their rules declare."""
+    yield
+    recorded_imports.check()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data that some tests use; they skip where it is absent."""
@@ -48,6 +57,30 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     compile_once()
     return copy_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with Table 2 of the scale smoke built. A test that changes it takes `copy`."""
+    from compiled import compile_once
+    from recorded_imports import assert_ran
+    from workflow_runner import copy_project, snakemake
+
+    compile_once()
+    folder = copy_project(tmp_path_factory.mktemp("built"))
+    result = snakemake(folder, "results/table2.csv")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_ran(
+        *("fetch", "task", "corpus", "tokenizer", "tokens", "index", "retrieve", "selection"),
+        *("stage1", "stage2", "evaluate", "linear", "cell", "table"),
+    )
+    return folder
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    """The built project, for one test to change; Snakemake's records and times are copied too."""
+    return Path(shutil.copytree(built, tmp_path / "copy", symlinks=True))
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +130,10 @@ SLOW_FILES = (
     "test_training_stages",
 )
 # By fixture: they need a browser, a server or real data, or run the workflow in a copy of the project.
-SLOW_FIXTURES = {"chromium", "elasticsearch_server", "shared", "project"}
+SLOW_FIXTURES = {"built", "chromium", "elasticsearch_server", "shared", "project"}
+
+# Files that share a session fixture, a built project or a server, run in one worker.
+TOGETHER = {"test_workflow.py": "built", "test_bench_recipe.py": "built", "elastic": "elasticsearch"}
 
 # Files of minutes, the longest first: what is left for the end is short, and no worker waits for another.
 LONGEST = (
@@ -114,8 +150,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests; put the longest files first."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--nightly", action="store_true", help="run only the tests that take many minutes each")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the nightly tests or all others; mark the slow tests; put the longest files first."""
+    nightly = config.getoption("nightly")
+    left_out = [item for item in items if (item.get_closest_marker("nightly") is not None) != nightly]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if any(name in item.path.name for name in SLOW_FILES) or SLOW_FIXTURES.intersection(fixtures):
@@ -129,12 +173,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """As `--dist loadfile`, with all tests of Elasticsearch on one worker: they share a server."""
+    """As `--dist loadfile`, but the files of a group in TOGETHER run in one worker."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduler(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::", 1)[0]
-            return "elasticsearch" if "elastic" in Path(file).name else file
+            return next((group for part, group in TOGETHER.items() if part in Path(file).name), file)
 
     return Scheduler(config, log) if config.getoption("dist") == "loadfile" else None

@@ -1,17 +1,22 @@
 """What the documentation tells people to type: every command of README.md, CONTRIBUTING.md and docs/.
 
-A fenced block says what it holds (`sh`, `text`, `yaml`, …). Every command line of an `sh` block, and every command in
-the running text, is checked by tests/test_docs.py, unless a comment above its block says why not:
+A fenced block names its language (`sh`, `text`, `yaml`, …). tests/test_docs.py checks every command line of an `sh`
+block and every command in the running text: the program must accept its arguments, and Snakemake must be able to plan
+its targets. A comment above each `sh` block says where the block is also run:
 
-    <!-- not run: needs a container -->     the block is left alone
-    <!-- run: smoke -->                     tests/test_workflow.py runs the block in a finished smoke build
-    <!-- messages: snakemake -->            a message that is not ours
+    <!-- run: smoke -->                     tests/test_workflow.py, in a finished smoke build
+    <!-- run: dvc -->                       tests/test_dvc_loop.py, at a part of the scale smoke
+    <!-- run: nightly -->                   tests/test_documented_blocks.py, with `make test-docs` only: minutes
+    <!-- not run: needs a container -->     nowhere, for this reason
+    <!-- messages: snakemake -->            (`text`) a message of Snakemake, not of this project
 """
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from conftest import ROOT
 
@@ -21,7 +26,23 @@ PAGES = [
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 ]
 PROGRAMS = ("snakemake", "tlm", "python", "make", "dvc", "accelerate")
-SHELL = {".", "cd", "cp", "curl", "echo", "export", "git", "head", "ls", "mkdir", "mv", "pip", "rm", "source"}
+SHELL = {
+    ".",
+    "cd",
+    "cp",
+    "curl",
+    "docker",
+    "echo",
+    "export",
+    "git",
+    "head",
+    "ls",
+    "mkdir",
+    "mv",
+    "pip",
+    "rm",
+    "source",
+}
 """Words of the shell and tools that everybody has; what they do is not ours to test."""
 
 _FENCE = re.compile(r"^\s*```(?P<language>[\w-]*)(?P<rest>.*)$")
@@ -81,6 +102,16 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
+def run(block: Block, folder: Path, environment: dict[str, str], seconds: float) -> None:
+    """Run a block in `folder` as one script of bash; AssertionError with its output if one of its commands fails."""
+    command = ["bash", "-c", f"set -euo pipefail\n{block.text}"]
+    options = {"capture_output": True, "text": True, "timeout": seconds, "stdin": subprocess.DEVNULL}
+    result = subprocess.run(command, cwd=folder, env=environment, **options)  # type: ignore[call-overload]
+    assert result.returncode == 0, (
+        f"{block.page}:{block.line}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+    )
+
+
 def prose(page: str) -> str:
     """A page without its fenced blocks."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -88,11 +119,11 @@ def prose(page: str) -> str:
 
 
 def commands() -> list[Command]:
-    """Every command of every page that no comment excepts."""
+    """Every command of every page, without the blocks that every test run executes."""
     found = []
     for page in PAGES:
         for block in blocks(page):
-            if block.language == "sh" and block.mark is None:
+            if block.language == "sh" and block.reason != "smoke":  # those run in every test run
                 found += list(_commands(f"{page}:{block.line}", block.text))
         for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", prose(page)):
             code = " ".join(code.split())
