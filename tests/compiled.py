@@ -1,7 +1,7 @@
 """The machine code of retrieval and audit, compiled once for all tests that build.
 
-numba keeps it beside the sources and takes it up only where a source has the same time. A fresh copy of the project
-would compile it again, for longer than the rest of a smoke build takes.
+numba keeps it beside the sources and uses it only if a source has the same time. A fresh clone of the project would
+compile it again, which takes longer than the rest of a smoke build.
 """
 
 import fcntl
@@ -18,7 +18,6 @@ from tlm.retrieval.index import build_index
 from tlm.retrieval.stage import retrieve
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPILED = ("retrieval", "audit")
 
 
 @functools.cache
@@ -38,11 +37,11 @@ def compile_once() -> None:
 
 
 def share_compiled(folder: Path) -> None:
-    """Give the project in `folder`, whose sources are this checkout's, what is compiled here."""
-    for cached in [path for name in COMPILED for path in (ROOT / "tlm" / name).glob("__pycache__/*.nb?")]:
-        source = cached.parent.parent / f"{cached.name.split('.')[0]}.py"
+    """Give a clone of this checkout the compiled code, Python's and numba's, of each source that is the same."""
+    for source in (ROOT / "tlm").rglob("*.py"):
         there = folder / source.relative_to(ROOT)
         if there.is_file() and there.read_bytes() == source.read_bytes():
             shutil.copystat(source, there)
             (there.parent / "__pycache__").mkdir(exist_ok=True)
-            shutil.copy2(cached, there.parent / "__pycache__")
+            for cached in (source.parent / "__pycache__").glob(f"{source.stem}.*"):
+                shutil.copy2(cached, there.parent / "__pycache__")

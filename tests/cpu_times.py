@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import snakemake_server
 
 SHOWN_FIXTURE_SECONDS = 1.0
 
 
 def cpu_seconds() -> float:
-    """Processor time of this process and of its finished children."""
+    """Processor time of this process, of its finished children and of the server of Snakemake."""
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in usage)
+    return sum(each.ru_utime + each.ru_stime for each in usage) + snakemake_server.cpu_seconds()
 
 
 class CpuTimes:

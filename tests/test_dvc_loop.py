@@ -143,6 +143,7 @@ class Story:
 
     def clone(self, name: str) -> Path:
         do(f"git clone -q {self.origin} {name}", self.folder)
+        share_compiled(self.folder / name)
         return self.folder / name
 
 
@@ -173,7 +174,7 @@ def story(tmp_path_factory) -> Story:
     do("git init -q -b main . && git add -A && git commit -q -m Start", first)
     do(f"git clone -q --bare {first} {story.origin}", story.folder)
     compile_once()
-    share_compiled(story.clone("mine"))
+    story.clone("mine")
     return story
 
 

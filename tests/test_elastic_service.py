@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from elasticsearch_server import absent, free_port, home_for_a_server, serve_command
+from recorded_imports import assert_ran
 from workflow_runner import environment, snakemake
 
 from tlm.artifacts import read_manifest
@@ -116,6 +117,7 @@ def test_a_server_is_healthy_when_its_user_starts_and_gone_after_sigterm(tmp_pat
     assert not gone(stand_in.pid)
     process.terminate()
     assert process.wait(60) == 0
+    assert_ran("server")
     assert gone(stand_in.pid)
 
 

@@ -18,24 +18,12 @@ import documented
 import pytest
 from browser import PHONE
 from conftest import ROOT
+from recorded_imports import assert_ran
 from workflow_runner import copy_project, environment, planned, snakemake
 
 from tlm.artifacts import sha256_file, verify
 
 RUN = "runs/smoke/toy/tlm/seed1"
-
-
-@pytest.fixture(scope="module")
-def built(project) -> Path:
-    result = snakemake(project, "results/table2.csv")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return project
-
-
-@pytest.fixture
-def copy(built, tmp_path) -> Path:
-    """The built project, to be spoiled; metadata and times travel along."""
-    return Path(shutil.copytree(built, tmp_path / "copy", copy_function=shutil.copy2, symlinks=True))
 
 
 def test_table2_holds_a_number_in_every_cell_of_its_measured_rows(built):
@@ -85,6 +73,7 @@ def test_a_finished_model_is_a_target(copy):
     assert planned(copy, "models/toy/onnx/model.onnx") == {"export": 1, "export_onnx": 1}
     result = snakemake(copy, "models/toy/manifest.json")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert_ran("export")
     verify(copy / "models/toy", "model")
     card = (copy / "models/toy/README.md").read_text()
     assert "the 20 best by BM25 for every training text" in card and "**Corpus** `toy`: " in card
@@ -139,6 +128,7 @@ def test_claims_and_differences_of_a_built_table_train_nothing(copy):
     assert planned(copy, *targets) == {"claims": 2, "differences": 1}
     result = snakemake(copy, *targets)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert_ran("claims", "differences")
     lines = list(csv.DictReader((copy / "results/claims/tlm-plm.csv").open()))
     assert [line["task"] for line in lines] == ["all", "toy"]
     assert {line["verdict"] for line in lines} <= {"supported", "not supported", "not enough data"}
@@ -209,10 +199,8 @@ def test_an_interrupted_build_is_finished_by_the_same_command_to_the_same_bytes(
         ("config/scales/smoke.yaml", "corpus: toy", "corpus: none", "no corpus 'none'"),
     ],
 )
-def test_a_wrong_configuration_is_one_line_and_no_job(project, tmp_path, file, old, new, message):
-    folder = tmp_path / "copy"
-    folder.mkdir()
-    copy_project(folder, project)
+def test_a_wrong_configuration_is_one_line_and_no_job(tmp_path, file, old, new, message):
+    folder = copy_project(tmp_path)
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new, 1))
@@ -257,6 +245,7 @@ def drawn(built, tmp_path_factory) -> Path:
     shutil.copytree(built, folder, copy_function=shutil.copy2, symlinks=True)
     result = snakemake(folder, *FIGURES)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert_ran("attention", "attention_table", "figure")
     return folder
 
 
@@ -352,20 +341,11 @@ def test_a_checkpoint_is_finetuned_and_its_pretraining_is_the_reported_one(copy)
     assert list(rows).index("reported-bert-base") == list(rows).index("bert-base") + 1
 
 
-def test_the_blocks_of_the_documentation_that_are_marked_so_run(copy):
-    blocks = [each for page in documented.PAGES for each in documented.blocks(page) if each.mark == "run"]
+def test_the_blocks_of_the_documentation_for_a_smoke_build_run(copy):
+    blocks = [each for page in documented.PAGES for each in documented.blocks(page) if each.reason == "smoke"]
     assert len(blocks) >= 4
     for block in blocks:
-        script = f"set -euo pipefail\n{block.text}"
-        result = subprocess.run(
-            ["bash", "-c", script],
-            cwd=copy,
-            env=environment(copy),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert result.returncode == 0, f"{block.page}:{block.line}\n{result.stdout}\n{result.stderr}"
+        documented.run(block, copy, environment(copy), 300)
 
 
 def test_the_notebook_reads_a_build(copy):
@@ -385,6 +365,7 @@ REPORTED = ("figure1.png", "calibration.png", "costs.png", "table9.html", "diffe
 def test_a_report_of_built_results_opens_with_every_result_and_no_error(copy, chromium, tmp_path):
     result = snakemake(copy, *(f"results/{name}" for name in REPORTED))
     assert result.returncode == 0, result.stdout + result.stderr
+    assert_ran("examples", "example_table")
     # Not all is built, no number of cores is given, and no network is there.
     command = [
         sys.executable,
@@ -447,14 +428,17 @@ def test_table2_both_ways_plans_the_clean_row_alone(copy):
 
 
 def test_table2_is_built_both_ways_beside_each_other(copy):
-    target = "results/table2-clean.csv"
-    result = snakemake(copy, target)
+    target, one_seed = "results/table2-clean.csv", ["--config", "scale=smoke", "seeds=[1]"]
+    result = snakemake(copy, target, *one_seed)
     assert result.returncode == 0, result.stdout + result.stderr
     rows = {row["row"]: row for row in csv.DictReader((copy / target).open())}
-    # Nothing of the toy task stands in the toy corpus: the same passages, so the same models.
-    for name in ("data", "toy", "toy_sd", "average", "toy.mlm_loss"):
+    # The toy corpus holds no text of the toy task: the same passages, so the same models.
+    for name in ("data", "toy", "average", "toy.mlm_loss"):
         assert rows["tlm-clean"][name] == rows["tlm"][name] != ""
-    assert not planned(copy, "results/table2.csv") and not planned(copy, target)
+    for weights in ("stage1/mlm/model.safetensors", "stage2/model/model.safetensors"):
+        clean = copy / RUN.replace("/tlm/", "/tlm-clean/") / weights
+        assert clean.read_bytes() == (copy / RUN / weights).read_bytes()
+    assert not planned(copy, "results/table2.csv") and not planned(copy, target, *one_seed)
 
 
 def test_planted_texts_are_audited_and_left_out(copy):
@@ -479,6 +463,7 @@ def test_planted_texts_are_audited_and_left_out(copy):
     experiments.write_text(experiments.read_text().replace(every, few))
     result = snakemake(copy, "results/contamination.csv")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert_ran("audit", "contamination")
     lines = csv.DictReader((copy / "results/contamination.csv").open())
     rows = {(line["against"], line["name"], line["split"]): line for line in lines}
     assert len(rows) == 8 and rows["train", "", "dev"]["rows"] == "60"

@@ -12,6 +12,7 @@ import sys
 import pytest
 from conftest import ROOT
 from page_toy import Toy, write_toy
+from recorded_imports import assert_ran
 from workflow_runner import copy_project, environment, planned, snakemake
 
 from tlm.artifacts import canonical_json
@@ -98,6 +99,7 @@ def test_the_script_writes_both_files(tmp_path):
     command += ["--json", str(tmp_path / "out/report.json"), "--html", str(tmp_path / "out/report.html")]
     result = subprocess.run(command, env=environment(ROOT), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    assert_ran("task_report")
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert report["corpus"]["seconds"] == {"search": 2.5}
     assert report["verdict"]["sentence"].split(":")[0] in (tmp_path / "out/report.html").read_text()

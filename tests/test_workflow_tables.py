@@ -7,13 +7,14 @@ plan asks only whether they are there, how old they are and what they were made 
 import os
 import re
 import shutil
-from collections import Counter
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
-from workflow_runner import copy_project, planned, snakemake
+from workflow_runner import copy_project, environment, planned, snakemake
 
 from tlm.plan import tables
 from tlm.plan.project import load_project
@@ -62,20 +63,21 @@ def test_all_tables_of_the_paper_are_there():
     assert all("table10" in tables.available(project_of(scale)) for scale in ("small", "medium"))
 
 
-@pytest.mark.parametrize("table", SMOKE)
-def test_a_deleted_cell_of_any_table_is_all_that_is_rebuilt(finished, table):
-    target = f"results/{table}.csv"
-    assert not planned(finished, target)
-    cell = finished / f"results/cells/{cell_of(table)}.json"
-    cell.unlink()
+def test_a_deleted_cell_of_every_table_and_that_table_are_all_that_is_rebuilt(finished):
+    targets = [f"results/{table}.csv" for table in SMOKE]
+    cells = [f"results/cells/{cell_of(table)}.json" for table in SMOKE]
+    assert not planned(finished, *targets)
+    for cell in cells:
+        (finished / cell).unlink()
     try:
-        jobs = planned(finished, target)
+        result = snakemake(finished, "--dry-run", *targets)
     finally:
-        cell.touch()
-        assert snakemake(finished, "--touch", target).returncode == 0
-    names = {"table9": ("examples", "example_table")}.get(table, ("cell", "table"))
-    names = ("setting", "settings") if table in ("tableA.1", "tableB.1") else names
-    assert jobs == Counter(names)
+        for cell in cells:
+            (finished / cell).touch()
+        assert snakemake(finished, "--touch", *targets).returncode == 0
+    assert result.returncode == 0, result.stderr
+    outputs = re.findall(r"^    output: ([^,\n]*)", result.stdout + result.stderr, re.M)
+    assert sorted(outputs) == sorted([*cells, *targets])
 
 
 def test_a_cell_is_a_target(finished):
@@ -138,8 +140,18 @@ def test_an_unknown_name_raises_in_one_line(finished, target, message):
 
 
 def test_all_tables_plan_fast_at_medium_with_three_seeds(finished):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--quiet",
+        "--config",
+        "scale=medium",
+        "seeds=[1,2,3]",
+    ]
     before = os.times()
-    result = snakemake(finished, "--dry-run", "--quiet", "--config", "scale=medium", "seeds=[1,2,3]")
+    result = subprocess.run(command, cwd=finished, env=environment(finished), capture_output=True, text=True)
     after = os.times()
     assert result.returncode == 0, result.stderr
     spent = after.children_user + after.children_system - before.children_user - before.children_system

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from compiled import compile_once
+from recorded_imports import assert_ran
 from workflow_runner import copy_project, planned, snakemake
 
 from tlm.artifacts import read_manifest, verify
@@ -35,6 +36,7 @@ def test_settings_tables_need_no_run_and_lose_one_cell_at_a_time(project):
     targets = ("results/tableA.1.csv", "results/tableB.1.csv")
     result = snakemake(project, *targets, scale="smoke-bert")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert_ran("setting", "settings")
     assert not planned(project, *targets, "--config", "scale=smoke-bert")
     for table in ("tableA.1", "tableB.1"):
         (project / f"results/cells/{table}/medium/tasks.json").unlink()

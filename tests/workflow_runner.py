@@ -8,37 +8,36 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from compiled import share_compiled
+import recorded_imports
+import snakemake_server
 from conftest import ROOT
 
 COPIED = ("Snakefile", "config", "environment.yml", "examples", "profiles", "scripts", "tlm", "workflow")
 
 
 def copy_project(folder: Path, source: Path = ROOT) -> Path:
-    """Copy the files that a build needs into `folder`."""
+    """Copy the files that a build needs into `folder`, with their times, so that compiled code stays valid."""
     for name in COPIED:
         if (source / name).is_dir():
-            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source / name, folder / name)
         else:
             shutil.copy2(source / name, folder / name)
-    share_compiled(folder)
     return folder
 
 
 def environment(folder: Path) -> dict[str, str]:
     """Environment variables under which this interpreter imports the package in `folder`."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PYTHONPATH": str(folder), "PATH": path}
+    recorder = {"TLM_RECORDED_IMPORTS": str(recorded_imports.FOLDER)}
+    return {**os.environ, "PYTHONPATH": f"{folder}:{recorded_imports.RECORDER}", "PATH": path} | recorder
 
 
-def snakemake(folder: Path, *arguments: str, scale: str = "smoke", **options: object):
+def snakemake(folder: Path, *arguments: str, scale: str = "smoke") -> subprocess.CompletedProcess[str]:
     """Run Snakemake in `folder` on two cores, at `scale` unless `--config` is among the arguments."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    arguments = ("--cores", "2", *arguments)
     if not any(argument.startswith("--config") for argument in arguments):
-        command += ["--config", f"scale={scale}"]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=900, **options
-    )
+        arguments += ("--config", f"scale={scale}")
+    return snakemake_server.call(list(arguments), folder, environment(folder), 900)
 
 
 def planned(folder: Path, *arguments: str) -> Counter[str]:

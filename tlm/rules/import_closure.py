@@ -17,6 +17,7 @@ LEFT_OUT = frozenset(
         "tlm/__init__.py",  # a docstring
         "tlm/errors.py",  # the class of the exceptions that users see
         "tlm/process.py",  # how a script starts and ends
+        "tlm/process_end.py",  # what a script does when its parent is killed
         "tlm/progress.py",  # progress lines on standard error
     }
 )
