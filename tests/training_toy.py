@@ -46,7 +46,7 @@ def write_task_artifact(
     """A `task` artifact; rows are (text, label) or (text, text_pair, label)."""
     folder.mkdir(parents=True, exist_ok=True)
     first, pair = 0, any(len(row) == 3 for rows in splits.values() for row in rows)
-    for split in ("train", "dev", "test"):
+    for split in ("train", "dev", "test", *(["unlabelled"] if "unlabelled" in splits else [])):
         rows = splits.get(split, [])
         columns: dict[str, Any] = {
             "row_id": pa.array(range(first, first + len(rows)), pa.int64()),
@@ -54,8 +54,9 @@ def write_task_artifact(
         }
         if pair:
             columns["text_pair"] = pa.array([row[1] for row in rows], pa.string())
-        kind = pa.float64() if regression else pa.string()
-        columns["label"] = pa.array([row[-1] for row in rows], kind)
+        if split != "unlabelled":
+            kind = pa.float64() if regression else pa.string()
+            columns["label"] = pa.array([row[-1] for row in rows], kind)
         pq.write_table(pa.table(columns), folder / f"{split}.parquet")
         first += len(rows)
     parameters = {

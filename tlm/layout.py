@@ -17,6 +17,9 @@ from tlm.errors import TlmError
 SHARED = "shared"
 """Takes the place of the task in the path of an artifact that several tasks share (a PLM's stage 1)."""
 
+UNLABELLED = "unlabelled"
+"""Name of the Parquet file of a task, and of the store of its tokens, that hold the task's unlabelled texts."""
+
 NAME = r"[\w.-]+"
 """What a name may be, as a regular expression."""
 

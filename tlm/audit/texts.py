@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from tlm.artifacts import Manifest, read_manifest
 from tlm.errors import TlmError
+from tlm.layout import UNLABELLED
 
 SPLITS = ("dev", "test")
 FIELDS = ("text", "text_pair")
@@ -75,9 +76,15 @@ def _texts(table: pa.Table, *, joined: bool) -> dict[str, pa.Array]:
 
 
 def body_texts(body_dir: Path, body: Manifest) -> Iterator[tuple[np.ndarray, pa.Array]]:
-    """Ids and texts of a corpus, a selection, or a task's training rows (pairs joined), in order, in small batches."""
+    """Ids and texts of a body, in order, in small batches.
+
+    A body is a corpus, a selection, or a task's training rows and unlabelled texts (pairs joined).
+    """
     if body.kind == "task":
         table = pq.read_table(body_dir / "train.parquet")
+        if f"{UNLABELLED}.parquet" in body.files:
+            more = pq.read_table(body_dir / f"{UNLABELLED}.parquet")
+            table = pa.concat_tables([table.select(more.column_names), more])
         (texts,) = _texts(table, joined=True).values()
         for begin in range(0, len(texts), _BATCH):
             yield table["row_id"][begin : begin + _BATCH].to_numpy(), texts[begin : begin + _BATCH]
@@ -89,4 +96,6 @@ def body_texts(body_dir: Path, body: Manifest) -> Iterator[tuple[np.ndarray, pa.
 
 def body_size(body: Manifest) -> int:
     """Number of texts that `body_texts` yields."""
-    return int(body.counts["rows"]["train"] if body.kind == "task" else body.counts["passages"])
+    if body.kind != "task":
+        return int(body.counts["passages"])
+    return int(body.counts["rows"]["train"]) + int(body.counts.get("unlabelled", {}).get("rows", 0))

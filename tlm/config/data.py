@@ -155,6 +155,16 @@ Metric = Literal[
 ]
 
 
+class Unlabelled(Strict):
+    """More texts of the kind of a task, without labels: queries of retrieval, and internal data of stage 1 for masked
+    language modelling. They are in no split."""
+
+    files: Globs
+    """Files of the task's source: of any format of rows, read as the task's files are; or .txt, one text a line."""
+    text: str | list[str] | None = None
+    """The column with the text, or several that are joined by a space; by default those of the task."""
+
+
 class TaskSpec(Strict):
     """A labelled task: the source of its rows, their splits and the metric."""
 
@@ -168,6 +178,8 @@ class TaskSpec(Strict):
     split: Literal["given"] | SplitRule
     query: QuerySpec | None = None
     """How its training texts become queries, if not as config.yaml declares for all tasks."""
+    unlabelled: Unlabelled | None = added(None)
+    """More texts without labels, for retrieval and masked language modelling."""
     hidden_test: bool = False
     """The labels of the test split are not public (GLUE): the task has no test split, and scores are those of dev."""
     limit: dict[Split, PositiveInt] = Field({})

@@ -7,7 +7,7 @@ Place in the flow: config/own/ → here → `tlm.plan.own_tasks`, which makes a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
@@ -17,6 +17,7 @@ from tlm.config.retrieval import QuerySpec
 from tlm.problems import ProblemName
 
 Paths = str | list[str]
+Files = TypeVar("Files", bound=Paths | Mapping[Split, Paths])
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -62,6 +63,11 @@ class OwnTask(Strict):
     """multi_label: a row has any number of labels, also none. regression: the label is a number."""
     metric: Metric | None = None
     """Default: macro-F1, or for regression the mean of Pearson's and Spearman's correlation. Chooses the checkpoint."""
+    unlabelled: Paths | None = None
+    """More texts of the same kind without labels: queries of retrieval, and internal data of stage 1 for masked
+    language modelling. Read as `files`; a .txt has one text a line."""
+    unlabelled_text: Paths | None = None
+    """The column with the text in the files of `unlabelled`; by default `text`."""
     labels: list[str] | None = None
     """The closed set of labels, in this order; by default those that occur, sorted."""
     label_names: dict[str, str] = {}
@@ -96,10 +102,12 @@ class OwnTask(Strict):
             raise ValueError(
                 "files of train are missing; to split a single file, give it without a split's name"
             )
-        for path in all_paths(files):
-            if "#" in path or "://" in path or not path:
-                raise ValueError(f"{path!r}: a path, folder or glob on this machine, without '#'")
-        return files
+        return _local(files)
+
+    @field_validator("unlabelled")
+    @classmethod
+    def _local_texts(cls, files: Paths | None) -> Paths | None:
+        return files if files is None else _local(files)
 
 
 class OwnCorpus(Strict):
@@ -131,10 +139,7 @@ class OwnCorpus(Strict):
     @field_validator("files")
     @classmethod
     def _plain_paths(cls, files: Paths) -> Paths:
-        for path in all_paths(files):
-            if "#" in path or "://" in path or not path:
-                raise ValueError(f"{path!r}: a path, folder or glob on this machine, without '#'")
-        return files
+        return _local(files)
 
     @property
     def paths(self) -> list[str]:
@@ -196,7 +201,19 @@ class OwnSpec(Strict):
             raise ValueError(
                 f"{twice[0]} is both task and corpus: its test texts would be trained on; take it out of the corpus"
             )
+        if twice := sorted(set(all_paths(self.task.unlabelled or [])) & corpus):
+            raise ValueError(
+                f"{twice[0]} is both unlabelled text and corpus: each text would retrieve itself; take it out of one"
+            )
         return self
+
+
+def _local(files: Files) -> Files:
+    """`files`. Raises ValueError for a path that is not one of this machine."""
+    for path in all_paths(files):
+        if "#" in path or "://" in path or not path:
+            raise ValueError(f"{path!r}: a path, folder or glob on this machine, without '#'")
+    return files
 
 
 def all_paths(files: Paths | Mapping[Split, Paths]) -> list[str]:

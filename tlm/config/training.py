@@ -151,6 +151,8 @@ class Stage1Spec(Strict):
     optimizer: Optimizer
     evaluations: PositiveInt = 8
     """How often the held-out MLM loss is measured on the task's dev texts."""
+    unlabelled: bool = added(True)
+    """Whether an internal step also reads as many unlabelled texts of the task, for masked language modelling alone."""
     held_out_rows: PositiveInt = 512
     """Dev texts for that measurement, at most; the same in every run. Each costs a forward pass."""
     evaluate_every: PositiveInt | None = added(None)

@@ -135,7 +135,7 @@ def _index(facts: DataFacts, name: str) -> JobEstimate:
 
 def _retrieve(facts: DataFacts, job: PendingJob) -> JobEstimate:
     name, owner, k = job.names["corpus"], job.names["task"], int(job.names["k"])
-    text, queries = facts.corpus_bytes(name), facts.rows(owner, "train")
+    text, queries = facts.corpus_bytes(name), facts.queries(owner)
     if text is None or queries is None:
         return JobEstimate(waits_for=_corpus_built(name) if text is None else _task_built(owner))
     passages = text / PASSAGE_BYTES

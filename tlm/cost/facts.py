@@ -81,6 +81,16 @@ class DataFacts:
         bounds = [size[split] for size in (declared, spec.limit) if split in size]
         return min(bounds, default=None)
 
+    def unlabelled(self, task: str) -> int:
+        """Unlabelled texts of a task: counted; 0 before the task is built."""
+        built = self.manifest(layout.TASK.format(task=task))
+        return int(built.counts.get("unlabelled", {}).get("rows", 0)) if built else 0
+
+    def queries(self, task: str) -> int | None:
+        """Texts that are queries: training rows and unlabelled texts; None if the rows are not known."""
+        rows = self.rows(task, "train")
+        return None if rows is None else rows + self.unlabelled(task)
+
     def classes(self, task: str) -> int:
         """Outputs of the task's head; 2 if its labels are not known yet, and for a pretraining, which has no head."""
         if task == SHARED:
@@ -173,7 +183,7 @@ class DataFacts:
         if selection.counts_words:
             found: float | None = selection.size * WORD_BYTES
         else:
-            queries = self.rows(selection.owner, "train")
+            queries = self.queries(selection.owner)
             found = None if queries is None else float(queries * selection.size * PASSAGE_BYTES)
         known = [size for size in (corpus, found) if size is not None]
         return min(known, default=None)

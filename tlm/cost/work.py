@@ -48,6 +48,8 @@ def stage1(facts: DataFacts, run: EncoderRun) -> TrainingWork:
     share = 0.0 if spec.rho1 == INFINITE else 1 / (int(spec.rho1) + 1)
     internal = facts.internal_length(run, "train", spec.internal_length) if share else 0.0
     external = facts.external_length(run, spec.external_length) if share < 1 else 0.0
+    if spec.unlabelled and facts.unlabelled(run.task):
+        internal *= 2  # an internal step reads as many unlabelled texts as labelled ones
     rows = spec.batch_size * spec.accumulation
     per_row = share * internal + (1 - share) * external
     if spec.batch_tokens is not None:

@@ -48,6 +48,15 @@ def add_parser(commands: Any) -> None:
     task.add_argument("--dev", nargs="+", metavar="FILE", help="default: a share of --task")
     task.add_argument("--test", nargs="+", metavar="FILE", help="default: a share of --task")
     task.add_argument(
+        "--unlabelled",
+        nargs="+",
+        metavar="FILE",
+        help="more texts of the same kind without labels: they retrieve passages, and stage 1 reads them",
+    )
+    task.add_argument(
+        "--unlabelled-text", nargs="+", metavar="COLUMN", help="their column (default: that of --text)"
+    )
+    task.add_argument(
         "--text",
         nargs="+",
         default=["text"],
@@ -188,6 +197,7 @@ _OPTIONS = {
     "corpus.files": "--corpus",
     "corpus": "--corpus",
     "task.metric": "--metric",
+    "task.unlabelled": "--unlabelled",
     "task.label_names": "--merge",
     "or give `files:`": "or name files",
 }
@@ -213,6 +223,8 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
         else _one(args.task),
         "text": _one(args.text),
         "text_pair": args.pair,
+        "unlabelled": _one(args.unlabelled) if args.unlabelled else None,
+        "unlabelled_text": _one(args.unlabelled_text) if args.unlabelled_text else None,
         "label": args.label,
         "label_separator": args.label_separator,
         "label_columns": args.label_columns,

@@ -53,6 +53,13 @@ class DataSizes:
     text_bytes: float
     """Bytes of text of the corpus."""
     pair: bool = False
+    unlabelled: int = 0
+    """Unlabelled texts, which are queries too."""
+
+    @property
+    def queries(self) -> int:
+        """Number of texts that retrieve passages."""
+        return self.rows + self.unlabelled
 
     @property
     def readings(self) -> int:
@@ -277,13 +284,15 @@ def internal_share(data: DataSizes, length: int, budget: int) -> int:
 def read_times(data: DataSizes, length: int, budget: int, rho1: int) -> float:
     """How often stage 1 reads a training text."""
     internal, external = _row(data, length)
+    if data.unlabelled:
+        internal *= 2  # an internal step reads as many unlabelled texts as labelled ones
     return budget / (internal + rho1 * external) / data.rows
 
 
 def top_k(data: DataSizes, external: float) -> tuple[int, str | None]:
     """K, and a note if the corpus limits it: the smallest of the paper's K and the limits of budget and corpus."""
-    paper = papers_k(data.rows)
-    useful = _SURPLUS * external / (data.rows * min(data.passage_tokens, EXTERNAL_LENGTH))
+    paper = papers_k(data.queries)
+    useful = _SURPLUS * external / (data.queries * min(data.passage_tokens, EXTERNAL_LENGTH))
     held = max(1.0, data.passages / _SHARE)
     k = max(each for each in _GRID_K if each <= max(1.0, min(paper, max(5.0, useful), held)))
     if held < min(paper, useful):
@@ -312,7 +321,7 @@ def _reasons(size: Size, data: DataSizes) -> dict[str, str]:
         "stage1.rho1": f"Table B.1: {papers_rho1(data.rows)} for this number of texts; less if the budget is small",
         "stage1.optimizer": "in steps, so that a longer training (`tlm train --budget`) can continue this one",
         "stage1.evaluate_every": "steps; the held-out loss shows whether more time would help",
-        "k": f"Appendix B: {papers_k(data.rows)} for this number of texts; less if budget or corpus is small",
+        "k": f"Appendix B: {papers_k(data.queries)} for this number of texts; less if budget or corpus is small",
         "stage2.epochs": "more for small tasks, fewer if the time is short",
         "tokenizer.vocabulary": "by the size of the corpus",
     }

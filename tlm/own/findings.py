@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tlm.config.data import CorpusPart, Delimited, Mixed, Split
-from tlm.config.own import OwnCorpus, OwnSpec, all_paths
+from tlm.config.data import CorpusPart, Delimited, Mixed, Split, TaskSpec
+from tlm.config.own import OwnCorpus, OwnSpec, OwnTask, all_paths
 from tlm.config.sources import FileSpec, local_matches, why_no_file
 from tlm.corpus.build import cut
 from tlm.corpus.parsers import as_delimited, documents
@@ -33,6 +33,7 @@ from tlm.plan.own_tasks import task_spec
 from tlm.problems import PROBLEMS
 from tlm.tasks.build import arrange
 from tlm.tasks.parsers import Example, delimited
+from tlm.tasks.unlabelled import Text, describe, read_unlabelled, reader_of, without_labelled
 
 CORPUS_OPTIONS: dict[Setting, str] = {
     key: option.replace("--", "--corpus-", 1) for key, option in OPTIONS.items()
@@ -66,6 +67,10 @@ class TaskFindings:
     """As in the manifest of the task."""
     writing: Writing
     pair: bool
+    unlabelled: Sequence[Text] = ()
+    """The unlabelled texts that equal no labelled one."""
+    unlabelled_left_out: Mapping[str, int] = field(default_factory=dict)
+    """Reason → number of the others."""
     notes: Sequence[str] = ()
     """Lines for the user."""
 
@@ -168,7 +173,29 @@ def read_task(name: str, spec: OwnSpec) -> TaskFindings:
     notes += task_checks.notes(examples, spec.task)
     examples, labels, counts = arrange(name, task, examples, left_out)
     writing = guess([example.text for example in examples[:: max(1, len(examples) // 500)]])
-    return TaskFindings(examples, labels, counts, writing, task.parser.text_pair is not None, notes)
+    more, without = _unlabelled(task, spec.task, examples)
+    return TaskFindings(
+        examples, labels, counts, writing, task.parser.text_pair is not None, more, without, notes
+    )
+
+
+def _unlabelled(
+    task: TaskSpec, own: OwnTask, examples: Sequence[Example]
+) -> tuple[list[Text], dict[str, int]]:
+    """The texts of --unlabelled as the build will use them. Raises TlmError if there are none."""
+    if own.unlabelled is None or task.unlabelled is None:
+        return [], {}
+    paths = resolved(all_paths(own.unlabelled), "--unlabelled")
+    check_apart(resolved(all_paths(own.files), "--task"), paths, "--unlabelled")
+    parser = reader_of(task, task.unlabelled)
+    columns = [parser.text] if isinstance(parser.text, str) else parser.text
+    flags = dict.fromkeys(columns, "--unlabelled-text")
+    files = [source for path in paths for source in members(path)]
+    kept, left_out = without_labelled(read_unlabelled(parser, files, flags, OPTIONS), examples)
+    if not kept:
+        reasons = describe(0, left_out)
+        raise TlmError(f"--unlabelled {' '.join(all_paths(own.unlabelled))}: {reasons}; give other texts")
+    return kept, left_out
 
 
 def delimiters(sources: Iterable[Input], options: TableOptions) -> list[str]:

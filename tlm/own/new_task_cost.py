@@ -66,12 +66,14 @@ def measure_lengths(task: TaskFindings, sample: Sequence[str], spec: TokenizerSp
             coded = tokenizer(list(first), list(second) if second else None, truncation=False)["input_ids"]
             return np.array([len(ids) for ids in coded])
 
+        splits.setdefault("unlabelled", []).extend(task.unlabelled)
         return TextLengths(
             splits={
                 split: count(
                     [first for first, _ in rows], [str(pair) for _, pair in rows] if task.pair else None
                 )
                 for split, rows in splits.items()
+                if rows
             },
             passages=count(sample[:: max(1, len(sample) // 2000)]) - SPECIALS,
         )
@@ -90,6 +92,10 @@ class NewTaskFacts(DataFacts):
     def rows(self, task: str, split: Split) -> int | None:
         """Rows of a split."""
         return self.task.rows(split) if task == self.name else super().rows(task, split)
+
+    def unlabelled(self, task: str) -> int:
+        """Unlabelled texts."""
+        return len(self.task.unlabelled) if task == self.name else super().unlabelled(task)
 
     def classes(self, task: str) -> int:
         """Outputs of the head."""
@@ -115,7 +121,7 @@ class NewTaskFacts(DataFacts):
         """Bytes of the selection, assuming that half of the retrieved passages are new."""
         if selection.owner != self.name:
             return super().selection_bytes(selection)
-        found = self.task.rows("train") * selection.size * PASSAGE_BYTES * _NEW
+        found = (self.queries(self.name) or 0) * selection.size * PASSAGE_BYTES * _NEW
         known = self.corpus_bytes(selection.corpus)
         return found if known is None else min(known, found)
 

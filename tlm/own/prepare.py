@@ -204,12 +204,12 @@ def _rate_of(facts: DataFacts, gflops: float | None, seen: dict[str, Rate], thre
 
 def _data_sizes(facts: DataFacts, found: Findings, lengths: TextLengths) -> DataSizes:
     """The sizes for choosing settings: from the findings, or for a shared corpus as built or declared."""
-    train, pair = lengths.splits["train"], found.task.pair
+    train, pair, more = lengths.splits["train"], found.task.pair, len(found.task.unlabelled)
     if found.corpus is not None:
         tokens = float(np.mean(lengths.passages)) + SPECIALS
-        return DataSizes(train, found.corpus.passages, tokens, found.corpus.text_bytes, pair)
+        return DataSizes(train, found.corpus.passages, tokens, found.corpus.text_bytes, pair, more)
     assert isinstance(found.corpus_spec, str)
     size = float(facts.corpus_bytes(found.corpus_spec) or 0)
     built = facts.manifest(layout.CORPUS.format(corpus=found.corpus_spec))
     passages = float(built.counts["passages"]) if built else size / 600
-    return DataSizes(train, passages, 128.0, size, pair)
+    return DataSizes(train, passages, 128.0, size, pair, more)

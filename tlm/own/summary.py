@@ -16,6 +16,7 @@ from tlm.own.prepare import NewTask
 from tlm.progress import duration
 from tlm.tasks.label_sets import labels_in
 from tlm.tasks.splits import SPLITS
+from tlm.tasks.unlabelled import describe
 
 _WIDTH = 13
 _CLASSES = 12  # listed at most
@@ -53,6 +54,8 @@ def _task(new: NewTask) -> list[str]:
     ]
     if left := counts["left_out"]:
         lines.append(_line("left out", ", ".join(f"{count:,} {kind}" for kind, count in left.items())))
+    if task.unlabelled:
+        lines.append(_line("unlabelled", describe(len(task.unlabelled), task.unlabelled_left_out)))
     lines.append(_line("labels", _labels(task)))
     words = percentiles(len(f"{each.text} {each.text_pair or ''}".split()) for each in task.examples)
     tokens = percentiles(length for split in new.lengths.splits.values() for length in split)

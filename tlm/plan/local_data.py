@@ -13,6 +13,7 @@ from tlm.config.base import parse
 from tlm.config.data import CorpusSpec, DataConfig, Delimited, Split, TaskSpec
 from tlm.config.sources import SourceSpec, local_files, why_no_file
 from tlm.errors import TlmError, did_you_mean
+from tlm.layout import UNLABELLED
 
 _SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -21,9 +22,9 @@ def with_local_tasks(data: DataConfig, folders: Mapping[str, str]) -> DataConfig
     """`data` with the rows of each task in `folders` taken from that folder's train, dev and test files.
 
     A file is `<split>.csv` or another format of rows (`tlm.formats`), with the columns `text`, `label` and, for a task
-    of pairs, `text_pair`; labels of a multi_label task are lists, or as the task declares. Metric, limits and, where
-    dev is not given, the rule of the split stay the task's. Raises TlmError for an unknown task, and for a folder
-    without a training file or with two files of a split.
+    of pairs, `text_pair`; labels of a multi_label task are lists, or as the task declares. A file `unlabelled.*` holds
+    more texts without labels. Metric, limits and, where dev is not given, the rule of the split stay the task's. Raises
+    TlmError for an unknown task, and for a folder without a training file or with two files of a split.
     """
     sources, tasks = dict(data.sources), dict(data.tasks)
     for name, folder in folders.items():
@@ -71,12 +72,12 @@ def with_local_corpora(data: DataConfig, files: Mapping[str, str]) -> DataConfig
     return data.model_copy(update={"sources": sources, "corpora": corpora})
 
 
-def _files(name: str, folder: Path) -> dict[Split, Path]:
+def _files(name: str, folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise TlmError(f"local_tasks.{name}: {folder}: {why_no_file(str(folder))}")
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    found: dict[Split, Path] = {}
-    for split in _SPLITS:
+    found: dict[str, Path] = {}
+    for split in (*_SPLITS, UNLABELLED):
         matching = [path for path in files if path.name.partition(".")[0].casefold() == split]
         if len(matching) > 1:
             raise TlmError(
@@ -93,12 +94,12 @@ def _files(name: str, folder: Path) -> dict[Split, Path]:
     return found
 
 
-def _task(name: str, spec: TaskSpec, source: str, files: Mapping[Split, Path]) -> TaskSpec:
+def _task(name: str, spec: TaskSpec, source: str, files: Mapping[str, Path]) -> TaskSpec:
     """The task with its rows from `files`."""
     declared = spec.parser if isinstance(spec.parser, Delimited) else None
     parser = {
         "format": "delimited",
-        "splits": {split: path.name for split, path in files.items()},
+        "splits": {split: files[split].name for split in _SPLITS if split in files},
         "text_pair": "text_pair" if declared is not None and declared.text_pair else None,
         "label_names": declared.label_names if declared is not None else {},
         **({} if declared is None else declared.model_dump(include={"label_separator", "label_columns"})),
@@ -107,6 +108,7 @@ def _task(name: str, spec: TaskSpec, source: str, files: Mapping[Split, Path]) -
     changed = {
         "source": source,
         "parser": parser,
+        "unlabelled": {"files": files[UNLABELLED].name} if UNLABELLED in files else None,
         "split": "given" if given else spec.split,
         "hidden_test": spec.hidden_test and "test" not in files,
         # Labels of another format (names of folders, say) need not be those of these files.

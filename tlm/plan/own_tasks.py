@@ -13,12 +13,12 @@ from typing import Any
 
 from tlm.config.base import load_yaml, merge, parse
 from tlm.config.data import CorpusSpec, DataConfig, TaskSpec
-from tlm.config.own import SPLITS, OwnCorpus, OwnSpec, OwnTask, all_paths
+from tlm.config.own import SPLITS, OwnCorpus, OwnSpec, OwnTask, Paths, all_paths
 from tlm.config.scale import ScaleSpec
 from tlm.config.sources import SourceSpec
 from tlm.config.variants import TASK_ONLY, VariantSpec
 from tlm.errors import TlmError, did_you_mean
-from tlm.layout import SHARED
+from tlm.layout import SHARED, UNLABELLED
 from tlm.problems import PROBLEMS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -105,6 +105,8 @@ def task_spec(name: str, task: OwnTask, where: str, description: str = "") -> Ta
     parser |= {"format": "delimited", "encodings": task.encodings, "document": task.split.document}
     if given:
         parser["splits"] = {split: f"{split}/**" for split in SPLITS if split in task.files}
+    elif task.unlabelled is not None:
+        parser["files"] = "rows/**"
     rule = {
         **task.split.model_dump(exclude={"document"}),
         "by": "document" if task.split.document else "row",
@@ -117,6 +119,9 @@ def task_spec(name: str, task: OwnTask, where: str, description: str = "") -> Ta
         "labels": task.labels,
         "split": "given" if given and len(task.files) == len(SPLITS) else rule,
         "limit": task.limit,
+        "unlabelled": None
+        if task.unlabelled is None
+        else {"files": f"{UNLABELLED}/**", "text": task.unlabelled_text},
         "description": description,
         "query": task.query.model_dump() if task.query else None,
     }
@@ -124,7 +129,11 @@ def task_spec(name: str, task: OwnTask, where: str, description: str = "") -> Ta
 
 
 def _task_files(task: OwnTask) -> Iterator[dict[str, Any]]:
-    named = task.files if isinstance(task.files, dict) else {"rows": task.files}
+    named: dict[str, Paths] = {}
+    for split, files in (task.files if isinstance(task.files, dict) else {"rows": task.files}).items():
+        named[split] = files
+    if task.unlabelled is not None:
+        named[UNLABELLED] = task.unlabelled
     for folder, paths in named.items():
         for path in all_paths(paths):
             yield {"uri": f"file://{path}", "to": f"{folder}/"}

@@ -1,4 +1,4 @@
-"""Queries: one per training text, never of dev or test (Section 3.1).
+"""Queries: one per training text and per unlabelled text of the task, never of dev or test (Section 3.1).
 
 Method `text` uses the whole text; `rake` uses the best phrases of long texts, as the paper does for Helpfulness.
 (`top_terms` leaves the choice of terms to the engine, which knows their document frequencies.)
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tlm.artifacts import read_manifest
 from tlm.config.retrieval import QuerySpec
 from tlm.errors import TlmError
+from tlm.layout import UNLABELLED
 from tlm.text import sentences
 
 
@@ -30,7 +31,7 @@ class QueryFailed(TlmError):
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """Texts of a task's training split, their row ids, and the digest of the task."""
+    """Texts of a task's training split and its unlabelled texts, their row ids, and the digest of the task."""
 
     ids: np.ndarray
     texts: pa.Array
@@ -38,7 +39,7 @@ class TrainingTexts:
 
 
 def training_texts(task_dir: Path) -> TrainingTexts:
-    """Read the training split; a pair's second text is appended to the first.
+    """Read the training split and the unlabelled texts; a pair's second text is appended to the first.
 
     Raises TlmError if the training split is empty or shares a row id with dev or test.
     """
@@ -52,6 +53,10 @@ def training_texts(task_dir: Path) -> TrainingTexts:
         others = pq.read_table(task_dir / f"{split}.parquet", columns=["row_id"])["row_id"].to_numpy()
         if shared := np.intersect1d(ids, others)[:1].tolist():
             raise TlmError(f"{path}: row_id {shared[0]} is also in {split}.parquet; build the task again")
+    if f"{UNLABELLED}.parquet" in manifest.files:
+        more = pq.read_table(task_dir / f"{UNLABELLED}.parquet")
+        table = pa.concat_tables([table.select(more.column_names), more])
+        ids = table["row_id"].to_numpy()
     texts = table["text"].cast(pa.large_string())
     if "text_pair" in table.column_names:
         pairs = table["text_pair"].cast(pa.large_string())

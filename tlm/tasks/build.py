@@ -17,10 +17,12 @@ import pyarrow.parquet as pq
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
 from tlm.config.data import Delimited, TaskSpec
 from tlm.errors import TlmError
+from tlm.layout import UNLABELLED
 from tlm.problems import PROBLEMS
 from tlm.tasks.label_sets import labels_in
 from tlm.tasks.parsers import Example, parse_examples
 from tlm.tasks.splits import SPLITS, duplicates, key, limited, split_examples, without_straddlers
+from tlm.tasks.unlabelled import Text, describe, unlabelled_texts, without_labelled
 
 _LIMIT_SEED = 1
 
@@ -30,17 +32,26 @@ def build_task(name: str, spec: TaskSpec, source_dir: Path, destination: Path) -
 
     A task with a hidden test split has no `test.parquet`.
 
-    Columns: `row_id` int64 (dense over train, dev, test in this order), `text`, `text_pair` (pair tasks only), `label`
-    (string, a list of strings for multi_label, float64 for regression). Raises TlmError, naming file and row, for a row
-    without label, an empty text, a label outside the declared set or not a number, undecodable text, a missing column;
-    and for a single class or an empty split.
+    With `spec.unlabelled` there is also an `unlabelled.parquet`, without the texts that equal a labelled one.
+
+    Columns: `row_id` int64 (dense over train, dev, test, unlabelled in this order), `text`, `text_pair` (pair tasks
+    only), `label` (string, a list of strings for multi_label, float64 for regression). Raises TlmError, naming file and
+    row, for a row without label, an empty text, a label outside the declared set or not a number, undecodable text, a
+    missing column; and for a single class or an empty split.
     """
     source = read_manifest(source_dir, "source")
     left_out: Counter[str] = Counter()
     examples, labels, counts = arrange(name, spec, parse_examples(spec, source_dir, left_out), left_out)
     _print_repeated(name, counts)
+    more: list[Text] = []
+    if spec.unlabelled is not None:
+        more, without = without_labelled(unlabelled_texts(spec, source_dir), examples)
+        counts["unlabelled"] = {"rows": len(more), "left_out": without}
+        print(f"task {name}: {describe(len(more), without)}")
     with staged_directory(destination) as staging:
         _write(examples, spec, staging)
+        if more:
+            _write_unlabelled(more, len(examples), staging)
         return write_manifest(
             staging,
             "task",
@@ -220,3 +231,13 @@ def _write(examples: Sequence[Example], spec: TaskSpec, staging: Path) -> None:
             columns["label"] = pa.array([float(str(label)) for label in labels], pa.float64())
         pq.write_table(pa.table(columns), staging / f"{split}.parquet", compression="zstd")
         row_id += len(rows)
+
+
+def _write_unlabelled(texts: Sequence[Text], first_id: int, staging: Path) -> None:
+    columns: dict[str, pa.Array] = {
+        "row_id": pa.array(range(first_id, first_id + len(texts)), pa.int64()),
+        "text": pa.array([text for text, _ in texts], pa.string()),
+    }
+    if texts[0][1] is not None:
+        columns["text_pair"] = pa.array([pair for _, pair in texts], pa.string())
+    pq.write_table(pa.table(columns), staging / f"{UNLABELLED}.parquet", compression="zstd")

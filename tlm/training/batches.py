@@ -130,26 +130,38 @@ class Micro:
     internal: bool
     index: int  # within its stream
     rows: np.ndarray
+    unlabelled: bool = False
+
+    @property
+    def kind(self) -> str:
+        """`internal`, `unlabelled` or `external`."""
+        return "unlabelled" if self.unlabelled else "internal" if self.internal else "external"
 
 
 class Schedule:
     """Stage 1's micro-batches of every step, over both data sets.
 
-    A step has `accumulation` micro-batches, all internal or all external. With n processes, rank r takes
+    A step has `accumulation` micro-batches, all internal or all external; an internal step has as many unlabelled ones
+    before them if the task has unlabelled texts. With n processes, rank r takes
     micro-batches r, r + n, …, so the number of processes changes only the speed.
     """
 
     def __init__(
-        self, internal: Stream | None, external: Stream | None, *, rho1: Rho1, accumulation: int = 1
+        self,
+        internal: Stream | None,
+        external: Stream | None,
+        *,
+        rho1: Rho1,
+        accumulation: int = 1,
+        unlabelled: Stream | None = None,
     ) -> None:
         """Raises TlmError if rho1 needs a data set that is missing."""
         if internal is None and rho1 != INFINITE:
             raise TlmError(f"stage1.rho1 = {rho1} needs task tokens; give them, or set rho1 to inf")
         if external is None and rho1 != 0:
             raise TlmError(f"stage1.rho1 = {rho1} needs external tokens; give them, or set rho1 to 0")
-        self.streams = {
-            kind: each for kind, each in ((True, internal), (False, external)) if each is not None
-        }
+        given = {"internal": internal, "unlabelled": unlabelled, "external": external}
+        self.streams = {kind: each for kind, each in given.items() if each is not None}
         self.rho1, self.accumulation = rho1, accumulation
 
     def step(self, step: int) -> list[Micro]:
@@ -157,12 +169,18 @@ class Schedule:
         internal = is_internal(step, self.rho1)
         before = internal_before(step, self.rho1)
         first = (before if internal else step - before) * self.accumulation
-        stream = self.streams[internal]
-        return [Micro(internal, i, stream.batch(i)) for i in range(first, first + self.accumulation)]
+        stream = self.streams["internal" if internal else "external"]
+        indices = range(first, first + self.accumulation)
+        micros = [Micro(internal, i, stream.batch(i)) for i in indices]
+        if not internal or "unlabelled" not in self.streams:
+            return micros
+        # The last micro-batch of a step uses every head, which data-parallel training needs.
+        more = self.streams["unlabelled"]
+        return [*(Micro(True, i, more.batch(i), unlabelled=True) for i in indices), *micros]
 
     def tokens(self, step: int) -> int:
         """Real tokens of a step, with special tokens and without padding."""
-        return sum(int(self.streams[micro.internal].lengths[micro.rows].sum()) for micro in self.step(step))
+        return sum(int(self.streams[micro.kind].lengths[micro.rows].sum()) for micro in self.step(step))
 
 
 def cumulative_tokens(budget: Budget, tokens_of: Callable[[int], int]) -> np.ndarray:

@@ -268,8 +268,7 @@ class TwoHeads(nn.Module):
                 if self.bf16:  # on a GPU autocast leaves the head's norm in fp32
                     states = states.to(torch.bfloat16)
                 losses["mlm"] = mlm_loss(states, output.weight, output.bias, batch.targets)
-            if weights.task:
-                assert batch.labels is not None
+            if weights.task and batch.labels is not None:
                 logits = classify(self.classifier, hidden, batch.mask)
                 losses["task"] = task_loss(logits, batch.labels, self.label_smoothing)
         total = sum(loss * getattr(weights, name) for name, loss in losses.items())

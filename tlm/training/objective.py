@@ -2,8 +2,8 @@
 
 Place in the flow: model → objective → loop. The loss of an internal step is (rho2 · mlm + task) / (rho2 + 1), as in the
 authors' code; the paper prints the sum without the division. An external step has the loss mlm, a step of stage 2 the
-loss task. mlm is the mean over the masked positions of the whole step, and task the mean over its rows; the number of
-micro-batches and processes does not matter.
+loss task. mlm is the mean over the masked positions of the whole step, and task the mean over its rows with labels; the
+number of micro-batches and processes does not matter.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def stage1_weights(internal: bool, rho2: float | Literal["inf"], batches: Sequen
     masked = max(1, sum(batch.masked for batch in batches))
     if not internal or rho2 == "inf":
         return Weights(1 / masked, 0.0)
-    rows = sum(batch.rows for batch in batches)
+    rows = sum(batch.rows for batch in batches if batch.labels is not None)
     return Weights(rho2 / (rho2 + 1) / masked, 1 / (rho2 + 1) / rows)
 
 

@@ -17,6 +17,7 @@ from accelerate import Accelerator
 
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.training import INFINITE, RunSpec
+from tlm.layout import UNLABELLED
 from tlm.training import cooccurrence
 from tlm.training.batches import Schedule, Stream, cumulative_tokens, input_lengths
 from tlm.training.execution import Execution
@@ -40,6 +41,7 @@ class Stage1Data:
     """The data that stage 1 reads, the task's head, and the dev texts of the held-out MLM loss."""
 
     internal: TrainingData | None
+    unlabelled: TrainingData | None
     external: TrainingData | None
     head: TaskHead | None
     held_out: Store | None
@@ -53,17 +55,21 @@ def open_data(
     Raises TlmError for tokens of another tokenizer.
     """
     stage = setup.spec.stage1
-    internal = external = head = held_out = None
+    internal = unlabelled = external = head = held_out = None
     if stage.rho1 != INFINITE and task_tokens is not None:
         head = TaskHead.of(setup.read_tokens("task", task_tokens).parameters)
         internal = _source(setup, open_split(task_tokens, "train"), "internal", stage.internal_length)
+        # Without a loss of masked language modelling, unlabelled texts have nothing to teach.
+        if stage.unlabelled and stage.rho2 != 0 and (task_tokens / UNLABELLED).is_dir():
+            store = open_split(task_tokens, UNLABELLED)
+            unlabelled = _source(setup, store, UNLABELLED, stage.internal_length)
     if stage.rho1 != 0 and external_tokens is not None:
         setup.read_tokens("external", external_tokens)
         external = _source(setup, Store.open(external_tokens), "external", stage.external_length)
     if (directory := held_out_tokens or task_tokens) is not None:
         setup.read_tokens("held_out", directory)
         held_out = open_split(directory, "dev")
-    return Stage1Data(internal, external, head, held_out)
+    return Stage1Data(internal, unlabelled, external, head, held_out)
 
 
 def _source(setup: StageSetup, store: Store, name: str, length: int) -> TrainingData:
@@ -114,18 +120,19 @@ def run_stage1(
         data.external.stream if data.external else None,
         rho1=stage.rho1,
         accumulation=stage.accumulation,
+        unlabelled=data.unlabelled.stream if data.unlabelled else None,
     )
-    sources = {
-        kind: each for kind, each in ((True, data.internal), (False, data.external)) if each is not None
-    }
+    given = {"internal": data.internal, "unlabelled": data.unlabelled, "external": data.external}
+    sources = {kind: each for kind, each in given.items() if each is not None}
     lengths = [source.length for source in sources.values()]
     model = setup.build_model(start, data.head, lengths, with_mlm=True)
     held_out = _held_out_batches(data.held_out, spec, vocabulary)
 
     def step(number: int) -> TrainingStep:
         micros = schedule.step(number)
-        source = sources[micros[0].internal]
-        batches = [source.masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros]
+        batches = [
+            sources[micro.kind].masked(micro.index, vocabulary, stage.mlm_probability) for micro in micros
+        ]
         return TrainingStep(micros[0].internal, batches)
 
     def evaluate(_: StageProgress) -> dict[str, float]:
@@ -171,7 +178,8 @@ def _start_embeddings(
     if spec.model.embedding_init == "random" or spec.model.pretrained is not None:
         return {"kind": "random" if spec.model.pretrained is None else "pretrained"}
     weight = model.mlm.get_input_embeddings().weight
-    stores = [source.store for source in (data.external, data.internal) if source is not None]
+    sources = (data.external, data.internal, data.unlabelled)
+    stores = [source.store for source in sources if source is not None]
     vectors, cost = cooccurrence.embeddings(
         stores,
         spec.embedding_init,

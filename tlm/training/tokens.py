@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
 from tlm.errors import TlmError
+from tlm.layout import UNLABELLED
 from tlm.problems import PROBLEMS
 from tlm.progress import Progress
 from tlm.training.tokenizer import load_tokenizer
@@ -63,7 +64,9 @@ def open_split(directory: Path, split: str) -> Store:
 
 
 def tokenize_task(task_dir: Path, tokenizer_dir: Path, destination: Path, length: int) -> Manifest:
-    """Tokenize a `task` artifact: one store per split; labels become ids in the order of the manifest's `labels`.
+    """Tokenize a `task` artifact: a store per split, and one of its unlabelled texts.
+
+    Labels become ids in the order of the manifest's `labels`.
 
     Stores at most `length` tokens of each text and counts the texts that were cut, per split.
     Raises TlmError for a label that the manifest does not list, and for a missing label or text.
@@ -72,17 +75,19 @@ def tokenize_task(task_dir: Path, tokenizer_dir: Path, destination: Path, length
     tokenizer = load_tokenizer(tokenizer_dir)
     with staged_directory(destination) as working:
         counts = {}
-        for split in (each for each in SPLITS if f"{each}.parquet" in task.files):
+        for split in (each for each in (*SPLITS, UNLABELLED) if f"{each}.parquet" in task.files):
             source = task_dir / f"{split}.parquet"
             with pq.ParquetFile(source) as file:
                 total = file.metadata.num_rows
-                columns = ["row_id", "text", "label"] + (["text_pair"] if task.parameters.get("pair") else [])
+                columns = ["text"] + ([] if split == UNLABELLED else ["row_id", "label"])
+                columns += ["text_pair"] if task.parameters.get("pair") else []
                 writer = _Writer(
                     working / split, tokenizer, length, Progress(f"tokens {split}", total, "texts")
                 )
                 for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                     writer.add(batch, str(source))
-            counts[split] = writer.close(_label_ids(writer.raw_labels, task, str(source)))
+            labels = None if split == UNLABELLED else _label_ids(writer.raw_labels, task, str(source))
+            counts[split] = writer.close(labels)
         return write_manifest(
             working,
             "tokens",
