@@ -134,6 +134,22 @@ def test_several_labels_a_text(project, capsys, form):
     assert sum(each["without"] for each in built.counts["label_sets"].values()) == none
 
 
+def test_rare_labels_are_named_and_can_be_left_out(project, capsys):
+    toy.write_tags(project / "tags.jsonl", 200)
+    lines = [json.loads(line) for line in (project / "tags.jsonl").read_text().splitlines()]
+    for line in lines[:5]:
+        line["label"].append("storm at sea")
+    (project / "tags.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    new("--task", "tags.jsonl", "--multi-label")
+    printed = capsys.readouterr().out
+    assert "1 of 4 labels have fewer than 20 rows (storm at sea)" in printed
+    assert "--merge 'storm at sea='" in printed
+    new("--task", "tags.jsonl", "--multi-label", "--merge", "storm at sea=", "--force")
+    assert "labels        3:" in capsys.readouterr().out
+    with pytest.raises(TlmError, match="--merge garden=: write OLD=NEW"):
+        new("--task", "rows.csv", "--merge", "garden=", "--force")
+
+
 def test_options_for_several_labels_that_do_not_fit_are_refused(project):
     toy.write_tags(project / "tags.jsonl", 40)
     with pytest.raises(TlmError, match="--regression and several labels a row exclude each other"):

@@ -11,10 +11,12 @@ from source_files import seal
 
 from tlm.artifacts import read_manifest
 from tlm.config.base import parse
-from tlm.config.data import SplitRule, TaskSpec
+from tlm.config.data import DataConfig, SplitRule, TaskSpec
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import read_rows, read_task
+from tlm.plan.local_data import with_local_tasks
 from tlm.problems import MULTI_LABEL
+from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
 from tlm.tasks.label_sets import listed_labels
 from tlm.tasks.parsers import Example
@@ -98,6 +100,40 @@ def test_names_merge_and_declared_labels_keep_their_order(tmp_path):
     assert manifest.parameters["labels"] == ["law", "art"]
     labels = read_rows(tmp_path / "t", "train").labels
     assert max(map(len, labels)) == 2  # art, law and war became art and law
+
+
+def test_an_empty_name_leaves_a_label_out_but_keeps_its_rows(tmp_path):
+    write(tmp_path, "jsonl", [*ROWS, ("rare one", ["sea"])])
+    manifest = build(tmp_path, spec({"label_names": {"war": "", "sea": ""}}))
+    assert manifest.parameters["labels"] == ["art", "law"]
+    assert sum(manifest.counts["rows"].values()) == 61
+
+
+def test_a_label_that_training_does_not_have_is_refused_with_a_remedy(tmp_path):
+    write(tmp_path, "jsonl", ROWS[:48])
+    (tmp_path / "s" / "a.jsonl").rename(tmp_path / "s" / "train.jsonl")
+    write(tmp_path, "jsonl", [*ROWS[48:], ("new", ["sea"])])
+    (tmp_path / "s" / "a.jsonl").rename(tmp_path / "s" / "test.jsonl")
+    splits = {"train": "train.jsonl", "test": "test.jsonl"}
+    with pytest.raises(
+        TlmError, match=r"label 'sea' never occurs in the training split; leave it out \(--merge"
+    ):
+        build(tmp_path, spec({"splits": splits}))
+    build(tmp_path, spec({"splits": splits, "label_names": {"sea": ""}}))
+
+
+def test_local_files_of_a_task_hold_labels_as_the_task_declares(tmp_path):
+    for split, rows in (("train", ROWS[:40]), ("test", ROWS[40:])):
+        lines = [f"{text};{'|'.join(labels)}" for text, labels in rows]
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        (tmp_path / "mine" / f"{split}.csv").write_text("\n".join(["text;label", *lines]), encoding="utf-8")
+    data = DataConfig(sources={}, tasks={"tags": spec({"label_separator": "|"})}, corpora={})
+    found = with_local_tasks(data, {"tags": str(tmp_path / "mine")})
+    task = found.tasks["tags"]
+    fetch_source("local-tags", found.sources["local-tags"], tmp_path / "source", tmp_path / "cache", {})
+    manifest = build_task("tags", task, tmp_path / "source", tmp_path / "task")
+    assert manifest.parameters["labels"] == ["art", "law", "war"]
+    assert manifest.counts["rows"]["test"] == 20
 
 
 def test_skip_empty_leaves_out_missing_labels_but_not_empty_sets(tmp_path):

@@ -84,7 +84,11 @@ def add_parser(commands: Any) -> None:
     )
     task.add_argument("--document", metavar="COLUMN", help="keep rows with equal values in one split")
     task.add_argument(
-        "--merge", nargs="+", default=[], metavar="OLD=NEW", help="rename labels; equal names merge"
+        "--merge",
+        nargs="+",
+        default=[],
+        metavar="OLD=NEW",
+        help="rename labels; equal names merge; of several labels a row, OLD= leaves one out",
     )
     task.add_argument("--skip-empty", action="store_true", help="leave out rows without text or label")
     task.add_argument(
@@ -230,7 +234,7 @@ def declared(args: argparse.Namespace) -> dict[str, Any]:
         "label_columns": args.label_columns,
         "problem": _problem(args),
         "metric": args.metric,
-        "label_names": _merges(args.merge),
+        "label_names": _merges(args.merge, empty=_problem(args) == "multi_label"),
         "skip_empty": args.skip_empty,
         "columns": args.columns,
         "kind": args.kind,
@@ -288,8 +292,9 @@ def _one(values: list[str]) -> str | list[str]:
     return values[0] if len(values) == 1 else values
 
 
-def _merges(pairs: list[str]) -> dict[str, str]:
+def _merges(pairs: list[str], *, empty: bool) -> dict[str, str]:
+    """Old name → new name, which can be empty if a row has several labels."""
     found = dict(pair.partition("=")[::2] for pair in pairs)
-    if wrong := [pair for pair in pairs if not all(pair.partition("="))]:
+    if wrong := [pair for pair in pairs if not all(pair.partition("=")[: 2 if empty else 3])]:
         raise TlmError(f"--merge {wrong[0]}: write OLD=NEW")
     return found

@@ -21,6 +21,9 @@ from tlm.tasks.splits import key
 FEW_TEXTS = 10
 """Different texts below which no split has something to learn from and to score."""
 
+FEW_ROWS = 20
+"""Rows of one of several labels below which a note proposes to leave it out."""
+
 _MISSING = ("nan", "none", "null", "n/a", "<na>", "#n/a", "nil")
 _SAMPLE = 5000  # rows in which words are counted
 _DECIDES = 0.98  # F1 of a single word as a classifier, above which it decides a label
@@ -124,6 +127,13 @@ def notes(examples: Sequence[Example], task: OwnTask) -> list[str]:
                 " cells and give --skip-empty"
             )
     if problem.many:
+        rare = sorted(label for label, rows in counts.items() if rows < FEW_ROWS)
+        if rare:
+            shown = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
+            found.append(
+                f"{len(rare)} of {len(counts)} labels have fewer than {FEW_ROWS} rows ({shown}), too few to learn"
+                f" and to score well; to leave one out: --merge {shlex.quote(rare[0] + '=')}"
+            )
         return found
     return [*found, *_leaks(examples[:: -(-len(examples) // _SAMPLE)])]
 

@@ -191,7 +191,8 @@ def _labels(name: str, examples: Sequence[Example], spec: TaskSpec) -> list[str]
     for example in examples:
         for label in labels_in(example.label):
             if train and label not in train:
-                raise TlmError(f"{example.where}: label {label!r} never occurs in the training split")
+                advice = f"; leave it out (--merge '{label}=', `label_names:`)" if problem.many else ""
+                raise TlmError(f"{example.where}: label {label!r} never occurs in the training split{advice}")
     if spec.labels is not None:
         return list(spec.labels)
     if isinstance(spec.parser, Delimited) and spec.parser.label_columns:

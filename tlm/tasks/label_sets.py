@@ -27,9 +27,9 @@ def labels_in(label: Label) -> tuple[str, ...]:
 
 
 def renamed(label: Label, names: Mapping[str, str]) -> Label:
-    """The label with other names; equal names merge."""
+    """The label with other names; equal names merge. Of several labels, those with an empty new name are left out."""
     if isinstance(label, tuple):
-        return tuple(sorted({names.get(each, each) for each in label}))
+        return tuple(sorted({names.get(each, each) for each in label} - {""}))
     return names.get(label, label)
 
 
