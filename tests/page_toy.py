@@ -50,6 +50,8 @@ class Toy:
     )
     rows: dict[str, int] = field(default_factory=lambda: dict(ROWS))
     methods: tuple[str, ...] = tuple(METHODS)
+    slope: float | None = None
+    """Of the held-out loss, 2 + slope * (step / 100) ** -0.3; None: a curve of three points."""
 
 
 def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
@@ -78,7 +80,8 @@ def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
             inputs = {}
             if name != "tfidf":
                 inputs = {
-                    stage: _write_stage(run / stage, stage, seed).digest for stage in ("stage1", "stage2")
+                    stage: _write_stage(run / stage, stage, seed, toy.slope).digest
+                    for stage in ("stage1", "stage2")
                 }
                 stages += [run / stage for stage in inputs]
             _evaluate(run / "evaluation", folder / "task", toy, name, seed, inputs)
@@ -158,19 +161,26 @@ def _write_tokens(folder: Path, toy: Toy) -> None:
             np.save(folder / split / "middle.npy", np.arange(rows) * 10 + 5)
 
 
-def _write_stage(folder: Path, stage: str, seed: int) -> Manifest:
+def _write_stage(folder: Path, stage: str, seed: int, slope: float | None) -> Manifest:
     folder.mkdir(parents=True)
     value = "held_out_mlm" if stage == "stage1" else "dev_primary"
     points = [{"step": step, "tokens": 1000 * step, value: 0.5 + seed / step} for step in (1, 2, 4)]
+    if stage == "stage1" and slope is not None:
+        points = [
+            {"step": step, "tokens": 1000 * step, value: 2 + slope * (step / 100) ** -0.3}
+            for step in (*range(10, 161, 10), 220, 280, 340, 400)
+        ]
     record = {
         "held_out" if stage == "stage1" else "dev": points,
         "environment": {"device": "cpu", "torch": "2"},
         "variant": str(folder),  # so that no two stages have the same digest
     }
     write_json(folder / "record.json", record)
-    write_json(folder / "timing.json", {"peak_memory_bytes": 10**9})
-    parameters = {"seed": seed, "stage1": {"rho1": 3, "optimizer": {"betas": [0.9, 0.98]}}}
-    return write_manifest(folder, stage, counts={}, parameters=parameters, unhashed=("timing.json",))
+    write_json(folder / "timing.json", {"peak_memory_bytes": 10**9, "train_seconds": 800.0})
+    optimizer = {"learning_rate": 1e-3, "betas": [0.9, 0.98], "warmup_steps": 20, "decay_fraction": 0.6}
+    parameters = {"seed": seed, "stage1": {"rho1": 3, "optimizer": optimizer}}
+    counts = {"steps": points[-1]["step"]}
+    return write_manifest(folder, stage, counts=counts, parameters=parameters, unhashed=("timing.json",))
 
 
 def _evaluate(folder: Path, task_dir: Path, toy: Toy, name: str, seed: int, inputs: dict[str, str]) -> None:

@@ -1,5 +1,7 @@
 """The report of a task: it matches its artifacts, and its page shows it safely, for every kind of task."""
 
+import dataclasses
+import json
 import re
 from html.parser import HTMLParser
 
@@ -11,6 +13,7 @@ from sklearn.metrics import confusion_matrix, f1_score
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import read_rows
 from tlm.evaluation.temperature import fitted, served
+from tlm.results.build_times import as_text
 from tlm.results.calibration import reliability
 from tlm.results.page import formatting
 from tlm.results.page.advice import advice
@@ -33,7 +36,8 @@ TOYS = {
     "hostile pairs": Toy(labels=HOSTILE, texts=(*HOSTILE, ARABIC), pair=True),
     "all right": Toy(right=dict.fromkeys(("tlm", "task-only", "random", "tfidf"), 1.0)),
     "hidden test": Toy(rows={"train": 12, "dev": 60}),
-    "one model": Toy(methods=("tlm", "tfidf"), seeds=(1,)),
+    "one model": Toy(methods=("tlm", "tfidf"), seeds=(1,), slope=2.0),
+    "flat curve": Toy(methods=("tlm", "tfidf"), seeds=(1,), slope=0.002),
 }
 
 
@@ -207,7 +211,48 @@ def test_a_page_of_one_model_names_the_missing_comparisons(reports, pages):
     text = " ".join(Reader(pages["one model"]).text.split())
     assert "Not compared: task data only and random passages." in text and "tlm train toy --compare" in text
     assert "random passages" not in text.replace("Not compared: task data only and random passages.", "")
-    assert all("Not compared" not in page for name, page in pages.items() if name != "one model")
+    others = {name: page for name, page in pages.items() if name not in ("one model", "flat curve")}
+    assert not [name for name, page in others.items() if "Not compared" in page or "More time" in page]
+
+
+def test_a_page_forecasts_the_loss_of_twice_the_time(reports, pages):
+    found = reports["one model"].more_time
+    drop = 2 * ((270 / 100) ** -0.3 - (550 / 100) ** -0.3)  # effective steps: warm-up and decay count half
+    assert found.tokens == 800_000 and found.drop.value == pytest.approx(drop, rel=0.15)
+    assert 0 < found.drop.low <= found.drop.value <= found.drop.high < 2 * drop
+    assert found.seconds == pytest.approx((800_000 - 160_000) * 800 / 400_000)  # the first 160 steps are kept
+    text = " ".join(Reader(pages["one model"]).text.split())
+    assert "More time would lower the loss: twice the tokens (800,000) by about 0.3" in text
+    assert "tlm train toy --budget +22m trains about so long" in text
+    assert "More time would hardly help" in pages["flat curve"]
+    assert reports["three classes"].more_time is None  # too few points
+
+
+def test_a_page_shows_forecast_and_truth_of_the_build(tmp_path, monkeypatch):
+    spec, folders = write_toy(tmp_path / "made", Toy())
+    jobs = [
+        {"rule": "stage1", "output": "runs/toy/toy/tlm/seed1/stage1/manifest.json", "seconds": 90},
+        {"rule": "export", "output": "models/toy/manifest.json", "seconds": 5},
+        {"rule": "task_report", "output": "results/tasks/toy/report.json", "seconds": 1},
+    ]
+    file = tmp_path / "toy.forecast.json"
+    file.write_text(json.dumps({"granted": 120, "wall": 100, "cores": 2, "jobs": jobs}))
+    (tmp_path / "benchmarks/stage1").mkdir(parents=True)
+    (tmp_path / "benchmarks/stage1/toy-toy-tlm-seed1.tsv").write_text("s\tmax_rss\tcpu_time\n180\t1\t90\n")
+    monkeypatch.chdir(tmp_path)
+    report = gather(spec, dataclasses.replace(folders, forecast=file))
+    assert [(each.rule, each.seconds, each.cpu_seconds) for each in report.build.rules] == [
+        ("stage1", 180, 90),
+        ("export", None, None),
+    ]
+    text = " ".join(Reader(render(report)).text.split())
+    assert "forecast to take 1m40s (2m0s granted), and its jobs ran for 3m0s: 1.80 times" in text
+    assert "Other work ran on the machine: training got 50 % of a processor" in text
+    assert gather(spec, folders).build is None
+    printed = as_text(report.build).splitlines()
+    assert printed[1].split() == ["rule", "jobs", "forecast", "took", "ratio", "processor"]
+    assert printed[2].split() == ["stage1", "1", "1m30s", "3m0s", "2.00", "1m30s"]
+    assert printed[3].split() == ["export", "1", "5s"] and printed[4].split()[:2] == ["together", "1"]
 
 
 def test_a_page_of_several_labels_a_text_describes_labels_sets_and_thresholds(reports, pages, tmp_path):

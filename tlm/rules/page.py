@@ -11,6 +11,7 @@ from tlm.dag import RULES
 from tlm.errors import TlmError
 from tlm.layout import manifest
 from tlm.plan import runs, shared_artifacts
+from tlm.plan.own_tasks import forecast_file
 from tlm.plan.project import Project
 from tlm.plan.run_types import EncoderRun, Run
 from tlm.plan.selections import audit_folder
@@ -77,6 +78,12 @@ class PageRules(RuleFunctions):
         names = layout.RETRIEVAL.manifest.parse(input.retrieval)
         steps = {"corpus": "corpus", "index": "index", "retrieval": "retrieve"}
         return " ".join(f"{step}={RULES[rule].benchmark.format(**names)}" for step, rule in steps.items())
+
+    def page_forecast(self, wildcards: Any) -> str:
+        """For your own task: the option with the forecast of its build."""
+        if wildcards.task not in self.project.own:
+            return ""
+        return f"--forecast {forecast_file(self.project.folder, wildcards.task)}"
 
     def page_spec(self, wildcards: Any) -> str:
         """The specification for the report's script."""

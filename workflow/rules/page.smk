@@ -27,7 +27,8 @@ rule task_report:
             "task", "tokens", "corpus", "retrieval", "audit", "evaluations", "stages"
         ),
         benchmarks=RULES.page_benchmarks,
+        forecast=RULES.page_forecast,
     shell:
         "python {input.script} --spec {params.spec:q} {params.made_from}"
-        " --benchmarks {params.benchmarks}"
+        " --benchmarks {params.benchmarks} {params.forecast}"
         " --json {output.json} --html {output.html} 2>&1 | tee {log}"

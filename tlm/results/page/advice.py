@@ -5,6 +5,8 @@ Place in the flow: `task_report.TaskReport` → here → `render`. Every line co
 
 from __future__ import annotations
 
+import math
+
 from tlm.config.task_report import METHODS, TRAINED_RIVALS
 from tlm.evaluation.temperature import FEWEST
 from tlm.results.page import formatting
@@ -15,6 +17,7 @@ CUT = 0.2  # share of training texts that are longer than the model reads
 FEW = 20  # training texts of a class: with fewer, the page asks for more labels
 TESTED = 200  # scored texts: with fewer, intervals are wider than most differences
 SURE = 0.1  # calibration error above the error expected by chance
+LITTLE = 0.03  # nats: a smaller drop of the held-out loss is not worth twice the time
 REPEATED = 0.01  # share of texts that occur in train or the corpus, or have two labels
 
 
@@ -77,6 +80,37 @@ def comparison_note(report: TaskReport) -> str:
         f"difference. `tlm train {report.task} --compare` adds them and keeps this model: about "
         f"{formatting.duration(seconds)} of training."
     )
+
+
+def more_time(report: TaskReport) -> str:
+    """Whether more time would lower the held-out loss; empty if the curve does not show it."""
+    found = report.more_time
+    if found is None or found.drop.low is None or found.drop.high is None:
+        return ""
+    low, high = found.drop.low, found.drop.high
+    span = f"[{formatting.number(low)}, {formatting.number(high)}]"
+    doubled = f"twice the tokens ({formatting.count(found.tokens)})"
+    if high < LITTLE:
+        return (
+            f"More time would hardly help: {doubled} would lower the held-out loss of "
+            f"{formatting.number(found.loss)} nats by about {formatting.number(found.drop.value)} {span}."
+        )
+    if low <= 0:
+        return (
+            f"The curve does not show whether more time would help: with {doubled}, the held-out loss of "
+            f"{formatting.number(found.loss)} nats would fall by {formatting.number(found.drop.value)} {span}."
+        )
+    text = (
+        f"More time would lower the loss: {doubled} by about {formatting.number(found.drop.value)} nats {span}, from "
+        f"{formatting.number(found.loss)} to {formatting.number(found.loss - found.drop.value)}. "
+    )
+    if report.own:
+        minutes = math.ceil(found.seconds / 60)
+        text += (
+            f"`tlm train {report.task} --budget +{minutes}m` trains about so long: stage 1 goes on from its state "
+            "before the decay. "
+        )
+    return text + "A lower loss often means better scores, but not always."
 
 
 def _verb(rows: int, verb: str) -> str:

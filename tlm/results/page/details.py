@@ -16,10 +16,21 @@ import pyarrow.parquet as pq
 import tlm
 from tlm.artifacts import read_manifest
 from tlm.config.data import Split
+from tlm.config.training import Optimizer
 from tlm.problems import PROBLEMS
 from tlm.results.benchmarks import read_benchmark
+from tlm.results.loss_forecast import loss_drop, plateau
 from tlm.results.page.scored_runs import MethodRuns, ScoredRun
-from tlm.results.page.task_report import Contamination, CorpusSummary, Curve, DataSummary, Lengths, MethodCost
+from tlm.results.page.task_report import (
+    Contamination,
+    CorpusSummary,
+    Curve,
+    DataSummary,
+    Lengths,
+    MethodCost,
+    MoreTime,
+    NumberWithInterval,
+)
 from tlm.training.tokens import open_split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -150,6 +161,27 @@ def _curves(methods: Sequence[MethodRuns], stage: str, measured: str, value: str
         for method in methods
         for run in method.runs
         if stage in run.stages and run.stages[stage].record[measured]
+    )
+
+
+def more_time(run: ScoredRun) -> MoreTime | None:
+    """What twice the tokens of stage 1 would bring; None if its record does not show it."""
+    stage = run.stages.get("stage1")
+    if stage is None or not stage.record["held_out"]:
+        return None
+    optimizer = Optimizer.model_validate(stage.manifest.parameters["stage1"]["optimizer"])
+    steps, cuts = int(stage.manifest.counts["steps"]), stage.record.get("cuts") or []
+    history = [(each["step"], each["tokens"], each["held_out_mlm"]) for each in stage.record["held_out"]]
+    curve = plateau(optimizer, steps, history, decay_start=cuts[0][0] if cuts else None)
+    if curve is None:
+        return None
+    found, (_, tokens, loss) = loss_drop(curve), history[-1]
+    pace = float(stage.timing["train_seconds"]) / tokens
+    return MoreTime(
+        loss=loss,
+        drop=NumberWithInterval(value=found.value, low=found.interval.low, high=found.interval.high),
+        tokens=2 * tokens,
+        seconds=(2 * tokens - curve.kept) * pace,
     )
 
 

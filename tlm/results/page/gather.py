@@ -12,9 +12,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tlm.artifacts import read_manifest
+from tlm.config.forecast import read_forecast
 from tlm.config.task_report import PageSpec
 from tlm.evaluation.artifact import TaskInfo, read_rows, read_task
 from tlm.evaluation.temperature import fitted, served
+from tlm.results.build_times import build_times
 from tlm.results.examples import build_examples
 from tlm.results.page import details, quality, worth
 from tlm.results.page.scored_runs import (
@@ -42,6 +44,8 @@ class Folders:
     stages: Sequence[Path]
     benchmarks: Mapping[str, Path]
     """Step → its benchmark file; steps without a file are left out."""
+    forecast: Path | None = None
+    """The forecast of the build, if there is one."""
 
 
 def gather(spec: PageSpec, folders: Folders) -> TaskReport:
@@ -76,6 +80,8 @@ def gather(spec: PageSpec, folders: Folders) -> TaskReport:
         **_quality(task, folders.task, methods, split),
         stage1=details.stage1_curves(methods),
         stage2=details.stage2_curves(methods),
+        more_time=details.more_time(shown),
+        build=build_times(forecast) if (forecast := read_forecast(folders.forecast)) else None,
         examples=tuple(
             build_examples(spec.examples, folders.task, folders.retrieval, folders.corpus)["examples"]
         ),

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from tlm.evaluation.temperature import FEWEST
+from tlm.results.build_times import sentences
 from tlm.results.page import advice, formatting, pictures
 from tlm.results.page.task_report import Calibration, Class, TaskReport
 
@@ -111,6 +112,8 @@ def view(report: TaskReport) -> dict[str, Any]:
         "data_notes": advice.data_notes(report),
         "advice": advice.advice(report),
         "comparison_note": advice.comparison_note(report),
+        "more_time": advice.more_time(report),
+        "build_sentences": sentences(report.build) if report.build else [],
         "pictures": _pictures(report, short, chosen, matrix is None),
     }
 

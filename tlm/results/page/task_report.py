@@ -12,6 +12,7 @@ from tlm.config.base import Strict, added
 from tlm.config.data import Split
 from tlm.problems import MULTI_LABEL, ProblemName
 from tlm.results import calibration as reliability
+from tlm.results.build_times import BuildTimes
 from tlm.results.calibration import Reliability
 from tlm.statistics import Interval
 
@@ -220,6 +221,19 @@ class Curve(Strict):
     values: tuple[float, ...]
 
 
+class MoreTime(Strict):
+    """The effect of twice the tokens of stage 1 on the held-out loss, from the curve of the shown run."""
+
+    loss: float
+    """At the end of stage 1, in nats."""
+    drop: NumberWithInterval
+    """In nats; positive: the loss falls."""
+    tokens: int
+    """Twice those of stage 1."""
+    seconds: float
+    """Further time of stage 1 at the speed of this build; the part before the decay is not repeated."""
+
+
 class Lengths(Strict):
     """Lengths of the texts of a split in tokens, including special tokens."""
 
@@ -312,6 +326,10 @@ class TaskReport(Strict):
     """Number of wrong rows: of a multi-label task, with any wrong label; 0 for regression."""
     stage1: tuple[Curve, ...]
     stage2: tuple[Curve, ...]
+    more_time: MoreTime | None = None
+    """None if the curve has too few points before the decay."""
+    build: BuildTimes | None = None
+    """Forecast and truth of the build; None without a forecast."""
     examples: tuple[dict[str, Any], ...]
     """Built by `tlm.results.examples`."""
     data: DataSummary
