@@ -48,6 +48,15 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of an artifact. Raises TlmError if the file is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"not JSON ({error})"
+        raise TlmError(f"{path}: {reason}; delete {path.parent} and build it again") from None
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Kind, files, counts, parameters and inputs of an artifact."""

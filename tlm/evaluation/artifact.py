@@ -15,7 +15,6 @@ it for tables, claims, figures, task reports and exported models. Opening loads 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlm.artifacts import MANIFEST, Manifest, read_manifest, staged_directory, write_json, write_manifest
+from tlm.artifacts import (
+    MANIFEST,
+    Manifest,
+    read_json,
+    read_manifest,
+    staged_directory,
+    write_json,
+    write_manifest,
+)
 from tlm.errors import TlmError
 from tlm.problems import MULTI_LABEL, PROBLEMS, REGRESSION, Problem
 
@@ -341,17 +348,17 @@ class Evaluation:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """`metrics.json`. Raises TlmError if it cannot be read."""
-        return _read_json(self.folder / METRICS)
+        return read_json(self.folder / METRICS)
 
     @cached_property
     def flops(self) -> dict[str, Any]:
         """`flops.json`. Raises TlmError if it cannot be read."""
-        return _read_json(self.folder / FLOPS)
+        return read_json(self.folder / FLOPS)
 
     @cached_property
     def timing(self) -> dict[str, Any]:
         """`timing.json`. Raises TlmError if it cannot be read."""
-        return _read_json(self.folder / TIMING)
+        return read_json(self.folder / TIMING)
 
     def predictions(self, split: str) -> SplitPredictions:
         """The predictions of `split`. Raises TlmError as `read_predictions` does."""
@@ -363,11 +370,3 @@ def open_evaluation(path: Path) -> Evaluation:
     """Open an evaluation by its folder or its manifest. Raises TlmError for any other artifact."""
     folder = path.parent if path.name == MANIFEST else path
     return Evaluation(folder, read_manifest(folder, KIND))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError) as error:
-        reason = "missing" if isinstance(error, FileNotFoundError) else f"not JSON ({error})"
-        raise TlmError(f"{path}: {reason}; delete {path.parent} and evaluate again") from None

@@ -6,7 +6,6 @@ modelling and both ways of counting FLOPs are reported beside it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from tlm.artifacts import Manifest, read_manifest
+from tlm.artifacts import Manifest, read_json, read_manifest
 from tlm.config.training import INFINITE
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import (
@@ -157,15 +156,7 @@ def _outputs(
 
 
 def _record(directory: Path | None) -> Mapping[str, Any] | None:
-    return None if directory is None else _read(directory / "record.json")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError) as error:
-        reason = "missing" if isinstance(error, FileNotFoundError) else f"not JSON ({error})"
-        raise TlmError(f"{path}: {reason}; delete {path.parent} and train again") from None
+    return None if directory is None else read_json(directory / "record.json")
 
 
 def _external(manifest: Manifest | None) -> dict[str, int]:
@@ -231,5 +222,5 @@ def _tokens(work: Mapping[str, Any]) -> dict[str, int]:
 
 def _seconds(directory: Path) -> float:
     """Wall-clock time of a stage: training, all resumes included, or the whole process if that is longer."""
-    timing = _read(directory / "timing.json")
+    timing = read_json(directory / "timing.json")
     return max(float(timing["train_seconds"]), float(timing["total_seconds"]))

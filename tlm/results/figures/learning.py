@@ -6,7 +6,6 @@ paper.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tlm.artifacts import read_json
 from tlm.config.figures import MeasuredRun
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import open_evaluation
@@ -61,11 +61,7 @@ def read_curves(runs: Sequence[MeasuredRun]) -> dict[str, list[LearningCurve]]:
 
 
 def _read_curve(run: MeasuredRun) -> LearningCurve:
-    path = Path(run.folders["stage1"]) / "record.json"
-    try:
-        history = json.loads(path.read_text(encoding="utf-8"))["held_out"]
-    except (OSError, ValueError, KeyError):
-        raise TlmError(f"{path}: no record of stage 1; delete {path.parent} and train it again") from None
+    history = read_json(Path(run.folders["stage1"]) / "record.json")["held_out"]
     evaluation = open_evaluation(Path(run.folders["evaluation"]))
     loss, stage1 = evaluation.metrics["dev"]["mlm_loss"], evaluation.flops["stage1"]
     return LearningCurve(

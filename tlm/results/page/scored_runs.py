@@ -6,7 +6,6 @@ must be evaluated on the same rows, because comparisons are paired.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tlm.artifacts import Manifest, read_manifest
+from tlm.artifacts import Manifest, read_json, read_manifest
 from tlm.config.task_report import MethodSpec
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import TIMING, open_evaluation, scored
@@ -76,7 +75,7 @@ def open_stages(folders: Sequence[Path]) -> dict[str, Stage]:
             raise TlmError(
                 f"{folder}: is a {manifest.kind!r} artifact, but a stage of training is needed; pass stage1 or stage2"
             )
-        record, timing = _read(folder / "record.json"), _read(folder / TIMING)
+        record, timing = read_json(folder / "record.json"), read_json(folder / TIMING)
         opened[manifest.digest] = Stage(folder, manifest, record, timing)
     return opened
 
@@ -137,11 +136,3 @@ def _open(folder: Path, stages: Mapping[str, Stage], split: str) -> ScoredRun:
         predictions=stored.predictions,
         probabilities=stored.probabilities,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError) as error:
-        reason = "missing" if isinstance(error, FileNotFoundError) else f"not JSON ({error})"
-        raise TlmError(f"{path}: {reason}; delete {path.parent} and build it again") from None
