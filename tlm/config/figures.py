@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt
 
 from tlm.config.base import Strict
 from tlm.config.differences import Differences
@@ -238,11 +238,4 @@ class Drawing(Strict):
 class AttentionTable(Strict):
     """The input of the script that writes results/attention.csv."""
 
-    models: tuple[ShownModel, ...]
-
-    @field_validator("models")
-    @classmethod
-    def _not_empty(cls, models: tuple[ShownModel, ...]) -> tuple[ShownModel, ...]:
-        if not models:
-            raise ValueError("the table needs at least one model whose heads are read")
-        return models
+    models: tuple[ShownModel, ...] = Field(min_length=1)

@@ -32,7 +32,8 @@ from tlm.artifacts import (
     write_manifest,
 )
 from tlm.errors import TlmError
-from tlm.problems import MULTI_LABEL, PROBLEMS, REGRESSION, Problem
+from tlm.evaluation.stored_predictions import SplitPredictions, read_predictions
+from tlm.problems import PROBLEMS, REGRESSION, Problem
 
 if (
     TYPE_CHECKING
@@ -273,63 +274,6 @@ def _label_column(values: list[Any]) -> Any:
 
     several = any(isinstance(value, list) for value in values)
     return pa.array(values, pa.list_(pa.string())) if several else values
-
-
-@dataclass(frozen=True)
-class SplitPredictions:
-    """Stored predictions of one split.
-
-    `labels` and `predictions` (rows,) are names or numbers, or indicators (rows, labels) where a row has several
-    labels; `probabilities` (rows, labels) are None for regression.
-    """
-
-    row_ids: np.ndarray
-    labels: np.ndarray
-    predictions: np.ndarray
-    probabilities: np.ndarray | None
-
-    def scored(self, metric: str) -> np.ndarray:
-        """The array that `metric` compares with `labels`."""
-        return scored(metric, self.predictions, self.probabilities)
-
-
-def scored(metric: str, predictions: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray:
-    """What `metric` compares with the labels: predictions, or probabilities for a metric of ranking."""
-    from tlm.metrics import RANKING_METRICS
-
-    if metric not in RANKING_METRICS:
-        return predictions
-    assert probabilities is not None
-    return probabilities
-
-
-def read_predictions(
-    path: Path, split: str, labels: Sequence[str], task: str = "the task"
-) -> SplitPredictions:
-    """One split of a `predictions.parquet`; `labels` in the order of the probabilities.
-
-    Raises TlmError if the file is missing or has no rows of `split`.
-    """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, filters=[("split", "=", split)])
-    except FileNotFoundError:
-        raise TlmError(f"{path}: missing; delete {path.parent} and evaluate again") from None
-    if not table.num_rows:
-        raise TlmError(f"{path}: {task} has no {split} split; use another split")
-    probabilities = None
-    if "probabilities" in table.column_names:
-        flat = table["probabilities"].combine_chunks().flatten().to_numpy()
-        probabilities = flat.reshape(table.num_rows, -1).astype(np.float64)
-    many = pa.types.is_list(table["label"].type)
-    truth, guess = (
-        MULTI_LABEL.array(each, labels) if many else np.array(each)
-        for each in (table["label"].to_pylist(), table["prediction"].to_pylist())
-    )
-    return SplitPredictions(table["row_id"].to_numpy(), truth, guess, probabilities)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from tlm.errors import TlmError
-from tlm.evaluation.artifact import read_predictions
+from tlm.evaluation.stored_predictions import read_predictions
 from tlm.problems import CLASSIFICATION, MULTI_LABEL, Problem
 
 FEWEST = 50  # dev texts: with fewer, T is 1

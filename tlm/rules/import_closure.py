@@ -15,6 +15,7 @@ from pathlib import Path
 LEFT_OUT = frozenset(
     {
         "tlm/__init__.py",  # a docstring
+        "tlm/locks.py",  # only one process writes a folder
         "tlm/errors.py",  # the class of the exceptions that users see
         "tlm/process.py",  # how a script starts and ends
         "tlm/process_end.py",  # what a script does when its parent is killed

@@ -16,7 +16,8 @@ import numpy as np
 from tlm.artifacts import Manifest, read_json, read_manifest
 from tlm.config.task_report import MethodSpec
 from tlm.errors import TlmError
-from tlm.evaluation.artifact import TIMING, open_evaluation, scored
+from tlm.evaluation.artifact import TIMING, open_evaluation
+from tlm.evaluation.stored_predictions import scored
 
 
 @dataclass(frozen=True)
