@@ -1,10 +1,13 @@
 """The stage: queries of the training split alone, resumable, shared out, shortened."""
 
+from hashlib import sha256
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from retrieval_corpora import Oracle, write_corpus, write_task
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from tlm.config.retrieval import IndexSpec, QuerySpec, RetrievalSpec
 from tlm.errors import TlmError
@@ -14,6 +17,7 @@ from tlm.retrieval import stage as stage_module
 from tlm.retrieval.index import build_index
 from tlm.retrieval.queries import query_texts, rake
 from tlm.retrieval.stage import retrieve, retrieve_share
+from tlm.retrieval.stop_words import NLTK_ENGLISH
 
 PASSAGES = [f"w{i % 13} w{i % 7} common devword testword w{i % 31}" for i in range(700)]
 QUERIES = [f"w{i % 13} w{i % 5} common" for i in range(40)] + ["nothing known"]
@@ -141,6 +145,26 @@ TEXT = (
 )
 
 
+def test_the_stop_words_are_those_of_nltk():
+    file = "".join(f"{word}\n" for word in NLTK_ENGLISH).encode()
+    assert len(NLTK_ENGLISH) == 179 and len(file) == 936
+    assert sha256(file).hexdigest() == "019f104ba2ed07436d05f9cdd3383034ad66014edc27fc651f837e1a038b6451"
+    assert "whenever" in ENGLISH_STOP_WORDS and "whenever" not in NLTK_ENGLISH
+    assert rake("They read whenever books arrive.", 9, "nltk") != rake("They read whenever books arrive.", 9)
+
+
+def test_queries_over_the_clause_limit_find_nothing(folders):
+    texts = pa.array(["one two two", "one two", "one"], pa.large_string())
+    kept, counts = query_texts(
+        texts, QuerySpec(drop_over=2)
+    )  # repetitions count, as a match query has clauses
+    assert kept.to_pylist() == ["", "one two", "one"] and counts == {"queries_dropped": 1}
+    whole = run(folders, RetrievalSpec(k=10))
+    manifest = run(folders, RetrievalSpec(k=10, query=QuerySpec(drop_over=2)), "dropped")
+    assert manifest.counts["queries_dropped"] == 40 and manifest.counts["queries_without_result"] == 41
+    assert manifest.counts["rows"] == 0 < whole.counts["rows"]
+
+
 def test_rake(folders):
     assert rake(TEXT, 2) == "deep neural networks learn deep neural networks"
     assert rake("of the and", 5) == ""
@@ -152,6 +176,9 @@ def test_rake(folders):
         "short text",
     ]
     assert counts == {"queries_shortened": 1, "queries_without_phrases": 1}
+    longer = QuerySpec(mode="rake", phrases=2, mean_words=9)
+    assert query_texts(texts, longer) == (texts, {})  # 8.3 words on average: whole texts
+    assert query_texts(texts, longer.model_copy(update={"mean_words": 8}))[1]["queries_shortened"] == 2
     manifest = run(folders, RetrievalSpec(k=10, query=QuerySpec(mode="rake", above_words=2)))
     assert manifest.counts["queries_shortened"] + manifest.counts["queries_without_phrases"] == 40
     assert np.isfinite(manifest.counts["overlap_with_whole_text"]["mean"])

@@ -191,5 +191,7 @@ def test_imdb_reads_longer_passages_where_its_sequences_are_longer():
 
 def test_long_reviews_become_queries_by_their_key_phrases():
     small = project("small")
-    assert runs.retrieval_spec(small, "helpfulness", 50).query.mode == "rake"
+    for task in ("helpfulness", "imdb", "hyperpartisan"):  # 100 words on average or more
+        query = runs.retrieval_spec(small, task, 50).query
+        assert (query.mode, query.phrases, query.mean_words, query.stop_words) == ("rake", 20, 100, "nltk")
     assert runs.retrieval_spec(small, "agnews", 50).query == small.settings.retrieval.query

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from tlm.config.base import Strict, parse, parse_json
+from tlm.config.base import Strict, added, parse, parse_json
 
 
 class IndexSpec(Strict):
@@ -38,6 +38,13 @@ class QuerySpec(Strict):
     """`rake`: number of best phrases to join (the authors' code for Helpfulness)."""
     above_words: int = Field(0, ge=0)
     """`rake`: texts of at most this many words are used whole."""
+    mean_words: int = added(0, ge=0)
+    """`rake`: the texts of a task are used whole if they have fewer words than this on average."""
+    stop_words: Literal["sklearn", "nltk"] = added("sklearn")
+    """`rake`: scikit-learn's stop words, or those of NLTK, which are the default of rake-nltk and so the authors'."""
+    drop_over: PositiveInt | None = added(None)
+    """A query of more words than this finds nothing, with repetitions counted: Elasticsearch refused the authors'
+    queries of more than 1,024 clauses, and their code continued without them. For an exact replication: 1024."""
     terms: PositiveInt | None = None
     """`top_terms`: number of distinct terms with the highest qtf · idf."""
 

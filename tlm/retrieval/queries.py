@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ from tlm.artifacts import read_manifest
 from tlm.config.retrieval import QuerySpec
 from tlm.errors import TlmError
 from tlm.layout import UNLABELLED
+from tlm.retrieval.analyser import analyse
+from tlm.retrieval.stop_words import NLTK_ENGLISH
 from tlm.text import sentences
 
 
@@ -65,29 +68,55 @@ def training_texts(task_dir: Path) -> TrainingTexts:
 
 
 def query_texts(texts: pa.Array, spec: QuerySpec) -> tuple[pa.Array, dict[str, int]]:
-    """The query texts, and counts of the texts that were shortened or could not be."""
-    if spec.mode != "rake":
-        return texts, {}
+    """The query texts, and counts of the texts that were shortened, could not be, or find nothing (`drop_over`)."""
+    counts: dict[str, int] = {}
+    if spec.mode == "rake" and mean_words(texts) >= spec.mean_words:
+        texts, counts = _shortened(texts, spec)
+    if spec.drop_over is not None:
+        dropped = np.diff(analyse(texts).starts) > spec.drop_over
+        texts = pc.if_else(pa.array(~dropped), texts, pa.scalar("", pa.large_string()))
+        counts["queries_dropped"] = int(dropped.sum())
+    return texts, counts
+
+
+def mean_words(texts: pa.Array) -> float:
+    """Words of a text on average; 0 without texts."""
+    if not len(texts):
+        return 0.0
+    return float(
+        pc.mean(pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts)))).as_py()
+    )
+
+
+def _shortened(texts: pa.Array, spec: QuerySpec) -> tuple[pa.Array, dict[str, int]]:
+    """Long texts as their best phrases. A text of stop words alone has no phrases: it stays whole and is counted."""
     out, shortened, without = [], 0, 0
     for text in texts.to_pylist():
-        phrases = rake(text, spec.phrases) if len(text.split()) > spec.above_words else None
+        long = len(text.split()) > spec.above_words
+        phrases = rake(text, spec.phrases, spec.stop_words) if long else None
         shortened += bool(phrases)
         without += phrases == ""
-        out.append(
-            phrases or text
-        )  # a text of stop words alone has no phrases: it stays unchanged and is counted
+        out.append(phrases or text)
     counts = {"queries_shortened": shortened, "queries_without_phrases": without}
     return pa.array(out, pa.large_string()), counts
 
 
-def rake(text: str, phrases: int) -> str:
+def rake(text: str, phrases: int, stop_words: Literal["sklearn", "nltk"] = "sklearn") -> str:
     """The best `phrases` phrases of `text` by RAKE, joined; empty if there are none.
 
-    rake-nltk would download stop words and a sentence splitter, so it gets scikit-learn's and `tlm.text`'s.
+    rake-nltk would download NLTK's stop words and sentence splitter, so it gets a list and the splitter of `tlm.text`
+    (`bench/rake.py` measures the difference).
     """
     from rake_nltk import Rake  # slow to import with NLTK, and only this method needs it
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    extractor = Rake(stopwords=set(ENGLISH_STOP_WORDS), sentence_tokenizer=sentences)
+    extractor = Rake(stopwords=_stop_words(stop_words), sentence_tokenizer=sentences)
     extractor.extract_keywords_from_text(text)
     return " ".join(extractor.get_ranked_phrases()[:phrases])
+
+
+def _stop_words(name: Literal["sklearn", "nltk"]) -> set[str]:
+    if name == "nltk":
+        return set(NLTK_ENGLISH)
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # slow to import
+
+    return set(ENGLISH_STOP_WORDS)

@@ -140,7 +140,9 @@ def retrieve(
             else:
                 found = _searched(engine, job, part, threads)
             _write(working / name, found, job.ids[part])
-        loss = {} if spec.query.mode == "text" else _loss(engine, job, threads)
+        loss = (
+            {} if spec.query.mode == "text" and spec.query.drop_over is None else _loss(engine, job, threads)
+        )
         counts = _join([working / name for name in names], working / "topk.parquet", job)
         return write_manifest(
             working,
