@@ -14,7 +14,7 @@ from retrieval_corpora import write_corpus
 from tlm.artifacts import Manifest, read_manifest, write_json, write_manifest
 from tlm.config.experiments import ExamplesSpec
 from tlm.config.retrieval import IndexSpec, RetrievalSpec
-from tlm.config.task_report import METHODS, MethodSpec, PageSpec
+from tlm.config.task_report import LABELLED_ONLY, METHODS, MethodSpec, PageSpec
 from tlm.evaluation.artifact import (
     Predictions,
     RunName,
@@ -49,7 +49,7 @@ class Toy:
         default_factory=lambda: {"tlm": 0.9, "task-only": 0.5, "random": 0.6, "tfidf": 0.55}
     )
     rows: dict[str, int] = field(default_factory=lambda: dict(ROWS))
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = tuple(name for name in METHODS if name != LABELLED_ONLY)
     slope: float | None = None
     """Of the held-out loss, 2 + slope * (step / 100) ** -0.3; None: a curve of three points."""
 

@@ -78,7 +78,7 @@ def test_more_time_is_a_larger_model_and_the_time_is_kept():
     ],
 )
 def test_the_trainings_share_all_cores(seeds, compare, cores, threads):
-    trained = trainings(seeds, compare=compare)
+    trained = trainings(seeds, compare=compare, unlabelled=False)
     assert trained == seeds * (3 if compare else 1)
     assert training_threads(trained, cores) == threads
     assert threads == 1 or threads * trained <= cores

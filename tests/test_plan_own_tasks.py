@@ -19,6 +19,7 @@ from tlm.errors import TlmError
 from tlm.plan import runs, tables
 from tlm.plan import shared_artifacts as shared
 from tlm.plan.project import Project, load_project
+from tlm.plan.selections import Selection
 from tlm.plan.task_report import compared_variants
 from tlm.rules import Workflow
 from tlm.sources.fetch import fetch_source
@@ -63,6 +64,30 @@ def test_it_trains_one_model_unless_it_compares(tmp_path):
         project = load(tmp_path / str(compare), {"scale": "smoke"}, places={**PLACES, "compare": compare})
         assert list(compared_variants(project.at("places"))) == methods
         assert list(compared_variants(project)) == ["tlm", "task-only", "random", "tfidf"]  # a shipped scale
+
+
+def test_unlabelled_texts_are_compared_with_the_run_without_them(tmp_path):
+    task = {**PLACES["task"], "unlabelled": "more.txt"}
+    for compare, methods in (
+        (False, ["tlm", "tfidf"]),
+        (True, ["tlm", "task-only", "random", "labelled-only", "tfidf"]),
+    ):
+        folder = tmp_path / str(compare)
+        project = load(folder, {"scale": "smoke"}, places={**PLACES, "task": task, "compare": compare})
+        assert list(compared_variants(project.at("places"))) == methods
+    view = project.at("places")
+    with_them, without = (runs.resolve_encoder(view, "places", name, 1) for name in ("tlm", "labelled-only"))
+    assert with_them.spec.stage1.unlabelled and not without.spec.stage1.unlabelled
+    assert (with_them.passages.name, without.passages.name) == ("bm25-k20", "bm25-labelled-k20")
+    assert without.passages.made_from(20) == {
+        "retrieval": with_them.passages.made_from(20)["retrieval"],
+        "task": "data/tasks/places",
+    }
+    assert Selection.from_name("bm25-labelled-k20", "places", "places") == without.passages
+    files = project.data.sources["places"].files
+    assert [file.to for file in files] == ["rows/", "unlabelled/"]
+    assert project.data.tasks["places"].parser.files == "rows/**"
+    assert "labelled-only" not in load(tmp_path / "plain", places=PLACES).at("places").variants
 
 
 def test_it_changes_nothing_of_the_shipped_scales(tmp_path):

@@ -1,5 +1,7 @@
 """Was TLM worth it: the rule on differences, and the sentence that tells it."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,6 +77,24 @@ def test_verdict_follows_the_rule(tfidf, task_only, answer, start, random):
         assert "5.0 points less than TF-IDF" in found.sentence and "[−7.0, −3.0]" in found.sentence
     assert any("10 min" in reason and "2 s" in reason for reason in found.reasons)
     assert any("79.0, 81.0" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("answer", "meaning"),
+    [
+        (
+            "better",
+            "5.0 points more than the same training without the unlabelled texts .*; the unlabelled texts help",
+        ),
+        ("worse", "5.0 points less than .*; the unlabelled texts hurt: leave them out"),
+        ("unclear", "1.0 points more than .*; it is inconclusive whether the unlabelled texts help"),
+    ],
+)
+def test_the_reasons_say_what_unlabelled_texts_brought(answer, meaning):
+    found = verdict_on(tfidf="better", labelled_only=answer)
+    assert found.answer == "yes"
+    (reason,) = [each for each in found.reasons if each.startswith("The unlabelled texts: ")]
+    assert re.search(meaning, reason)
 
 
 def test_an_estimate_without_spread_has_no_interval():

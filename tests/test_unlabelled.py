@@ -6,24 +6,28 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 import toy
+import training_toy
 from conftest import ROOT
 from own_toy import new
 from source_files import seal
 from training_toy import CPU, Toy, toy_rows, toy_spec
 
-from tlm.artifacts import read_manifest
+from tlm.artifacts import read_manifest, write_manifest
 from tlm.audit.texts import body_size, body_texts
 from tlm.config.base import parse
 from tlm.config.data import DataConfig, TaskSpec, load_data_config
 from tlm.config.own import OwnSpec
+from tlm.config.retrieval import Bm25Selector, LabelledBm25Selector
 from tlm.cost.jobs import read_project
 from tlm.errors import TlmError
 from tlm.plan.local_data import with_local_tasks
 from tlm.retrieval.queries import training_texts
+from tlm.retrieval.selection import select
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
 from tlm.training.batches import Schedule, Stream
@@ -249,3 +253,29 @@ def test_a_file_is_not_both_unlabelled_text_and_corpus():
     values = {"task": {"files": "a.csv", "unlabelled": "b.txt"}, "corpus": {"files": ["b.txt"]}}
     with pytest.raises(TlmError, match=r"b\.txt is both unlabelled text and corpus"):
         parse(OwnSpec, values, "own")
+
+
+def test_the_labelled_selection_takes_passages_of_training_texts_alone(tmp_path):
+    task = training_toy.write_task_artifact(tmp_path / "task", {"train": [("a", "garden"), ("b", "garden")]})
+    corpus = training_toy.write_corpus_artifact(tmp_path / "corpus", [f"passage {n}" for n in range(6)])
+    rows = [
+        (0, 1, 3),
+        (0, 2, 1),
+        (1, 1, 1),
+        (2, 1, 5),
+        (2, 2, 3),
+    ]  # query, rank, passage; 2 is an unlabelled text
+    columns = {
+        name: [row[place] for row in rows] for place, name in enumerate(("query_id", "rank", "passage_id"))
+    }
+    (tmp_path / "retrieval").mkdir()
+    pq.write_table(pa.table({**columns, "score": [1.0] * len(rows)}), tmp_path / "retrieval/topk.parquet")
+    write_manifest(tmp_path / "retrieval", "retrieval", counts={}, parameters={"k": 2})
+    folders = {"retrieval": tmp_path / "retrieval", "task": task}
+    found = {}
+    for spec in (Bm25Selector(k=2), LabelledBm25Selector(k=2), LabelledBm25Selector(k=1)):
+        chosen = select(spec, corpus, tmp_path / f"{spec.selector}-{spec.k}", folders)
+        table = pq.read_table(tmp_path / f"{spec.selector}-{spec.k}/passages.parquet").to_pydict()
+        found[spec.selector, spec.k] = table["passage_id"]
+        assert "task" in chosen.inputs or spec.selector == "bm25"
+    assert found == {("bm25", 2): [1, 3, 5], ("bm25-labelled", 2): [1, 3], ("bm25-labelled", 1): [1, 3]}

@@ -106,6 +106,14 @@ class Bm25Selector(SelectorSpec):
     inputs = ("retrieval",)
 
 
+class LabelledBm25Selector(SelectorSpec):
+    """The union of the top-k passages of the training texts alone, without those of the task's unlabelled texts."""
+
+    selector: Literal["bm25-labelled"] = "bm25-labelled"
+    k: PositiveInt
+    inputs = ("retrieval", "task")
+
+
 class RandomSelector(SelectorSpec):
     """As many passages as the selection `like`, drawn without replacement (Table 3)."""
 

@@ -12,16 +12,27 @@ from pydantic import Field, PositiveInt
 from tlm.config.base import Strict
 from tlm.config.experiments import ExamplesSpec
 
-Method = Literal["tlm", "task-only", "random", "tfidf"]
+Method = Literal["tlm", "task-only", "random", "labelled-only", "tfidf"]
 METHODS: dict[Method, str] = {
     "tlm": "TLM",
     "task-only": "task data only",
     "random": "random passages",
+    "labelled-only": "without unlabelled texts",
     "tfidf": "TF-IDF + logistic regression",
 }
 """Kind of variant → label on the page. Random passages show the effect of retrieval."""
-TRAINED_RIVALS: tuple[Method, ...] = ("task-only", "random")
-"""Methods besides TLM that train an encoder: a task of your own trains them only with `compare: true`."""
+LABELLED_ONLY: Method = "labelled-only"
+"""TLM without the task's unlabelled texts, neither as queries nor in stage 1; only for a task that has such texts."""
+
+
+def trained_rivals(*, unlabelled: bool) -> tuple[Method, ...]:
+    """Methods besides TLM that train an encoder: a task of your own trains them only with `compare: true`.
+
+    `unlabelled`: whether the task has unlabelled texts.
+    """
+    return ("task-only", "random", *((LABELLED_ONLY,) if unlabelled else ()))
+
+
 RIDGE = "TF-IDF + ridge regression"
 """The label of `tfidf` for regression tasks."""
 

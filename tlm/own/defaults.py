@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tlm.config.base import merge
-from tlm.config.task_report import TRAINED_RIVALS
+from tlm.config.task_report import trained_rivals
 from tlm.config.training import Optimizer
 
 Clock = Callable[[Mapping[str, Any]], float]
@@ -223,9 +223,9 @@ def _affordable(training: Mapping[str, Any], granted: float, clock: Clock) -> in
     return low // digits * digits
 
 
-def trainings(seeds: int, *, compare: bool) -> int:
+def trainings(seeds: int, *, compare: bool, unlabelled: bool) -> int:
     """How many encoders are trained: TLM's, and with `compare` those of the methods that it is compared with."""
-    return seeds * (1 + len(TRAINED_RIVALS) * compare)
+    return seeds * (1 + len(trained_rivals(unlabelled=unlabelled)) * compare)
 
 
 def training_threads(trained: int, cores: int) -> int:

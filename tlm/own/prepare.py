@@ -77,7 +77,8 @@ class NewTask:
     @property
     def model_seconds(self) -> float:
         """Stages 1 and 2 of one TLM model."""
-        trained = trainings(self.seeds, compare=self.spec.compare)
+        unlabelled = self.spec.task.unlabelled is not None
+        trained = trainings(self.seeds, compare=self.spec.compare, unlabelled=unlabelled)
         return (
             sum(rule.sum("seconds") for rule in self.estimate.rules if rule.rule in ("stage1", "stage2"))
             / trained
@@ -109,7 +110,8 @@ def prepare(
     project = read_project([], folder, {name: _with(known, declared)})
     sample = found.corpus.sample if found.corpus is not None else found.task.texts
     lengths = measure_lengths(found.task, sample, project.own_scales[name].tokenizer)
-    trained = trainings(len(declared.get("seeds", [1])), compare=spec.compare)
+    unlabelled = spec.task.unlabelled is not None
+    trained = trainings(len(declared.get("seeds", [1])), compare=spec.compare, unlabelled=unlabelled)
     most = training_threads(trained, cores)
     threads = spec.training.threads or (most if gflops is not None else _fastest_threads(project, most))
     if threads > 1:

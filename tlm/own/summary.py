@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tlm.config.task_report import TRAINED_RIVALS
+from tlm.config.task_report import trained_rivals
 from tlm.own.defaults import trainings
 from tlm.own.findings import CorpusFindings, TaskFindings, percentiles
 from tlm.own.language import Writing
@@ -140,8 +140,9 @@ def _training(new: NewTask) -> list[str]:
     stage1, stage2 = training["stage1"], training["stage2"]
     shape = new.choice.size
     compare, seeds = new.spec.compare, new.seeds
-    count = trainings(seeds, compare=compare)
-    methods = ["tlm", *TRAINED_RIVALS] if compare else ["tlm"]
+    unlabelled = new.spec.task.unlabelled is not None
+    count = trainings(seeds, compare=compare, unlabelled=unlabelled)
+    methods = ["tlm", *trained_rivals(unlabelled=unlabelled)] if compare else ["tlm"]
     flops = new.estimate.sum("matmul_flops")
     disk = new.estimate.sum("disk_bytes")
     speed = ", ".join(f"{rate.flops_per_second / 1e9:.0f} GFLOP/s" for rate in list(new.rates.values())[-1:])

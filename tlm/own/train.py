@@ -130,7 +130,8 @@ def _later_outputs(run: EncoderRun, name: str) -> list[tuple[str, str]]:
 def _rounds(project: Project, name: str, cores: int) -> int:
     """How many trainings follow each other on the cores."""
     view, threads = project.at(name), project.at(name).scale.threads
-    count = trainings(len(view.seeds), compare=project.own[name].compare)
+    own = project.own[name]
+    count = trainings(len(view.seeds), compare=own.compare, unlabelled=own.task.unlabelled is not None)
     return math.ceil(count / max(1, cores // threads))
 
 

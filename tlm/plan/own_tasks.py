@@ -16,6 +16,7 @@ from tlm.config.data import CorpusSpec, DataConfig, TaskSpec
 from tlm.config.own import SPLITS, OwnCorpus, OwnSpec, OwnTask, Paths, all_paths
 from tlm.config.scale import ScaleSpec
 from tlm.config.sources import SourceSpec
+from tlm.config.task_report import LABELLED_ONLY
 from tlm.config.variants import TASK_ONLY, VariantSpec
 from tlm.errors import TlmError, did_you_mean
 from tlm.layout import SHARED, UNLABELLED
@@ -156,7 +157,7 @@ def own_scale(name: str, spec: OwnSpec, scales: Mapping[str, ScaleSpec]) -> Scal
     return parse(ScaleSpec, merged, f"config/own/{name}.yaml: training")
 
 
-def own_variants(declared: Mapping[str, VariantSpec]) -> dict[str, VariantSpec]:
+def own_variants(declared: Mapping[str, VariantSpec], own: OwnSpec) -> dict[str, VariantSpec]:
     """The variants of an own task: those declared, and the task's data alone with everything else as in its TLM run."""
     task_only = VariantSpec(
         description="stage 1 on the task's data alone",
@@ -164,7 +165,15 @@ def own_variants(declared: Mapping[str, VariantSpec]) -> dict[str, VariantSpec]:
         selector="task-only",
         pinned={"stage1": {"rho1": 0}},
     )
-    return {**declared, TASK_ONLY: task_only}
+    found = {**declared, TASK_ONLY: task_only}
+    if own.task.unlabelled is not None:
+        found[LABELLED_ONLY] = VariantSpec(
+            description="TLM without the task's unlabelled texts, neither as queries nor in stage 1",
+            label="Without unlabelled texts",
+            selector="bm25-labelled",
+            pinned={"stage1": {"unlabelled": False}},
+        )
+    return found
 
 
 def _corpus_values(source: str, corpus: OwnCorpus) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Project(Strict):
     def variants(self) -> dict[str, VariantSpec]:
         """Every variant of this scale: those declared, then those of its sweeps, in the order of the file."""
         if self.settings.scale in self.own:
-            return own_variants(self.experiments.variants)
+            return own_variants(self.experiments.variants, self.own[self.settings.scale])
         found = dict(self.experiments.variants)
         for name, sweep in self.experiments.sweeps.items():
             try:

@@ -6,12 +6,17 @@ without `compare: true` it trains TLM alone, and compares it with the methods th
 
 from __future__ import annotations
 
-from tlm.config.task_report import METHODS, TRAINED_RIVALS, Method
+from tlm.config.task_report import LABELLED_ONLY, METHODS, Method, trained_rivals
 from tlm.config.variants import VariantSpec
 from tlm.errors import TlmError
 from tlm.plan.project import Project
 
-_BY_SELECTOR: dict[str, Method] = {"bm25": "tlm", "task-only": "task-only", "random": "random"}
+_BY_SELECTOR: dict[str, Method] = {
+    "bm25": "tlm",
+    "task-only": "task-only",
+    "random": "random",
+    "bm25-labelled": LABELLED_ONLY,
+}
 
 
 def compared_variants(project: Project) -> dict[Method, str]:
@@ -20,14 +25,14 @@ def compared_variants(project: Project) -> dict[Method, str]:
     for name, spec in project.variants.items():
         if method := _method(spec):
             found.setdefault(method, name)
-    if missing := [method for method in METHODS if method not in found]:
+    if missing := [method for method in METHODS if method not in found and method != LABELLED_ONLY]:
         raise TlmError(
             f"scale {project.settings.scale} has no variant of the kind {missing[0]!r}, which a report compares TLM "
             "with; add it to the sweep of K (`sweeps:` of the scale)"
         )
     own = project.own.get(project.settings.scale)
-    left_out = TRAINED_RIVALS if own is not None and not own.compare else ()
-    return {method: found[method] for method in METHODS if method not in left_out}
+    left_out = trained_rivals(unlabelled=True) if own is not None and not own.compare else ()
+    return {method: found[method] for method in METHODS if method in found and method not in left_out}
 
 
 def _method(spec: VariantSpec) -> Method | None:

@@ -20,6 +20,7 @@ from tlm.artifacts import read_manifest
 from tlm.config.retrieval import (
     Bm25Selector,
     DsirSelector,
+    LabelledBm25Selector,
     RandomSelector,
     SelectorSpec,
     WholeCorpusSelector,
@@ -94,27 +95,41 @@ def selects(
 @selects(Bm25Selector)
 def select_bm25(spec: Bm25Selector, inputs: SelectorInputs) -> ChosenPassages:
     """The union of every query's first k passages. Raises TlmError if the retrieval holds fewer than k."""
+    return _first_passages(spec.k, inputs)
+
+
+@selects(LabelledBm25Selector)
+def select_labelled_bm25(spec: LabelledBm25Selector, inputs: SelectorInputs) -> ChosenPassages:
+    """The same, of the queries that are rows of the training split."""
+    rows = pq.read_table(inputs.folders["task"] / "train.parquet", columns=["row_id"])["row_id"]
+    return _first_passages(spec.k, inputs, rows.combine_chunks())
+
+
+def _first_passages(k: int, inputs: SelectorInputs, queries: pa.Array | None = None) -> ChosenPassages:
+    """The union of the first k passages of all queries, or of `queries`."""
     folder = inputs.folders["retrieval"]
     stored = read_manifest(folder, "retrieval").parameters["k"]
-    if spec.k > stored:
+    if k > stored:
         raise TlmError(
-            f"{folder}: holds the top {stored} of each query, the selector needs {spec.k}; retrieve again"
+            f"{folder}: holds the top {stored} of each query, the selector needs {k}; retrieve again"
         )
     # Bounded memory: only the rows of the first k ranks are kept, as arrays.
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("passage_id", "rank", "score", "query_id")}
     for batch in pq.ParquetFile(folder / "topk.parquet").iter_batches():
-        first = batch.filter(pc.less_equal(batch.column("rank"), spec.k))
+        first = batch.filter(pc.less_equal(batch.column("rank"), k))
+        if queries is not None:
+            first = first.filter(pc.is_in(first.column("query_id"), value_set=queries))
         for name, chunks in columns.items():
             chunks.append(first.column(name).to_numpy())
     values = {name: np.concatenate(chunks) for name, chunks in columns.items() if chunks}
     if not values or not len(values["rank"]):
         raise TlmError(f"{folder}: no query shares a word with the corpus; is it the right corpus?")
     order = np.lexsort((values["query_id"], values["rank"], values["passage_id"]))
-    ids, first_at, queries = np.unique(values["passage_id"][order], return_index=True, return_counts=True)
+    ids, first_at, counts = np.unique(values["passage_id"][order], return_index=True, return_counts=True)
     allowed = inputs.excluded.allowed(ids)
     best = order[first_at][allowed]
     provenance = {name: values[name][best] for name in ("rank", "score", "query_id")}
-    return ChosenPassages(ids[allowed], {**provenance, "queries": queries[allowed]})
+    return ChosenPassages(ids[allowed], {**provenance, "queries": counts[allowed]})
 
 
 @selects(RandomSelector)

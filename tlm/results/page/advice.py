@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 
-from tlm.config.task_report import METHODS, TRAINED_RIVALS
+from tlm.config.task_report import METHODS, trained_rivals
 from tlm.evaluation.temperature import FEWEST
 from tlm.results.page import formatting
 from tlm.results.page.task_report import TaskReport
 from tlm.results.page.worth import CHEAPER
+from tlm.tasks.unlabelled import describe
 
 CUT = 0.2  # share of training texts that are longer than the model reads
 FEW = 20  # training texts of a class: with fewer, the page asks for more labels
@@ -56,6 +57,8 @@ def data_notes(report: TaskReport) -> list[str]:
         for what, rows in data.left_out.items()
         if rows
     ]
+    if data.unlabelled:
+        notes.append(f"Read without labels: {describe(data.unlabelled, data.unlabelled_left_out)}.")
     leaked = [each for each in report.contamination if each.found]
     notes += [
         f"{formatting.counted(each.found, f'{each.split} text')} of {formatting.count(each.rows)} "
@@ -70,7 +73,8 @@ def data_notes(report: TaskReport) -> list[str]:
 
 def comparison_note(report: TaskReport) -> str:
     """What `compare: true` would add to the report of an own task, and its cost; empty if nothing is missing."""
-    missing = [METHODS[name] for name in TRAINED_RIVALS if name not in {each.name for each in report.methods}]
+    wanted = trained_rivals(unlabelled=report.data.unlabelled > 0)
+    missing = [METHODS[name] for name in wanted if name not in {each.name for each in report.methods}]
     if not report.own or not missing:
         return ""
     ours = report.methods[0]

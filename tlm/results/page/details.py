@@ -53,6 +53,8 @@ def data(task_dir: Path, tokens_dir: Path, length: int) -> DataSummary:
         duplicates=counts["duplicates"],
         removed=counts["removed_for_straddling"],
         left_out=counts["left_out"],
+        unlabelled=counts.get("unlabelled", {}).get("rows", 0),
+        unlabelled_left_out=counts.get("unlabelled", {}).get("left_out", {}),
         lengths={split: lengths(tokens_dir, split, length) for split in splits},
         length=length,
     )

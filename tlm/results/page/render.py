@@ -39,6 +39,7 @@ _EXPLAINED = {
     "tlm": "Stage 1 on the retrieved passages and the task’s texts, stage 2 on the task.",
     "task-only": "The same encoder and stages without passages: trained on the task’s data alone.",
     "random": "The same as TLM, with the same number of random passages: shows the effect of retrieval.",
+    "labelled-only": "The same as TLM, without the task’s unlabelled texts: shows their effect.",
     "tfidf": "Counts of words and word pairs and a linear model, regularised by dev scores: the first thing to try.",
 }
 

@@ -264,6 +264,10 @@ class DataSummary(Strict):
     removed: dict[str, int]
     """Rows removed from dev and test because their text occurs in another split."""
     left_out: dict[str, int]
+    unlabelled: int = added(0)
+    """Texts without labels, which are queries and internal data of stage 1."""
+    unlabelled_left_out: dict[str, int] = added({})
+    """Reason → number of unlabelled texts that are not used, e.g. `in_test`: equal to a test text."""
     lengths: dict[Split, Lengths]
     length: int
     """Tokens that the model reads."""

@@ -28,6 +28,7 @@ _THEM = {
     "tfidf": "TF-IDF with a linear model",
     "task-only": "the same encoder trained on the task’s data alone",
     "random": "the same training on as many random passages",
+    "labelled-only": "the same training without the unlabelled texts",
 }
 
 
@@ -163,6 +164,13 @@ def _reasons(
             "unclear": "it is inconclusive whether the choice of passages matters",
         }[random.answer]
         reasons.append(f"The retrieval: {_against(random)}; {meaning}.")
+    if (labelled := given.get("labelled-only")) is not None:
+        meaning = {
+            "better": "the unlabelled texts help",
+            "worse": "the unlabelled texts hurt: leave them out (`unlabelled:` in the file of config/own/)",
+            "unclear": "it is inconclusive whether the unlabelled texts help",
+        }[labelled.answer]
+        reasons.append(f"The unlabelled texts: {_against(labelled)}; {meaning}.")
     widest = max((each.difference.high or 0) - (each.difference.low or 0) for each in given.values())
     reasons.append(
         f"With {formatting.counted(rows, f'{split} text')}, differences of less than about "
