@@ -161,7 +161,7 @@ def error_line(report: str) -> str:
 
 
 def build(targets: Sequence[str], cores: int) -> int:
-    """Build `targets` as `snakemake <targets> --cores <cores>` does, and return its exit status.
+    """Build `targets` as `snakemake <targets> --cores N` does with N = `cores`, and return its exit status.
 
     Ctrl-C reaches Snakemake, which ends its jobs; this process waits for that.
     """
