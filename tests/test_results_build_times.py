@@ -35,12 +35,15 @@ def test_jobs_side_by_side_and_pauses_count_once(tmp_path):
     benchmark(tmp_path, "stage2/a-a-tlm-seed1", 5060, 60, 59)  # after a pause of more than an hour
     times = build_times(FORECAST, tmp_path)
     assert times.seconds == 150 + 60 and not times.was_busy
+    assert "ran for 3m30s so far" in as_text(times)
     assert [(each.rule, each.jobs, each.forecast, each.seconds) for each in times.rules] == [
         ("stage1", 2, 200, 220),
         ("stage2", 1, 50, 60),
         ("export", 1, 2, None),
     ]
-    assert "0.70 times the forecast" in as_text(times) and "Other work" not in as_text(times)
+    benchmark(tmp_path, "export/a", 5070, 10, 9)
+    text = as_text(build_times(FORECAST, tmp_path))
+    assert "ran for 3m40s: 0.73 times the forecast" in text and "Other work" not in text
 
 
 def test_training_that_waited_for_the_processor_is_a_sign_of_other_work(tmp_path):

@@ -1,6 +1,6 @@
-"""The cost of the rules that prepare data: downloads, corpora, indexes, retrieval, selections, tokens.
+"""The cost of the rules that train no encoder: data, index, retrieval, tokens, linear models, export, report.
 
-Place in the flow: a job of workflow/rules/data.smk, retrieve.smk, audit.smk or train.smk, and `DataFacts` → here →
+Place in the flow: a job of one of these rules, and `DataFacts` → here →
 `tlm.cost.estimate`. The rates are those of one core with AVX2 that built Table 2 at the scale demo (`benchmarks/`),
 where a rule takes seconds: on other texts expect an error of a factor of two.
 """
@@ -22,6 +22,8 @@ _AUDIT = 1 / 70e6
 _DIGEST = 1 / 4e8  # of a file that is read in place
 _TOKENIZER = 1 / 3e6
 _TOKENS = 1 / 4.5e6
+_LINEAR, _LINEAR_START = 5e-4, 3.0  # seconds for a training text, and to start scikit-learn
+_PAGE = 10.0
 _RETRIEVE = 5e-9  # seconds for a query and a passage of the corpus, queries of a few hundred words
 
 # Bytes on disk for a byte of text.
@@ -108,6 +110,22 @@ def external_tokens(facts: DataFacts, job: PendingJob) -> JobEstimate:
 def internal_tokens(facts: DataFacts, job: PendingJob) -> JobEstimate:
     """The tokens of a task: the texts are few."""
     return JobEstimate(seconds=TORCH_START)
+
+
+def linear(facts: DataFacts, job: PendingJob) -> JobEstimate:
+    """A linear model on counts of words, with its settings chosen on dev."""
+    rows = facts.rows(job.names["task"], "train") or 0
+    return JobEstimate(seconds=_LINEAR_START + rows * _LINEAR)
+
+
+def export(facts: DataFacts, job: PendingJob) -> JobEstimate:
+    """A finished model: calibrated and copied."""
+    return JobEstimate(seconds=TORCH_START)
+
+
+def task_report(facts: DataFacts, job: PendingJob) -> JobEstimate:
+    """The page of a task: mostly resampled scores."""
+    return JobEstimate(seconds=_PAGE)
 
 
 def tokenizer(facts: DataFacts, job: PendingJob) -> JobEstimate:

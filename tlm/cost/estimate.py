@@ -34,6 +34,9 @@ _DATA: Mapping[str, Callable[[DataFacts, PendingJob], JobEstimate]] = {
     "tokenizer": data_rules.tokenizer,
     "internal_tokens": data_rules.internal_tokens,
     "external_tokens": data_rules.external_tokens,
+    "linear": data_rules.linear,
+    "export": data_rules.export,
+    "task_report": data_rules.task_report,
 }
 _TRAINING: Mapping[str, Callable[[DataFacts, EncoderRun, RateOf], JobEstimate]] = {
     "stage1": training_rules.stage1,
@@ -99,7 +102,7 @@ class CostEstimate:
         """Wall clock: runs side by side on the cores, `threads` each, or one job after the other on one GPU.
 
         Three equal runs on two cores take as long as two of them, not one and a half. The result is at least the
-        longest job of each rule that prepares data, one after the other, and then the longest run.
+        longest job of each rule that prepares data or presents results, one after the other, and the longest run.
         """
         before = sum(rule.longest(cores) for rule in self.rules if rule.rule in _DATA)
         rest = sum(rule.sum("seconds") for rule in self.rules if not RULES[rule.rule].on_device)

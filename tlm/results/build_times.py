@@ -58,10 +58,10 @@ def build_times(forecast: Forecast, root: Path = Path()) -> BuildTimes:
     found: dict[str, list[tuple[float, Benchmark]]] = {}
     spans = []
     for job in forecast.jobs:
+        if job.rule == "task_report" or job.rule not in RULES:  # of another version of this project
+            continue
         file = root / RULES[job.rule].benchmark_of(job.output)
         benchmark = read_benchmark(file)
-        if job.rule == "task_report":
-            continue
         found.setdefault(job.rule, []).append((job.seconds, benchmark))
         if benchmark.seconds is not None:
             end = file.stat().st_mtime
@@ -100,10 +100,12 @@ def sentences(times: BuildTimes) -> list[str]:
     """The build as a whole, and whether the machine was busy."""
     if times.seconds is None:
         return []
+    ended = all(each.seconds is not None for each in times.rules)
     granted = f" ({duration(times.granted)} granted)" if times.granted else ""
+    ratio = f": {times.seconds / max(times.forecast, 1):.2f} times the forecast" if ended else " so far"
     lines = [
         f"The build was forecast to take {duration(times.forecast)}{granted}, and its jobs ran for "
-        f"{duration(times.seconds)}: {times.seconds / max(times.forecast, 1):.2f} times the forecast."
+        f"{duration(times.seconds)}{ratio}."
     ]
     if times.was_busy:
         lines.append(
