@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tlm import check_sources
 from tlm.cost import command as cost
 from tlm.own import command as own
 from tlm.own import train_command as train
@@ -24,6 +25,7 @@ def _run() -> None:
     own.add_parser(commands)
     train.add_parser(commands)
     cost.add_parser(commands)
+    check_sources.add_parser(commands)
     serving.add_parser(commands)
     args = parser.parse_args()
     args.run(args)

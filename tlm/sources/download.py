@@ -12,7 +12,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -131,7 +131,7 @@ def _append(url: str, part: Path, progress: Progress) -> None:
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        response = _OPENER.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        response = open_url(url, TIMEOUT, headers=headers)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # no bytes beyond `part`; the digest then decides
             error.close()
@@ -164,6 +164,14 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_SafeRedirects)
+
+
+def open_url(
+    url: str, timeout: float, *, headers: Mapping[str, str] | None = None, method: str = "GET"
+) -> Any:
+    """The response of a server, following safe redirects. Raises OSError, and HTTPError for a status from 400."""
+    request = urllib.request.Request(url, headers=dict(headers or {}), method=method)
+    return _OPENER.open(request, timeout=timeout)
 
 
 @contextmanager

