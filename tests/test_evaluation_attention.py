@@ -1,9 +1,12 @@
 """Attention of real (random and rigged) models: the weights that are read are those that the model used."""
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import zstandard
 from evaluation_toy import (
     LABELS,
     RUN,
@@ -137,6 +140,14 @@ def test_a_period_after_a_space_is_a_period_to_byte_level_bpe_too():
     tokens = np.array(tokenizer.convert_ids_to_tokens(ids))
     assert tokens[special].tolist() == ["<s>", "</s>"]
     assert tokens[vertical].tolist() == ["<s>", "Ġ.", ".", "</s>"]
+
+
+@pytest.mark.parametrize(("task", "rows", "ends"), [("sciie", 455, 455), ("citation_intent", 114, 106)])
+def test_dev_texts_of_scierc_and_acl_arc_end_with_a_space_and_a_period(shared, task, rows, ends):
+    """The counts in docs/differences.md: without `Ġ.`, a RoBERTa head on this period would not count as vertical."""
+    with zstandard.open(shared / "tasks" / task / "dev.jsonl.zst", "rt", encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"].rstrip() for line in lines]
+    assert (len(texts), sum(text.endswith(" .") for text in texts)) == (rows, ends)
 
 
 def test_the_sample_is_drawn_once_and_all_of_a_small_split():
