@@ -111,7 +111,8 @@ def open_bytes(source: Input, watch: Watch | None = None) -> Iterator[IO[bytes]]
             if source.member is None:
                 raw: IO[bytes] = stack.enter_context(source.path.open("rb"))
             else:
-                raw = stack.enter_context(_member(stack.enter_context(zipfile.ZipFile(source.path)), source))
+                archive = stack.enter_context(zipfile.ZipFile(source.path))
+                raw = stack.enter_context(_member(archive, source.member, source))
             yield stack.enter_context(decompressed(watch(raw) if watch else raw, source.name))
     except FileNotFoundError:
         raise TlmError(f"{source}: no such file") from None
@@ -119,10 +120,9 @@ def open_bytes(source: Input, watch: Watch | None = None) -> Iterator[IO[bytes]]
         raise TlmError(f"{source}: truncated or broken ({error})") from None
 
 
-def _member(archive: zipfile.ZipFile, source: Input) -> IO[bytes]:
-    assert source.member is not None
+def _member(archive: zipfile.ZipFile, name: str, source: Input) -> IO[bytes]:
     try:
-        return archive.open(source.member)
+        return archive.open(name)
     except NotImplementedError as error:  # also a RuntimeError
         raise TlmError(
             f"{source}: cannot be unpacked ({error}); pack it again with another program"

@@ -67,25 +67,25 @@ def with_cost(
     return verdict, f"{reason}; at {' and '.join(ratios)}"
 
 
-def judge_fact(claim: Claim, runs: Mapping[Key, EvaluatedRun], reported: Reported) -> tuple[Verdict, str]:
+def judge_fact(
+    claim: Claim, fact: ComparedFact, runs: Mapping[Key, EvaluatedRun], reported: Reported
+) -> tuple[Verdict, str]:
     """The verdict of a claim on a fact. Raises TlmError if a run does not record it."""
-    assert claim.fact is not None
     values: list[float] = []
     for side in claim.sides:
-        value = fact_of(side, claim.fact, runs, reported)
+        value = fact_of(side, fact, runs, reported)
         if not value:
-            raise TlmError(f"claim {claim.id}: {side.label} has no {WORDS[claim.fact]}; choose other rows")
+            raise TlmError(f"claim {claim.id}: {side.label} has no {WORDS[fact]}; choose other rows")
         values.append(value)
     if not claim.across_scales:
         ours, theirs = (values[index] for index in _first_positive(claim.sides))
         verdict = SUPPORTED if ours < theirs else NOT_SUPPORTED
-        return verdict, f"{_share(ours, theirs, claim.fact)} ({ours:.3g} against {theirs:.3g})"
+        return verdict, f"{_share(ours, theirs, fact)} ({ours:.3g} against {theirs:.3g})"
     # Sides are pairs, TLM and its rival, of one scale after another.
     pairs = sorted(zip(claim.sides[::2], values[::2], claim.sides[1::2], values[1::2], strict=True), key=_own)
     ratios = [ours / theirs for _, ours, _, theirs in pairs]
     words = [
-        f"{_share(ours, theirs, claim.fact)} of {rival.label} at {tlm.scale}"
-        for tlm, ours, rival, theirs in pairs
+        f"{_share(ours, theirs, fact)} of {rival.label} at {tlm.scale}" for tlm, ours, rival, theirs in pairs
     ]
     return SUPPORTED if ratios[-1] < ratios[0] else NOT_SUPPORTED, "; ".join(words)
 

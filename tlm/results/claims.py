@@ -112,7 +112,7 @@ def _lines(ledger: Ledger, claim: Claim, sources: LedgerSources) -> list[ClaimRe
     sides = _turned(claim, sources)
     comparison = comparison_of([(side.weight, side.label) for side in sides])
     if claim.fact:
-        verdict, reason = judge_fact(claim, sources.runs, sources.reported)
+        verdict, reason = judge_fact(claim, claim.fact, sources.runs, sources.reported)
         return [ClaimResult(claim, ALL, comparison, None, None, paper[ALL], verdict, reason)]
     found = {task: _on_task(claim, sides, task, sources) for task in claim.tasks}
     few = {task: sources.training_texts[task] <= HIGH_RESOURCE for task in found} if claim.resources else {}

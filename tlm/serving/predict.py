@@ -270,7 +270,6 @@ def _columns(
     prediction, probability = f"{options.prefix}{PREDICTION}", f"{options.prefix}{PROBABILITY}"
     if outputs.probabilities is None:
         return {prediction: np.round(outputs.predictions.astype(np.float64), DIGITS)}
-    assert outputs.probabilities is not None
     labels, problem = classifier.served.labels, classifier.served.problem
     rounded = np.round(outputs.probabilities.astype(np.float64), DIGITS)
     if problem.many:

@@ -195,17 +195,16 @@ class TensorBatch:
     def host(cls, batch: Batch, *, pinned: bool) -> TensorBatch:
         """In the arrays' host memory, or copied into `pinned` memory for an asynchronous transfer to a GPU."""
 
-        def tensor(array: Any) -> torch.Tensor | None:
-            if array is None:
-                return None
+        def tensor(array: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(array).pin_memory() if pinned else torch.from_numpy(array)
+
+        def optional(array: np.ndarray | None) -> torch.Tensor | None:
+            return None if array is None else tensor(array)
 
         inside = np.arange(batch.padded_length) < batch.lengths[:, None]
         mask = None if bool(inside.all()) else tensor(inside)
-        arrays = (batch.input_ids, batch.token_types, batch.positions, batch.targets, batch.labels)
-        ids, types, positions, targets, labels = map(tensor, arrays)
-        assert ids is not None
-        return cls(ids, mask, types, positions, targets, labels)
+        rest = map(optional, (batch.token_types, batch.positions, batch.targets, batch.labels))
+        return cls(tensor(batch.input_ids), mask, *rest)
 
     def to(self, device: torch.device) -> TensorBatch:
         """On `device`; does not wait for a copy from pinned memory."""

@@ -82,7 +82,7 @@ def run_stage2(
 
         def evaluate(done: StageProgress) -> dict[str, float]:
             logits = predict(model, dev, stage.length, vocabulary, accelerator)
-            values = dev_scores(logits, dev, metric, head)
+            values = dev_scores(logits, dev.own_labels, metric, head)
             if accelerator.is_main_process:
                 _keep_if_best(working, model, done, values[PRIMARY])
             return values
@@ -129,13 +129,12 @@ def predict(
     return logits
 
 
-def dev_scores(logits: np.ndarray, dev: Store, metric: str, head: TaskHead) -> dict[str, float]:
+def dev_scores(logits: np.ndarray, labels: np.ndarray, metric: str, head: TaskHead) -> dict[str, float]:
     """The task's metrics on dev, each named `dev_…`."""
-    assert dev.labels is not None
     problem = head.problem
     classes = range(len(head.labels)) if problem.has_labels else ()
-    predictions, chances = problem.predict_dev(logits, dev.labels), problem.probabilities(logits)
-    values = score(metric, dev.labels, predictions, classes, chances)
+    predictions, chances = problem.predict_dev(logits, labels), problem.probabilities(logits)
+    values = score(metric, labels, predictions, classes, chances)
     return {f"dev_{name}": value for name, value in values.items()}
 
 

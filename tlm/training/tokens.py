@@ -46,6 +46,13 @@ class Store:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    @property
+    def own_labels(self) -> np.ndarray:
+        """The labels. Raises TlmError for a store without labels."""
+        if self.labels is None:
+            raise TlmError("these tokens have no labels; tokenize the task with its labels")
+        return self.labels
+
     @classmethod
     def open(cls, directory: Path) -> Self:
         """Memory-map a store. Read the artifact's manifest first, which checks its kind."""
