@@ -106,17 +106,23 @@ class _Ranking:
     """One label's items, sorted once by probability, highest first."""
 
     def __init__(self, truth: np.ndarray, probabilities: np.ndarray) -> None:
-        self._order = np.argsort(-probabilities, kind="stable")
-        ordered = probabilities[self._order]
-        self._last = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])  # of each distinct probability
-        self._truth = truth[self._order]
+        order = np.argsort(-probabilities, kind="stable")
+        ordered, hit = probabilities[order], truth[order] > 0
+        # Only probabilities that an item with the label has count: the items from each to the next are one segment.
+        last = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])
+        end = np.unique(last[np.searchsorted(last, np.flatnonzero(hit))])
+        self._items = order[: end[-1] + 1] if len(end) else order[:0]
+        self._hits = order[hit]
+        self._starts = np.r_[0, end[:-1] + 1].astype(np.int64)
+        self._hit_starts = np.searchsorted(np.flatnonzero(hit), self._starts)
 
     def precision(self, weights: np.ndarray) -> np.ndarray:
         """Average precision in each resample (resamples,); 0 if no item of the label is drawn."""
-        drawn = weights[:, self._order]
-        items = np.cumsum(drawn, axis=1)[:, self._last]
-        hits = np.cumsum(drawn * self._truth, axis=1)[:, self._last]
-        gained = np.diff(hits, axis=1, prepend=0)
+        if not len(self._hits):
+            return np.zeros(len(weights))
+        gained = np.add.reduceat(weights[:, self._hits], self._hit_starts, axis=1)
+        items = np.cumsum(np.add.reduceat(weights[:, self._items], self._starts, axis=1), axis=1)
+        hits = np.cumsum(gained, axis=1)
         return _divide((gained * _divide(hits, items)).sum(axis=1), hits[:, -1])
 
 
