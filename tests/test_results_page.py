@@ -15,7 +15,7 @@ from tlm.evaluation.artifact import read_rows
 from tlm.evaluation.temperature import fitted, served
 from tlm.results.build_times import as_text
 from tlm.results.calibration import reliability
-from tlm.results.page import formatting
+from tlm.results.page import formatting, quality
 from tlm.results.page.advice import advice
 from tlm.results.page.gather import gather
 from tlm.results.page.render import most_errors, render, with_code
@@ -277,6 +277,13 @@ def test_a_page_of_several_labels_a_text_describes_labels_sets_and_thresholds(re
     for text in ("Scores by label", "Sets of labels.", "average precision", "are right in all labels"):
         assert text in page
     assert "Confusion matrix" not in page and "by class" not in page
+
+
+def test_average_precision_of_many_labels_has_no_interval(tmp_path, monkeypatch):
+    monkeypatch.setattr(quality, "RESAMPLED", 2)
+    report = gather(*write_toy(tmp_path, Toy(tags=True)))
+    assert all(each.average_precision.low is None for each in report.classes)
+    assert all(0 < each.average_precision.value <= 1 for each in report.classes)
 
 
 def test_many_classes_give_a_picture_and_the_weakest_classes_first(reports, pages):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tlm.evaluation.artifact import SplitRows
+from tlm.metrics import average_precisions
 from tlm.results.calibration import confidences, reliability
 from tlm.results.page import formatting
 from tlm.results.page.scored_runs import MethodRuns, ScoredRun
@@ -28,6 +30,7 @@ from tlm.statistics import bootstrap, scores, wilson
 
 POINTS = 2000  # of a scatter plot: more would overlap
 MISTAKES = 10
+RESAMPLED = 30  # labels: with more, average precision has no intervals, which take a second or more each
 
 
 def share(hits: int, rows: int) -> NumberWithInterval | None:
@@ -56,13 +59,13 @@ def classes(run: ScoredRun, labels: Sequence[str], t: float) -> tuple[Class, ...
         truth, guess = (each[:, number] if many else each == label for each in (run.labels, run.predictions))
         rows, predicted, hits = (int(each.sum()) for each in (truth, guess, truth & guess))
         (f1,) = scores("f1", truth, [guess], (False, True))
-        more = {}
+        more: dict[str, Any] = {}
         if cut is not None:
             assert run.probabilities is not None
-            ranking = "mean_average_precision"
-            (precision,) = scores(ranking, truth[:, None], [run.probabilities[:, number, None]])
             more = {
-                "average_precision": estimate(precision) if rows else None,
+                "average_precision": _average_precision(
+                    truth, run.probabilities[:, number], resampled=len(labels) <= RESAMPLED
+                ),
                 "threshold": 1 / (1 + math.exp(-cut[number] / t)),
             }
         found.append(
@@ -77,6 +80,19 @@ def classes(run: ScoredRun, labels: Sequence[str], t: float) -> tuple[Class, ...
             )
         )
     return tuple(found)
+
+
+def _average_precision(
+    truth: np.ndarray, probabilities: np.ndarray, *, resampled: bool
+) -> NumberWithInterval | None:
+    """Of one label, with an interval if `resampled`; None if no row has the label."""
+    if not truth.any():
+        return None
+    if not resampled:
+        (value,) = average_precisions(truth[:, None], probabilities[:, None])
+        return NumberWithInterval(value=float(value))
+    (found,) = scores("mean_average_precision", truth[:, None], [probabilities[:, None]])
+    return estimate(found)
 
 
 def right(run: ScoredRun) -> np.ndarray:
