@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from accelerate.tracking import GeneralTracker
+from accelerate.utils import DynamoBackend
 from model_toy import two_heads
 from safetensors.torch import load_file
 from training_toy import Toy, toy_spec
@@ -184,3 +186,28 @@ def test_a_run_that_has_learnt_enough_ends_early(toy: Toy, tmp_path: Path):
     first = next(i for i, entry in enumerate(history) if entry["held_out_mlm"] <= until)
     assert record["held_out"] == history[: first + 1]
     assert record["work"]["steps"] == history[first]["step"]
+
+
+@pytest.fixture
+def fresh_state():
+    """Accelerate keeps one state a process; the tests before have set it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_accelerates_environment_does_not_change_the_training(tmp_path, monkeypatch, fresh_state):
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "inductor")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    accelerator = Execution(cpu=True).accelerator(tmp_path / "s", idle_heads=False)
+    assert accelerator.gradient_accumulation_steps == 1
+    assert accelerator.mixed_precision == "no"
+    assert accelerator.state.dynamo_plugin.backend == DynamoBackend.NO
+
+
+@pytest.mark.parametrize("name", ["FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG"])
+def test_a_configuration_that_divides_the_model_raises(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
+    with pytest.raises(TlmError, match=f"configured for {name}"):
+        Execution(cpu=True).accelerator(tmp_path / "s", idle_heads=False)

@@ -35,13 +35,15 @@ def start(
     spec: RunSpec,
     out: Path,
     launch: tuple[str, ...] = (sys.executable,),
+    stderr: int | None = None,
     **environment: str,
 ) -> subprocess.Popen:
     command = [*launch, str(ROOT / "scripts" / f"stage{stage}.py"), "--threads", "1"]
     command += ["--spec", spec.model_dump_json(), "--tokenizer", str(toy.tokenizer)]
     command += ["--task-tokens", str(toy.task), "--output", str(out / f"stage{stage}")]
     command += ["--external-tokens", str(toy.external)] if stage == 1 else ["--stage1", str(out / "stage1")]
-    return subprocess.Popen(command, env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}, cwd=ROOT)
+    variables = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}
+    return subprocess.Popen(command, env=variables, cwd=ROOT, stderr=stderr, text=True)
 
 
 def alone(stage: int, toy: Toy, spec: RunSpec, out: Path) -> None:
@@ -89,8 +91,19 @@ def test_kill_nine_and_run_again(toy: Toy, tmp_path: Path):
 
 def by_hand(stage: int, toy: Toy, spec: RunSpec, out: Path, port: str) -> list[subprocess.Popen]:
     """Two processes with the variables that every launcher sets."""
+    return [start(stage, toy, spec, out, **by_launcher(rank, port)) for rank in (0, 1)]
+
+
+def by_launcher(rank: int, port: str) -> dict[str, str]:
+    """The variables of one of two processes."""
     common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return [start(stage, toy, spec, out, **common, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
+    return {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def by_accelerate(stage: int, toy: Toy, spec: RunSpec, out: Path, port: str) -> list[subprocess.Popen]:
@@ -109,9 +122,7 @@ def test_two_processes_train_the_same_as_one(
 ):
     """With accumulation 2 each process takes whole micro-batches, with 1 half the rows of each."""
     spec = toy_spec(**{"stage1.accumulation": accumulation, "stage1.batch_size": 6})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = free_port()
     for stage in stages:
         alone(stage, toy, spec, tmp_path / "one")
         processes = launched(stage, toy, spec, tmp_path / "two", port)
@@ -128,3 +139,26 @@ def test_two_processes_train_the_same_as_one(
         two = load_file(tmp_path / "two" / name / "model.safetensors")
         for key in one:
             assert torch.allclose(one[key], two[key], rtol=1e-3, atol=2e-5), (name, key)
+
+
+def test_processes_that_see_different_folders_stop_before_training(toy: Toy, tmp_path: Path):
+    """Process 0 finds a checkpoint, process 1 an empty folder, as with a disk of its own on each machine."""
+    spec = toy_spec(**{"stage1.budget": {"steps": 400}, "stage1.checkpoint_every": 5, "stage1.batch_size": 6})
+    partial = partial_path(tmp_path / "first" / "stage1")
+    process = start(1, toy, spec, tmp_path / "first")
+    deadline = time.monotonic() + 120
+    while not list(partial.glob("checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    port = free_port()
+    processes = [
+        start(1, toy, spec, tmp_path / name, stderr=subprocess.PIPE, **by_launcher(rank, port))
+        for rank, name in enumerate(("first", "second"))
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 2, errors
+        assert "the processes start at different steps (process 0 at step" in errors
+        assert "process 1 at step 0)" in errors
+    assert not (tmp_path / "first/stage1").exists() and not (tmp_path / "second/stage1").exists()

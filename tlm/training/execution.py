@@ -6,6 +6,7 @@ the bits (precision, attention, compilation) belong to the run's specification i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.tracking import GeneralTracker, get_available_trackers
-from accelerate.utils import ProjectConfiguration
+from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration
 
 from tlm.config.training import TRACKERS
 from tlm.errors import TlmError
@@ -39,8 +40,14 @@ class Execution:
         """The Accelerator of this process; sets the number of threads.
 
         Trackers write below `tracking/` beside `destination`. `idle_heads`: a head takes no part in some steps,
-        as the classification head in external ones. Raises TlmError for a tracker that is not installed.
+        as the classification head in external ones. Raises TlmError for a tracker that is not installed, and where
+        Accelerate is configured to divide the model (FSDP, DeepSpeed, …).
         """
+        if strategy := next((name for name in _STRATEGIES if _is_set(f"ACCELERATE_USE_{name}")), None):
+            raise TlmError(
+                f"Accelerate is configured for {strategy}, but training uses plain data parallelism only; answer no "
+                "to it in `accelerate config`, or start with `accelerate launch --multi_gpu`"
+            )
         torch.set_num_threads(self.threads)
         keep_freed_memory()
         for tracker in self.trackers:
@@ -54,10 +61,21 @@ class Execution:
         return Accelerator(
             # Explicit, because otherwise several processes on a machine without a GPU do not find each other.
             cpu=self.cpu or not torch.cuda.is_available(),
+            # Explicit, because Accelerate would take them from the user's configuration file and environment.
+            mixed_precision="no",
+            dynamo_backend="no",
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
             kwargs_handlers=[distributed],
             log_with=list(self.trackers) or None,
             project_config=ProjectConfiguration(project_dir=folder, logging_dir=folder),
         )
+
+
+_STRATEGIES = ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG")
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() in ("1", "true", "yes")
 
 
 def _check_tracker(name: str) -> None:

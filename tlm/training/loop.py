@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
+from tlm.artifacts import canonical_json
 from tlm.errors import TlmError
 from tlm.training import checkpoint, stable
 from tlm.training.model import TwoHeads
@@ -42,12 +43,14 @@ def train(
     """Run the steps of `plan` that a checkpoint in `workspace` has not yet done; `model` is trained in place.
 
     Writes `log.jsonl` and `checkpoints/` below `workspace`. Raises TlmError when the loss is not a number or
-    diverges, when memory runs out, or when the checkpoint belongs to a run with another fingerprint.
+    diverges, when memory runs out, when the checkpoint belongs to a run with another fingerprint, and when processes
+    start at different steps.
     """
     began, world, folder = _clocks(), accelerator.num_processes, workspace / "checkpoints"
     model.to(accelerator.device)
     optimizers = build_optimizers(plan.optimizer, model)
     done = _begin(plan, model, optimizers, workspace, fingerprint, accelerator)
+    _check_same_start(plan, done, fingerprint, accelerator)
     before = done.seconds, done.cpu_seconds
     schedule = RateSchedule.of(plan.optimizer, plan.steps, done.cuts)
     ready, *ready_optimizers = accelerator.prepare(torch.compile(model) if compiled else model, *optimizers)
@@ -133,6 +136,25 @@ def _begin(
             return done
         accelerator.print(f"{plan.name}: starts at step 0, not from {plan.stable}: {reason}")
     return StageProgress(start=plan.initialise() if plan.initialise else {})
+
+
+def _check_same_start(
+    plan: StagePlan, done: StageProgress, fingerprint: Mapping[str, Any], accelerator: Accelerator
+) -> None:
+    """Raise TlmError in every process if they start at different steps or with different specifications."""
+    if accelerator.num_processes == 1:
+        return
+    starts = gather_object([(done.step, canonical_json(fingerprint))])
+    if len({step for step, _ in starts}) > 1:
+        steps = ", ".join(f"process {rank} at step {step}" for rank, (step, _) in enumerate(starts))
+        raise TlmError(
+            f"{plan.name}: the processes start at different steps ({steps}); all machines must see the same folder "
+            "of the run, so put it on a shared file system"
+        )
+    if len(set(starts)) > 1:
+        raise TlmError(
+            f"{plan.name}: the processes have different specifications or inputs; start them alike"
+        )
 
 
 def _in_time(

@@ -32,9 +32,11 @@ def workspace(destination: Path, accelerator: Accelerator, settings: dict[str, A
         with staged_directory(destination, resume=True) as working:
             accelerator.wait_for_everyone()
             yield working
+            accelerator.wait_for_everyone()  # nothing is published before every process has finished
     else:
         accelerator.wait_for_everyone()
         yield partial_path(destination)
+        accelerator.wait_for_everyone()
     stop_trackers(accelerator)
     accelerator.wait_for_everyone()
 
