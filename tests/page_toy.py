@@ -13,6 +13,7 @@ from retrieval_corpora import write_corpus
 
 from tlm.artifacts import Manifest, read_manifest, write_json, write_manifest
 from tlm.config.experiments import ExamplesSpec
+from tlm.config.linear import LINEAR
 from tlm.config.retrieval import IndexSpec, RetrievalSpec
 from tlm.config.task_report import LABELLED_ONLY, METHODS, MethodSpec, PageSpec
 from tlm.evaluation.artifact import (
@@ -46,7 +47,7 @@ class Toy:
     tags: bool = False
     seeds: tuple[int, ...] = (1, 2)
     right: dict[str, float] = field(
-        default_factory=lambda: {"tlm": 0.9, "task-only": 0.5, "random": 0.6, "tfidf": 0.55}
+        default_factory=lambda: {"tlm": 0.9, "task-only": 0.5, "random": 0.6, "tfidf": 0.55, "ngram-svm": 0.5}
     )
     rows: dict[str, int] = field(default_factory=lambda: dict(ROWS))
     methods: tuple[str, ...] = tuple(name for name in METHODS if name != LABELLED_ONLY)
@@ -73,12 +74,12 @@ def write_toy(folder: Path, toy: Toy) -> tuple[PageSpec, Folders]:
     evaluations, stages, methods = [], [], []
     for name in toy.methods:
         label = METHODS[name]
-        seeds = toy.seeds[:1] if name == "tfidf" else toy.seeds
+        seeds = toy.seeds[:1] if name in LINEAR else toy.seeds
         methods.append(MethodSpec(name=name, label=label, variant=name, seeds=seeds))
         for seed in seeds:
             run = folder / "runs" / name / f"seed{seed}"
             inputs = {}
-            if name != "tfidf":
+            if name not in LINEAR:
                 inputs = {
                     stage: _write_stage(run / stage, stage, seed, toy.slope).digest
                     for stage in ("stage1", "stage2")
@@ -207,7 +208,7 @@ def _evaluate(folder: Path, task_dir: Path, toy: Toy, name: str, seed: int, inpu
         chances[np.arange(len(kept)), predicted] = sure
         splits[split] = rows, Predictions([task.labels[place] for place in predicted], chances)
     decided = decide(task, outputs) if toy.tags else None
-    trained = name != "tfidf"
+    trained = name not in LINEAR
     cost = {"tokens": {"real": 60000, "padded": 61000, "nominal": 70000}, "matmul": {"total": 10**10}}
     write_evaluation(
         folder,

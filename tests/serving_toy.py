@@ -21,8 +21,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tlm.artifacts import write_manifest
 from tlm.config.data import TaskSpec
+from tlm.config.linear import LINEAR
 from tlm.evaluation.artifact import RunName
 from tlm.evaluation.evaluate import evaluate_run
+from tlm.evaluation.linear import evaluate_linear
 from tlm.problems import CLASSIFICATION, REGRESSION
 from tlm.serving.export import copy_model, export_model
 from tlm.tasks.build import build_task
@@ -84,6 +86,9 @@ class Exported:
             )
             self.stages.append(run / "stage2")
             self.evaluations.append(run / "evaluation")
+        self.linear = [folder / name for name in LINEAR]
+        for name, out in zip(LINEAR, self.linear, strict=True):
+            evaluate_linear(RunName("smoke", "toy", name, 1), self.task, out, LINEAR[name])
         self.model = self.export(folder / "models" / "toy")
 
     def export(self, destination: Path) -> Path:
@@ -92,6 +97,7 @@ class Exported:
             "toy",
             stages=self.stages,
             evaluations=self.evaluations,
+            linear=self.linear,
             task_dir=self.task,
             destination=destination,
         )

@@ -10,6 +10,7 @@ from browser import PHONE
 from page_toy import ROWS, Toy, write_toy
 from sklearn.metrics import confusion_matrix, f1_score
 
+from tlm.config.task_report import METHODS
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import read_rows
 from tlm.evaluation.temperature import fitted, served
@@ -34,7 +35,7 @@ TOYS = {
     "regression": Toy(regression=True),
     "tags": Toy(tags=True),
     "hostile pairs": Toy(labels=HOSTILE, texts=(*HOSTILE, ARABIC), pair=True),
-    "all right": Toy(right=dict.fromkeys(("tlm", "task-only", "random", "tfidf"), 1.0)),
+    "all right": Toy(right=dict.fromkeys(METHODS, 1.0)),
     "hidden test": Toy(rows={"train": 12, "dev": 60}),
     "one model": Toy(methods=("tlm", "tfidf"), seeds=(1,), slope=2.0),
     "flat curve": Toy(methods=("tlm", "tfidf"), seeds=(1,), slope=0.002),
@@ -81,7 +82,7 @@ def test_scores_match_the_predictions(reports, tmp_path):
     report = reports["three classes"]
     spec, folders = write_toy(tmp_path, TOYS["three classes"])
     methods = open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), "test")
-    for method, shown in zip(methods, report.methods, strict=True):
+    for method, shown in zip(methods, report.methods[:-1], strict=True):  # the blend has no runs
         by_hand = [f1_score(run.labels, run.predictions, average="macro") for run in method.runs]
         assert shown.by_seed == pytest.approx(by_hand)
         assert shown.score.low < shown.score.value < shown.score.high
@@ -144,7 +145,8 @@ def advice_on_probabilities(report: TaskReport) -> list[str]:
 def test_costs_and_details_match_the_artifacts(reports):
     report = reports["three classes"]
     assert report.methods[0].cost.flops == 2e10 and report.methods[0].cost.memory == 10**9
-    assert report.methods[-1].cost.flops is None and report.methods[-1].cost.seconds == 0.3
+    assert report.methods[-2].cost.flops is None and report.methods[-2].cost.seconds == 0.3
+    assert report.methods[-1].name == "blend" and report.methods[-1].cost.seconds == pytest.approx(75.3)
     assert (report.data.lengths["test"].median, report.data.lengths["test"].cut) == (12, 1.0)
     assert reports["hostile pairs"].data.lengths["test"].median == 13
     assert report.settings["stage1.optimizer.betas"] == "0.9, 0.98"
@@ -205,8 +207,29 @@ def test_tasks_without_classes_or_mistakes_have_a_page_too(reports, pages):
     assert "one training seed" in pages["two classes, one seed"]
 
 
+def test_the_page_starts_with_the_predictor_to_use_and_its_reason(reports, pages):
+    for name, report in reports.items():
+        found, methods = report.recommendation, {method.name: method for method in report.methods}
+        text = " ".join(Reader(pages[name]).text.split())
+        assert text.index(found.sentence) < text.index(report.verdict.sentence.partition(":")[0])
+        metric, rows = formatting.metric_name(report.metric), report.data.rows["dev"]
+        assert f"it has the best {metric} on the {rows} dev texts" in found.sentence
+        used = methods[{"encoder": "tlm", "linear": "tfidf", "blend": "blend"}[found.use]]
+        assert formatting.percent(used.score.value) in found.detail and len(found.leads) == 2
+        if report.methods[0].seeds == (report.shown,):  # else the page shows TLM's mean over seeds
+            for lead in found.leads:
+                difference = used.score.value - methods[lead.rival].score.value
+                assert lead.difference.value == pytest.approx(difference)
+    assert reports["all right"].recommendation.use == "linear"  # of equals, the cheaper
+    assert reports["three classes"].recommendation.use in (
+        "encoder",
+        "blend",
+    )  # TLM is right in 9 of 10 texts
+
+
 def test_a_page_of_one_model_names_the_missing_comparisons(reports, pages):
-    (lead,) = reports["one model"].differences
+    lead, blend = reports["one model"].differences
+    assert blend.rival == "blend"
     assert lead.rival == "tfidf" and "than TF-IDF" in reports["one model"].verdict.sentence
     text = " ".join(Reader(pages["one model"]).text.split())
     assert "Not compared: task data only and random passages." in text and "tlm train toy --compare" in text

@@ -52,6 +52,7 @@ def test_it_is_the_same_again_and_names_no_folder_of_this_machine(exported, tmp_
     assert {path.name for path in again.iterdir()} == {
         *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
         *("README.md", "manifest.json"),
+        *("linear.json", "linear.safetensors", "tlm.json"),
     }
 
 

@@ -12,13 +12,14 @@ from pydantic import Field, PositiveInt
 from tlm.config.base import Strict
 from tlm.config.experiments import ExamplesSpec
 
-Method = Literal["tlm", "task-only", "random", "labelled-only", "tfidf"]
+Method = Literal["tlm", "task-only", "random", "labelled-only", "tfidf", "ngram-svm"]
 METHODS: dict[Method, str] = {
     "tlm": "TLM",
     "task-only": "task data only",
     "random": "random passages",
     "labelled-only": "without unlabelled texts",
     "tfidf": "TF-IDF + logistic regression",
+    "ngram-svm": "n-gram SVM",
 }
 """Kind of variant → label on the page. Random passages show the effect of retrieval."""
 LABELLED_ONLY: Method = "labelled-only"
@@ -33,8 +34,10 @@ def trained_rivals(*, unlabelled: bool) -> tuple[Method, ...]:
     return ("task-only", "random", *((LABELLED_ONLY,) if unlabelled else ()))
 
 
-RIDGE = "TF-IDF + ridge regression"
-"""The label of `tfidf` for regression tasks."""
+RIDGE: dict[Method, str] = {"tfidf": "TF-IDF + ridge regression", "ngram-svm": "n-grams + ridge regression"}
+"""The labels of the linear models for regression tasks."""
+BLEND = "blend"
+"""The method that mixes TLM and a linear model: it has no runs of its own."""
 
 
 class MethodSpec(Strict):

@@ -1,4 +1,4 @@
-"""Which variants the report of a task compares: TLM, task data alone, random passages and TF-IDF.
+"""Which variants the report of a task compares: TLM, task data alone, random passages and the linear models.
 
 Place in the flow: `tlm.plan.project` → here → `tlm.rules.page` and `tlm.own`. A task of your own builds these variants;
 without `compare: true` it trains TLM alone, and compares it with the methods that train no encoder.
@@ -35,7 +35,16 @@ def compared_variants(project: Project) -> dict[Method, str]:
     return {method: found[method] for method in METHODS if method in found and method not in left_out}
 
 
+def linear_variants(project: Project) -> list[str]:
+    """The first variant of each kind of linear model."""
+    found: dict[str, str] = {}
+    for name, spec in project.variants.items():
+        if not spec.trains_encoder:
+            found.setdefault(spec.method, name)
+    return list(found.values())
+
+
 def _method(spec: VariantSpec) -> Method | None:
-    if spec.method == "tfidf":
-        return "tfidf"
+    if spec.method in ("tfidf", "ngram-svm"):
+        return spec.method
     return _BY_SELECTOR.get(spec.selector) if spec.method == "tlm" else None

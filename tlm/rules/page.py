@@ -99,7 +99,7 @@ class PageRules(RuleFunctions):
                 methods=tuple(
                     MethodSpec(
                         name=name,
-                        label=RIDGE if numbers and name == "tfidf" else METHODS[name],
+                        label=RIDGE.get(name, METHODS[name]) if numbers else METHODS[name],
                         variant=each[0].variant,
                         seeds=tuple(run.seed for run in each),
                     )

@@ -14,7 +14,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from tlm.artifacts import Manifest
+from tlm.evaluation.blend import PREDICTORS
 from tlm.evaluation.temperature import FEWEST
+from tlm.serving.predictors import NAMES, FolderPredictors
 from tlm.serving.scores import ModelCalibration, ModelScores
 
 # Our metric → its name on the Hub, its name for people. `accuracy_f1` and `pearson_spearman` are means of two others.
@@ -63,6 +65,8 @@ class CardFacts:
     evaluated: Manifest
     thresholds: Mapping[str, float] | None = None
     """The probability from which each label is predicted, where a text can have several."""
+    predictors: FolderPredictors | None = None
+    """The linear model beside the encoder, the blend, and which one `tlm predict` uses."""
 
     @property
     def metric(self) -> str:
@@ -89,6 +93,11 @@ def card(facts: CardFacts) -> str:
         "## Training data\n\n" + _data(facts),
         "## Training\n\n" + _training(facts),
         "## Scores\n\n" + _scores(facts),
+        *(
+            ["## Which predictor to use\n\n" + _predictors(facts, facts.predictors)]
+            if facts.predictors
+            else []
+        ),
         "## Limits\n\n" + _limits(facts),
         _CITATION,
     ]
@@ -273,6 +282,25 @@ def _scores(facts: CardFacts) -> str:
         )
     if found.calibrated is not None:
         lines.append("\n" + _calibration(facts, found.calibrated))
+    return "\n".join(lines)
+
+
+def _predictors(facts: CardFacts, found: FolderPredictors) -> str:
+    """The choice with its reason, the scores of all three, and which software uses which."""
+    lines = [
+        f"`tlm predict {facts.name}` uses {NAMES[found.use]}: {found.reason}.\n",
+        f"| predictor | option | {_METRICS[facts.metric][1]} on dev | on test |",
+        "|---|---|---:|---:|",
+    ]
+    for name in PREDICTORS:
+        test = "" if found.test is None else _percent(found.test[name])
+        lines.append(f"| {NAMES[name]} | `--with {name}` | {_percent(found.dev[name])} | {test} |")
+    lines.append(
+        f"\nAll other sections describe the encoder, which `transformers` and ONNX Runtime load. The linear model"
+        f" (`{found.linear.variant}`, `linear.json` and `linear.safetensors`) and the blend need `tlm predict`. The"
+        f" blend mixes the log probabilities of both, the encoder's with a weight of {found.blend.weight:.2f}. Its dev"
+        " score is cross-fitted; the choice uses dev texts alone."
+    )
     return "\n".join(lines)
 
 

@@ -8,7 +8,6 @@ evaluation up to rounding; bf16 is for speed, where `tlm.training.precision` fin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,20 +24,13 @@ from tlm.evaluation.outputs import (
     load_classifier,
     read_tokenizer,
 )
+from tlm.serving.decisions import Outputs, decide
 from tlm.serving.folder import ServedModel, read_folder
 from tlm.training.model import TensorBatch, TwoHeads
 from tlm.training.model_families import reach, reads_token_types
 from tlm.training.precision import resolve
 
 Device = Literal["auto", "cpu", "cuda"]
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The model's predictions, in the form of `Problem.ids`, and probabilities (rows, labels), None for numbers."""
-
-    predictions: np.ndarray
-    probabilities: np.ndarray | None
 
 
 class Classifier:
@@ -98,12 +90,7 @@ class Classifier:
                 logits[rows] = self._heads(self._tensors(encoded, rows, types))["logits"].cpu().numpy()
                 if tick is not None:
                     tick(len(rows))
-        problem = self.served.problem
-        probabilities = problem.probabilities(logits)
-        if problem.many:
-            assert probabilities is not None and self.served.thresholds is not None
-            return Outputs(probabilities >= np.array(self.served.thresholds), probabilities)
-        return Outputs(problem.predict(logits, None), probabilities)
+        return decide(self.served.problem, logits, self.served.thresholds)
 
     def _tensors(self, encoded: Encoded, rows: list[int], types: bool) -> TensorBatch:
         lengths = torch.tensor([len(encoded.ids[row]) for row in rows])

@@ -10,12 +10,17 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlm.errors import TlmError
 from tlm.formats.arguments import delimiter
 
+if TYPE_CHECKING:
+    from tlm.serving.linear_classifier import TextClassifier
+
 _EXAMPLE = "mytask"
+PREDICTORS = ("linear", "encoder", "blend")
+"""Those of `tlm.evaluation.blend`, which is slow to import."""
 _MODEL = "name of a model in models/, such as mytask, or the folder of any model"
 
 
@@ -84,6 +89,12 @@ def _add_predict(commands: Any) -> None:
     )
     answers = parser.add_argument_group("predictions")
     answers.add_argument("--prefix", default="", help="prefix of the new columns' names")
+    answers.add_argument(
+        "--with",
+        dest="predictor",
+        choices=PREDICTORS,
+        help="the predictor of the model's folder (default: the best on dev, which its tlm.json names)",
+    )
     answers.add_argument("--probabilities", action="store_true", help="add one column per class")
     answers.add_argument(
         "--label-separator",
@@ -161,7 +172,6 @@ def predict(args: argparse.Namespace) -> None:
         )
     if args.threads is not None:
         os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # the tokenizer's own, read once
-    from tlm.serving.classifier import Classifier  # imports torch
     from tlm.serving.folder import find_model
     from tlm.serving.predict import PredictOptions, predict_file, predict_lines
 
@@ -182,13 +192,7 @@ def predict(args: argparse.Namespace) -> None:
     )
     if args.input is not None:
         _check_files(args)  # an error here comes before the model is loaded
-    classifier = Classifier.load(
-        find_model(args.model),
-        device=args.device,
-        precision=args.precision,
-        threads=args.threads,
-        batch=args.batch_size,
-    )
+    classifier = _classifier(find_model(args.model), args)
     if args.input is not None:
         summary = predict_file(classifier, args.input, args.output, options)
         print(f"{args.output}: {_in_words(summary)}", file=sys.stderr)
@@ -225,6 +229,29 @@ def _check_files(args: argparse.Namespace) -> None:
             )
 
 
+def _classifier(folder: Path, args: argparse.Namespace) -> TextClassifier:
+    """The predictor that --with or `tlm.json` names; a linear model alone loads no torch."""
+    from tlm.serving.linear_classifier import BlendedClassifier, LinearClassifier
+    from tlm.serving.predictors import chosen_predictor
+
+    use, found = chosen_predictor(folder, args.predictor)
+    linear = LinearClassifier.load(folder, found) if found is not None and use != "encoder" else None
+    if linear is not None and use == "linear":
+        return linear
+    from tlm.serving.classifier import Classifier  # imports torch
+
+    encoder = Classifier.load(
+        folder,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        batch=args.batch_size,
+    )
+    if linear is None or found is None:
+        return encoder
+    return BlendedClassifier(encoder, linear, found.blend)
+
+
 def _in_words(summary: Any) -> str:
     """`1,200 rows; garden 60.0%, kitchen 40.0%`."""
     parts = [f"{summary.rows:,} rows"]
@@ -247,6 +274,8 @@ def onnx(args: argparse.Namespace) -> None:
     folder = find_model(args.model)
     difference = export_onnx(folder, folder / ONNX)
     print(f"{folder / ONNX}: written; its logits differ from PyTorch's by {difference:.0e} at most")
+    if (folder / "tlm.json").is_file():
+        print("It is the encoder alone: the linear model and the blend of tlm.json need `tlm predict`.")
     if read_folder(folder).problem.many:
         print(
             f"A label's probability is the sigmoid of its logit; `{THRESHOLDS}` of config.json decide who has it."

@@ -32,6 +32,7 @@ from tlm.evaluation.temperature import fitted
 from tlm.serving.card import CardFacts, SeedScores, card
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, THRESHOLDS, WEIGHTS, Columns
 from tlm.serving.head import write_divided
+from tlm.serving.predictors import exported_predictors
 from tlm.serving.scores import model_scores
 
 
@@ -66,14 +67,17 @@ def export_model(
     evaluations: Sequence[Path],
     task_dir: Path,
     destination: Path,
+    linear: Sequence[Path] = (),
     selection_dir: Path | None = None,
     corpus_dir: Path | None = None,
 ) -> Manifest:
     """Write the best of the seeds to `destination` as an artifact of kind `model`.
 
     `stages` are `stage2` artifacts (or `stage1`, of runs without stage 2); `evaluations` are theirs, in the same order.
-    `selection_dir` and `corpus_dir` are the inputs of stage 1, None if it read no passages. The manifest does not list
-    the model card, so that users can edit it. Raises TlmError for evaluations of another task or of other models.
+    With evaluations of linear models (`linear`), the folder holds the best of them on dev too, and `tlm.json` names the
+    predictor to use (`tlm.evaluation.blend`). `selection_dir` and `corpus_dir` are the inputs of stage 1, None if it
+    read no passages. The manifest does not list the model card, so that users can edit it. Raises TlmError for
+    evaluations of another task or of other models.
     """
     task = read_manifest(task_dir, "task")
     seeds = [_candidate(*folders) for folders in zip(stages, evaluations, strict=True)]
@@ -92,6 +96,9 @@ def export_model(
     columns = _columns(task)
     digests = {f"seed{each.seed}": each.made.digest for each in seeds}
     digests |= {f"seed{each.seed}/evaluation": each.evaluated.digest for each in seeds}
+    rivals = [open_evaluation(each) for each in linear]
+    digests |= {f"linear/{each.run.variant}": each.manifest.digest for each in rivals}
+    predictors = exported_predictors(task, chosen.evaluation, rivals) if rivals else None
     digests |= {role: found.digest for role, found in (("selection", selection), ("corpus", corpus)) if found}
     flops = chosen.evaluation.flops
     facts = CardFacts(
@@ -113,9 +120,12 @@ def export_model(
         scores=model_scores(chosen.evaluation, task, t),
         thresholds=thresholds,
         evaluated=chosen.evaluated,
+        predictors=predictors.described if predictors else None,
     )
     with staged_directory(destination) as folder:
         copy_model(chosen.model, folder, length, t, thresholds)
+        if predictors:
+            predictors.write(folder)
         write_text(folder / CARD, card(facts))
         return write_manifest(
             folder,

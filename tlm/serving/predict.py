@@ -21,12 +21,12 @@ import pyarrow as pa
 
 from tlm.artifacts import atomic_file
 from tlm.errors import TlmError
-from tlm.evaluation.outputs import Encoded
 from tlm.formats.registry import holds_lists, open_writer
 from tlm.formats.tables import OPTIONS, Chunk, TableOptions, as_text
 from tlm.progress import Progress
-from tlm.serving.classifier import Classifier, Outputs
+from tlm.serving.decisions import Outputs
 from tlm.serving.folder import Columns
+from tlm.serving.linear_classifier import TextClassifier
 from tlm.serving.reading import ChunkReader, as_regular_file
 from tlm.text import clean
 
@@ -106,7 +106,9 @@ class Summary:
     without_label: int = 0
 
 
-def predict_file(classifier: Classifier, source: Path, destination: Path, options: PredictOptions) -> Summary:
+def predict_file(
+    classifier: TextClassifier, source: Path, destination: Path, options: PredictOptions
+) -> Summary:
     """Write every row of `source`, with its prediction, to `destination`, in its order.
 
     `source` may be a .zip, whose members are read one after the other, or a pipe such as /dev/stdin. Raises TlmError
@@ -122,7 +124,7 @@ def predict_file(classifier: Classifier, source: Path, destination: Path, option
 
 
 def _predict(
-    classifier: Classifier,
+    classifier: TextClassifier,
     reader: ChunkReader,
     destination: Path,
     separator: str | None,
@@ -145,7 +147,7 @@ def _predict(
     return summary
 
 
-def _separator(classifier: Classifier, columns: Columns, lists: bool) -> str | None:
+def _separator(classifier: TextClassifier, columns: Columns, lists: bool) -> str | None:
     """What separates the labels of a row in the output; None if it holds lists. Raises TlmError if a label holds it."""
     if lists or not classifier.served.problem.many:
         return None
@@ -172,9 +174,9 @@ def _ticking(progress: Progress, position: int, texts: int, rows: int) -> Callab
 
 
 def _encoded(
-    classifier: Classifier, reader: ChunkReader, columns: Columns, options: PredictOptions
-) -> Iterator[tuple[Chunk, list[int], Encoded, int]]:
-    """For each chunk: its rows, the indices of rows with a text, their tokens, and the position in the file."""
+    classifier: TextClassifier, reader: ChunkReader, columns: Columns, options: PredictOptions
+) -> Iterator[tuple[Chunk, list[int], Any, int]]:
+    """For each chunk: its rows, the indices of rows with a text, the model's inputs, and the position in the file."""
     for chunk in reader.chunks():
         source = reader.position.source
         _check_new_names(chunk, source, options)
@@ -230,7 +232,7 @@ def _ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _added(
-    classifier: Classifier,
+    classifier: TextClassifier,
     outputs: Outputs,
     kept: list[int],
     rows: int,
@@ -261,7 +263,7 @@ def _label_sets(
 
 
 def _columns(
-    classifier: Classifier, outputs: Outputs, options: PredictOptions, separator: str | None
+    classifier: TextClassifier, outputs: Outputs, options: PredictOptions, separator: str | None
 ) -> dict[str, Any]:
     """Predictions column by column: class and its probability, those of all classes if wanted; or the number.
 
@@ -285,7 +287,7 @@ def _columns(
     return found
 
 
-def _count(summary: Summary, classifier: Classifier, outputs: Outputs, rows: int) -> None:
+def _count(summary: Summary, classifier: TextClassifier, outputs: Outputs, rows: int) -> None:
     summary.rows += rows
     problem, labels = classifier.served.problem, classifier.served.labels
     summary.empty += rows - len(outputs.predictions)
@@ -297,7 +299,7 @@ def _count(summary: Summary, classifier: Classifier, outputs: Outputs, rows: int
 
 
 def predict_lines(
-    classifier: Classifier,
+    classifier: TextClassifier,
     stream: IO[bytes],
     out: IO[str],
     options: PredictOptions,
@@ -320,7 +322,7 @@ def predict_lines(
 
 
 def _answer(
-    classifier: Classifier,
+    classifier: TextClassifier,
     lines: Sequence[bytes],
     before: int,
     out: IO[str],

@@ -2,7 +2,7 @@
 
 
 rule export:
-    """The model of the seed with the best dev score: calibrated weights, tokenizer, class names and a model card."""
+    """The model of the seed with the best dev score: calibrated weights, tokenizer, class names, a linear model, a card."""
     input:
         unpack(RULES.export_inputs),
         script="scripts/export.py",
@@ -16,7 +16,9 @@ rule export:
     conda:
         "../../environment.yml"
     params:
-        made_from=input_options("task", "stages", "evaluations", "selection", "corpus"),
+        made_from=input_options(
+            "task", "stages", "evaluations", "linear", "selection", "corpus"
+        ),
     shell:
         "python {input.script} --name {wildcards.model} {params.made_from} --output $(dirname {output})"
         " 2>&1 | tee {log}"

@@ -124,7 +124,9 @@ def _verb(rows: int, verb: str) -> str:
 def advice(report: TaskReport) -> list[str]:
     """Sentences on next steps."""
     data, lines = report.data, []
-    if report.verdict.answer == "no":
+    if report.recommendation is not None:
+        pass  # the page starts with it
+    elif report.verdict.answer == "no":
         best = max(
             (method for method in report.methods if method.name in CHEAPER),
             key=lambda method: method.score.value,

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 
 from tlm.artifacts import read_manifest
 from tlm.config.forecast import read_forecast
+from tlm.config.linear import LINEAR
 from tlm.config.task_report import PageSpec
 from tlm.evaluation.artifact import TaskInfo, read_rows, read_task
 from tlm.evaluation.temperature import fitted, served
 from tlm.results.build_times import build_times
 from tlm.results.examples import build_examples
-from tlm.results.page import details, quality, worth
+from tlm.results.page import details, formatting, quality, recommended, worth
 from tlm.results.page.scored_runs import (
     MethodRuns,
     best_on_dev,
@@ -54,9 +55,14 @@ def gather(spec: PageSpec, folders: Folders) -> TaskReport:
     split = scored_split(folders.evaluations)
     methods = open_methods(spec.methods, folders.evaluations, open_stages(folders.stages), split)
     rows = read_rows(folders.task, split)
-    compared = worth.compare(methods, task.metric, task.labels)
-    described = tuple(_method(method, compared.scores[method.spec.name], split) for method in methods)
     shown = best_on_dev(methods[0].runs)
+    choice = recommended.choice_of(task, methods, shown)
+    all_methods = (
+        methods if choice is None else (*methods, recommended.blended(methods, shown, choice, split))
+    )
+    compared = worth.compare(all_methods, task.metric, task.labels)
+    described = tuple(_method(method, compared.scores[method.spec.name], split) for method in all_methods)
+    scored = formatting.counted(len(rows.texts), f"{split} text")
     return TaskReport(
         task=task.name,
         scale=spec.scale,
@@ -76,6 +82,11 @@ def gather(spec: PageSpec, folders: Folders) -> TaskReport:
             by_seed=described[0].by_seed,
             seconds={method.name: method.cost.seconds for method in described},
         ),
+        recommendation=recommended.recommendation(
+            task, all_methods, compared.scores, choice, len(read_rows(folders.task, "dev").labels), scored
+        )
+        if choice
+        else None,
         shown=shown.seed,
         **_quality(task, folders.task, methods, split),
         stage1=details.stage1_curves(methods),
@@ -128,7 +139,7 @@ def _method(method: MethodRuns, score: BootstrapEstimate, split: str) -> Method:
 def _quality(task: TaskInfo, task_dir: Path, methods: Sequence[MethodRuns], split: str) -> dict[str, object]:
     """The fields of the report that describe the shown run's predictions."""
     run, rows = best_on_dev(methods[0].runs), read_rows(task_dir, split)
-    others = [method for method in methods if method.spec.name == "tfidf"]
+    others = [method for method in methods if method.spec.name in LINEAR]
     trained = run.probabilities
     if task.regression or trained is None:
         train = pq.read_table(task_dir / "train.parquet", columns=["label"])["label"].to_pylist()

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from tlm.config.task_report import BLEND
 from tlm.evaluation.temperature import FEWEST
 from tlm.results.build_times import sentences
 from tlm.results.page import advice, formatting, pictures
@@ -24,6 +25,7 @@ MATRIX = 60  # classes: of more, only those with the most errors are shown
 WORST = 10  # classes, confusions
 
 _TITLES = {
+    "use": "Which model to use",
     "worth": "Was TLM worth it?",
     "errors": "Where it is right and wrong",
     "mistakes": "Its most confident mistakes",
@@ -41,6 +43,8 @@ _EXPLAINED = {
     "random": "The same as TLM, with the same number of random passages: shows the effect of retrieval.",
     "labelled-only": "The same as TLM, without the task’s unlabelled texts: shows their effect.",
     "tfidf": "Counts of words and word pairs and a linear model, regularised by dev scores: the first thing to try.",
+    "ngram-svm": "Counts of n-grams of words and characters, and a linear SVM: the strongest simple method.",
+    "blend": "The log probabilities of TLM and the better linear model on dev, mixed with one weight.",
 }
 
 
@@ -85,8 +89,9 @@ def view(report: TaskReport) -> dict[str, Any]:
         matrix = _cells(report)
     chosen = most_errors(report)
     headline, colon, detail = report.verdict.sentence.partition(":")
-    short = {**names, "tfidf": "TF-IDF"}
-    titles = {key: title for key, title in _TITLES.items() if key != "trust" or report.calibration}
+    short = {**names, "tfidf": "TF-IDF", BLEND: BLEND}
+    absent = {"trust": report.calibration is None, "use": report.recommendation is None}
+    titles = {key: title for key, title in _TITLES.items() if not absent.get(key)}
     return {
         "r": report,
         "titles": titles,

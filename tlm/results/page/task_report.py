@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tlm.config.base import Strict, added
 from tlm.config.data import Split
+from tlm.evaluation.blend import Predictor
 from tlm.problems import MULTI_LABEL, ProblemName
 from tlm.results import calibration as reliability
 from tlm.results.build_times import BuildTimes
@@ -62,7 +63,7 @@ class Method(Strict):
     """TLM, or a method that it is compared with."""
 
     name: str
-    """tlm, task-only, random or tfidf."""
+    """tlm, task-only, random, tfidf, ngram-svm or blend."""
     label: str
     variant: str
     """The variant in the path of the runs."""
@@ -91,6 +92,18 @@ class WorthVerdict(Strict):
     answer: Answer
     sentence: str
     reasons: tuple[str, ...]
+
+
+class Recommendation(Strict):
+    """Which predictor of the exported model to use: the best on dev (`tlm.evaluation.blend`)."""
+
+    use: Predictor
+    sentence: str
+    """The predictor and the reason, from dev."""
+    detail: str
+    """Its score on the scored split, against the others."""
+    leads: tuple[Lead, ...]
+    """Its score minus that of each other predictor, on the scored split."""
 
 
 class Class(Strict):
@@ -317,6 +330,8 @@ class TaskReport(Strict):
     """TLM first."""
     differences: tuple[Lead, ...]
     verdict: WorthVerdict
+    recommendation: Recommendation | None = added(None)
+    """None without linear models."""
     shown: int
     """The seed whose model is shown in detail: the best on dev."""
     accuracy: NumberWithInterval | None
