@@ -75,6 +75,14 @@ def test_the_forecast_of_every_job_is_kept_for_the_build(project, capsys):
     )
 
 
+def test_a_limit_of_stage_1_keeps_the_build_within_the_granted_time(project):
+    new("--task", "rows.csv", "--stop-at-budget")
+    found = read_forecast(project / "config/own/mine.forecast.json")
+    budget = runs.resolve(read_project([]).at("mine"), "mine", "tlm", 1).spec.stage1.budget
+    seconds = next(job.seconds for job in found.jobs if job.rule == "stage1")
+    assert budget.tokens > 0 and budget.seconds == pytest.approx(seconds + 1200 - found.wall, abs=1)
+
+
 def test_the_steps_before_the_decay_stay_when_the_budget_grows(project):
     new("--task", "rows.csv")
     stage1 = load_yaml(project / "config/own/mine.yaml")["training"]["stage1"]

@@ -110,6 +110,19 @@ def test_more_time_is_a_larger_budget_that_reads_the_kept_tokens_once(project, m
     assert "about" in capsys.readouterr().out
 
 
+def test_a_continued_build_keeps_the_forecast_of_its_start(project, monkeypatch):
+    file = project / "config/own/mine.forecast.json"
+    first = file.read_text()
+    monkeypatch.setattr(train, "pending", lambda *_: [PendingJob("stage2", f"{RUN}/stage2/manifest.json")])
+    plan()
+    assert file.read_text() == first
+    monkeypatch.setattr(
+        train, "pending", lambda *_: [PendingJob("stage2", f"{RUN[:-1]}2/stage2/manifest.json")]
+    )
+    plan("--seeds", "2")
+    assert file.read_text() != first
+
+
 def test_the_limit_of_a_slow_build_is_its_share_of_the_granted_time(project):
     found = read_forecast(project / "config/own/mine.forecast.json")
     seconds = next(job.seconds for job in found.jobs if job.rule == "stage1")

@@ -30,6 +30,17 @@ class Forecast(Strict):
     cores: int
     jobs: tuple[JobForecast, ...]
 
+    def covers(self, other: Forecast) -> bool:
+        """Whether every job of `other` is one of these, so that `other` is the rest of the same build."""
+        return {job.output for job in other.jobs} <= {job.output for job in self.jobs}
+
+    def limit(self, output: str) -> float | None:
+        """Seconds that the job of `output` may take if the build is to end in the granted time; None if not known."""
+        seconds = next((job.seconds for job in self.jobs if job.output == output), None)
+        if seconds is None or self.granted is None:
+            return None
+        return max(seconds / 2, seconds + self.granted - self.wall)
+
 
 def read_forecast(file: Path | None) -> Forecast | None:
     """The forecast, or None without a file. Raises TlmError for a file that is not valid."""

@@ -125,6 +125,11 @@ def add_parser(commands: Any) -> None:
     training.add_argument(
         "--seeds", type=int, metavar="N", help="trainings of each method, with seeds 1 to N (default: 1)"
     )
+    training.add_argument(
+        "--stop-at-budget",
+        action="store_true",
+        help="limit stage 1 to its time: if the machine is too slow, training ends early with fewer steps",
+    )
     training.add_argument("--cores", type=int, help="default: all")
     training.add_argument(
         "--tokenizer",
@@ -187,7 +192,10 @@ def run(args: argparse.Namespace) -> None:
     cores = args.cores or len(os.sched_getaffinity(0))
     characters = None if args.tokenizer is None else args.tokenizer == "characters"
     with tempfile.TemporaryDirectory(prefix="tlm-new-") as scratch:
-        new = prepare(args.name, spec, granted, cores, args.gflops, _FOLDER, Path(scratch), characters)
+        new = prepare(
+            *(args.name, spec, granted, cores, args.gflops, _FOLDER, Path(scratch), characters),
+            stop=args.stop_at_budget,
+        )
         tables.check(read_project([], _FOLDER, {args.name: new.spec}))
         if new.vocabulary is not None:
             shutil.copytree(new.vocabulary, path.parent / new.vocabulary.name, dirs_exist_ok=True)

@@ -25,6 +25,7 @@ from tlm.cost.facts import SPECIALS, DataFacts
 from tlm.cost.jobs import read_project
 from tlm.cost.machine import HERE, Rate
 from tlm.cost.training_rules import RateOf
+from tlm.layout import manifest
 from tlm.own.declare import as_yaml
 from tlm.own.defaults import (
     EXTERNAL_LENGTH,
@@ -94,10 +95,13 @@ def prepare(
     folder: Path,
     scratch: Path,
     characters: bool | None = None,
+    *,
+    stop: bool = False,
 ) -> NewTask:
     """Read the data of `spec` and complete it for `granted` seconds on `cores`.
 
     `characters`: use a vocabulary of characters, for writing without spaces; None guesses. It is written to `scratch`.
+    `stop`: limit the time of stage 1, so that the build ends in time on a slow machine.
     Raises TlmError for every fault of the data.
     """
     found = read_data(name, spec, characters)
@@ -136,6 +140,10 @@ def prepare(
         gpu = any(rate.gpu for rate in rates.values())
         return estimate_of(training, compare=compare).wall_seconds(cores, threads, gpu=gpu)
 
+    def stage1_output(training: Mapping[str, Any]) -> str:
+        view = facts_of(training, compare=False).project.at(name)
+        return manifest(str(runs.resolve_reference(view, name, training["seeds"][0]).stage1))
+
     def planned(training: Mapping[str, Any]) -> tuple[int, Optimizer]:
         """Steps of the TLM run's stage 1, and its optimizer."""
         facts = facts_of(training, compare=False)
@@ -145,6 +153,12 @@ def prepare(
     data = _data_sizes(DataFacts(project), found, lengths)
     choice = choose(data, granted, clock, declared)
     training = with_fixed_steps(choice.training, *planned(choice.training))
+    forecast = estimate_of(training).forecast(
+        cores, threads, gpu=any(rate.gpu for rate in rates.values()), granted=granted
+    )
+    if stop and (limit := forecast.limit(stage1_output(training))) is not None:
+        budget = {**training["stage1"]["budget"], "seconds": round(limit)}
+        training = merge(training, {"stage1": {"budget": budget}})
     choice = replace(choice, training=training)
     if vocabulary is not None:  # it moves from `scratch` to config/own/
         final = own_file(folder, name).parent / vocabulary.name
@@ -161,9 +175,7 @@ def prepare(
         granted=granted,
         cores=cores,
         rates=rates,
-        forecast=estimate_of(choice.training).forecast(
-            cores, threads, gpu=any(rate.gpu for rate in rates.values()), granted=granted
-        ),
+        forecast=forecast,
         comparison=clock(choice.training, compare=True) - clock(choice.training, compare=False),
     )
 

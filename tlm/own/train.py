@@ -160,14 +160,13 @@ def _limit(name: str, folder: Path, run: EncoderRun) -> float:
     if Path(manifest(str(run.stage1))).is_file():
         raise TlmError(f"--stop-at-budget: stage 1 of {name} is finished")
     found = read_forecast(forecast_file(folder, name))
-    jobs = {job.output: job.seconds for job in found.jobs} if found else {}
-    seconds = jobs.get(manifest(str(run.stage1)))
-    if found is None or found.granted is None or seconds is None:
+    limit = found.limit(manifest(str(run.stage1))) if found else None
+    if limit is None:
         raise TlmError(
             f"--stop-at-budget: there is no forecast of a granted time for {name}; write `seconds:` into "
             f"training.stage1.budget of {own_file(folder, name)}"
         )
-    return max(seconds / 2, seconds + found.granted - found.wall)
+    return limit
 
 
 def _forecast(

@@ -54,6 +54,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Change the file, print the forecast, build. Raises TlmError; the file then stays as it was."""
     from tlm.artifacts import write_json, write_text
+    from tlm.config.forecast import read_forecast
     from tlm.own.train import plan_build, summary
     from tlm.plan.own_tasks import forecast_file, own_file
     from tlm.snakemake_adapter import build
@@ -90,7 +91,10 @@ def run(args: argparse.Namespace) -> None:
     print(summary(args.name, planned, path))
     if not planned.forecast.jobs:
         return
-    write_json(forecast_file(_FOLDER, args.name), planned.forecast.model_dump(mode="json"))
+    file = forecast_file(_FOLDER, args.name)
+    earlier = read_forecast(file)
+    if granted is not None or earlier is None or not earlier.covers(planned.forecast):
+        write_json(file, planned.forecast.model_dump(mode="json"))
     if not args.plan:
         sys.stdout.flush()
         if status := build([target], cores):
