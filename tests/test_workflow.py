@@ -68,7 +68,7 @@ def test_the_model_loads_without_this_project(built):
 
 
 def test_a_finished_model_is_a_target(copy):
-    """Its card tells of what only a whole build has: the selection and its corpus."""
+    """Its card describes the selection and its corpus, which only a whole build has."""
     assert planned(copy, "models/toy/manifest.json") == {"export": 1}
     assert planned(copy, "models/toy/onnx/model.onnx") == {"export": 1, "export_onnx": 1}
     result = snakemake(copy, "models/toy/manifest.json")
@@ -76,7 +76,7 @@ def test_a_finished_model_is_a_target(copy):
     assert_ran("export")
     verify(copy / "models/toy", "model")
     card = (copy / "models/toy/README.md").read_text()
-    assert "the 20 best by BM25 for every training text" in card and "**Corpus** `toy`: " in card
+    assert "the 20 best passages by BM25 for each training text" in card and "**Corpus** `toy`: " in card
     assert not planned(copy, "models/toy/manifest.json")
     absent = snakemake(copy, "models/absent/manifest.json")
     assert absent.returncode and "error: no model 'absent': scale smoke has the tasks toy" in absent.stderr
