@@ -5,6 +5,7 @@ import shlex
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -13,13 +14,14 @@ import pytest
 import toy
 import workbook_toy
 from conftest import ROOT
+from huggingface_hub.errors import RepositoryNotFoundError
 from own_toy import new
 
 from tlm.config.base import load_yaml
 from tlm.cost.jobs import read_project
 from tlm.errors import TlmError
 from tlm.formats.registry import FORMATS
-from tlm.own import command
+from tlm.own import command, hub
 from tlm.sources.fetch import fetch_source
 from tlm.tasks.build import build_task
 
@@ -252,3 +254,72 @@ def test_a_folder_with_two_names_of_the_text_column_raises(project, rows):
 
 def test_the_help_lists_the_formats_of_the_registry():
     assert tuple(name for name, each in FORMATS.items() if each.columns) == command.ROW_FORMATS
+
+
+class FakeHub:
+    """`dataset_info` and `hf_hub_download` of a Hub with one data set."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self.files = files
+
+    def dataset_info(self, name, **options):
+        if name != "owner/set":
+            raise RepositoryNotFoundError("404", response=httpx_response(404))
+        found = [SimpleNamespace(rfilename=name, size=len(text)) for name, text in self.files.items()]
+        return SimpleNamespace(sha="c0ffee" * 6, siblings=found)
+
+    def download(self, name, file, *, repo_type, revision, local_dir):
+        path = Path(local_dir) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.files[file])
+
+
+def httpx_response(status: int):
+    request = SimpleNamespace(url="https://hub", method="GET")
+    return SimpleNamespace(headers={}, status_code=status, request=request, url="https://hub")
+
+
+def test_a_data_set_of_the_hub_is_a_task(project, rows, capsys, monkeypatch):
+    files = {
+        "README.md": "x",
+        "data/train-0.jsonl": lines(rows[:140]),
+        "data/test-0.jsonl": lines(rows[140:]),
+    }
+    fake = FakeHub({**files, "data/unsupervised-0.jsonl": lines(rows[:3])})
+    monkeypatch.setattr(hub, "HfApi", lambda: fake)
+    monkeypatch.setattr(hub, "hf_hub_download", fake.download)
+    new("--task", "owner/set")
+    printed = capsys.readouterr().out
+    assert "owner/set: 3 files" in printed and "--task: 1 files, --test: 1 files" in printed
+    assert "unsupervised-0.jsonl: of no split; not used" in printed and "200 (train" in printed
+    written = load_yaml(project / "config/own/mine.yaml")["task"]["files"]
+    folder = "data/hub/owner--set@c0ffeec0ffee/data"
+    assert written == {"train": f"{folder}/train-0.jsonl", "test": f"{folder}/test-0.jsonl"}
+    with pytest.raises(TlmError, match="no such file, and the Hub has no data set 'owner/other'"):
+        new("--task", "owner/other", "--force")
+    with pytest.raises(TlmError, match=r"write hf://datasets/OWNER/NAME"):
+        new("--task", "hf://owner", "--force")
+
+
+def test_files_of_a_data_set_are_chosen():
+    files = ["README.md", "a/train.parquet", "b/train.parquet", "notes.txt", ".x/a.csv"]
+    with pytest.raises(TlmError, match=r"has the folders a, b; choose one, such as hf://datasets/o/n/a"):
+        hub.choose(files, None, "--task o/n", corpus=False)
+    assert hub.choose(files, "b", "--task o/n", corpus=False) == ["b/train.parquet"]
+    assert hub.choose(files, "*.txt", "--corpus o/n", corpus=True) == ["notes.txt"]
+    with pytest.raises(TlmError, match="holds no file of a format that is read"):
+        hub.choose(["README.md"], None, "--task o/n", corpus=False)
+
+
+def test_without_a_network_a_name_of_the_hub_is_one_line(project, monkeypatch):
+    class Unreachable:
+        def dataset_info(self, name, **options):
+            raise ConnectionError("Connection refused")
+
+    monkeypatch.setattr(hub, "HfApi", Unreachable)
+    with pytest.raises(
+        TlmError, match=r"--task owner/set: no such file, and the Hub cannot be reached \(Conn.*; download"
+    ):
+        new("--task", "owner/set")
+    with pytest.raises(TlmError, match=r"--corpus hf://datasets/o/n: the Hub cannot be reached"):
+        new("--task", "rows.csv", corpus=("hf://datasets/o/n",))

@@ -43,7 +43,11 @@ def add_parser(commands: Any) -> None:
         "the labelled texts (.csv, .tsv, .jsonl, .json, .parquet, .xlsx, fastText lines; also compressed or zipped)"
     )
     task.add_argument(
-        "--task", nargs="+", required=True, metavar="FILE", help="split into train, dev and test"
+        "--task",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="split into train, dev and test; or OWNER/NAME of a data set on the Hugging Face Hub",
     )
     task.add_argument("--dev", nargs="+", metavar="FILE", help="default: a share of --task")
     task.add_argument("--test", nargs="+", metavar="FILE", help="default: a share of --task")
@@ -172,6 +176,7 @@ def run(args: argparse.Namespace) -> None:
     from tlm.config.own import OwnSpec
     from tlm.cost.jobs import read_project
     from tlm.own import summary
+    from tlm.own.hub import with_hub_files
     from tlm.own.prepare import prepare
     from tlm.plan import tables
     from tlm.plan.own_tasks import forecast_file, own_file
@@ -184,6 +189,7 @@ def run(args: argparse.Namespace) -> None:
         raise TlmError(f"no {_FOLDER / 'config.yaml'} here: run this command in the project's folder")
     if path.exists() and not args.force:
         raise TlmError(f"{path} exists; give --force to overwrite it, or choose another name")
+    with_hub_files(args)
     try:
         spec = parse(OwnSpec, declared(args), "tlm new")
         read_project([], _FOLDER, {args.name: spec})  # raises if the name is taken or a key is wrong
