@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face Hub as inputs of `tlm new`: their files are downloaded and then read like any others.
 
 Place in the flow: between the arguments of `tlm new` and `tlm.own.findings`. A data set is `OWNER/NAME`, or
-`hf://datasets/OWNER/NAME[@REVISION][/folder or glob]`. The files lie below data/hub/, in a folder named after the commit.
+`hf://datasets/OWNER/NAME[@REVISION][/folder or glob]`. Its files are stored in data/hub/, by commit.
 """
 
 from __future__ import annotations
