@@ -14,7 +14,8 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from tlm.artifacts import partial_path, verify
 from tlm.config.training import RunSpec
 from tlm.errors import TlmError
-from tlm.training import loop, monitor, optimizer, prefetch, stage2
+from tlm.training import monitor, optimizer, prefetch, stage2
+from tlm.training.rate_schedule import RateSchedule
 from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import best_of, run_stage2
 
@@ -208,15 +209,15 @@ def test_a_run_killed_at_any_step_resumes_to_the_bit(toy: Toy, tmp_path: Path, m
     spec = toy_spec(**MODES[mode])
     two_stages(toy, spec, tmp_path / "whole")
     for stage in ("stage1", "stage2"):
-        original = loop.learning_rate
+        original = RateSchedule.rate
 
-        def dies(optimizer, step, steps, original=original):
+        def dies(schedule, step, original=original):
             if step == at:
                 raise Killed
-            return original(optimizer, step, steps)
+            return original(schedule, step)
 
         with monkeypatch.context() as patched, pytest.raises(Killed):
-            patched.setattr(loop, "learning_rate", dies)
+            patched.setattr(RateSchedule, "rate", dies)
             if stage == "stage1":
                 stage1(toy, spec, tmp_path / "cut" / "stage1")
             else:
@@ -252,14 +253,14 @@ def test_a_checkpoint_of_another_spec_raises(toy: Toy, tmp_path: Path, monkeypat
     shutil.rmtree(partial_path(tmp_path / "s"))
     calls = []
 
-    def dies_later(optimizer, step, steps):
+    def dies_later(schedule, step):
         calls.append(step)
         if step == 9:
             raise Killed
         return 1e-3
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(loop, "learning_rate", dies_later)
+        patched.setattr(RateSchedule, "rate", dies_later)
         stage1(toy, toy_spec(), tmp_path / "s")
     with pytest.raises(TlmError, match=r"stage1\.rho2 = 20\.0 \(now 5\.0\)"):
         stage1(toy, toy_spec(**{"stage1.rho2": 5}), tmp_path / "s")
