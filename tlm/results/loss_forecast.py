@@ -10,7 +10,7 @@ b · (x^(-c) - (2x)^(-c)).
 
 **Uncertainty.** Few points on a short plateau do not determine the floor a and the exponent c. All exponents of a grid
 are weighted by how well they fit (a flat prior on the level and the slope of the observed curve, Jeffreys' prior on the
-noise), and the interval covers the exponent, the level, the slope and the noise. Exponents near zero and below stand for
+noise), and the interval covers exponent, level, slope and noise. Exponents near zero and below stand for
 a line over log x and for a curve that falls faster and faster, as real curves do at their start. Neighbouring
 measurements share noise, so two of them count as one. The tests measure how often the interval contains the true value,
 and compare forecasts from parts of a real curve with its rest.
