@@ -10,9 +10,10 @@ from transformers import AutoModelForSequenceClassification
 from tlm.config.reported import load_reported
 from tlm.config.training import RunSpec, paper_tokens
 from tlm.evaluation.flops import paper_flops
-from tlm.plan import runs
+from tlm.plan import runs, tables
 from tlm.plan.project import load_project
-from tlm.plan.shared_artifacts import largest_k
+from tlm.plan.shared_artifacts import largest_k, tokenizers
+from tlm.results.evidence import PAPER_HIGH_RESOURCE
 from tlm.training.execution import Execution
 from tlm.training.stage1 import run_stage1
 from tlm.training.stage2 import run_stage2
@@ -195,3 +196,28 @@ def test_long_reviews_become_queries_by_their_key_phrases():
         query = runs.retrieval_spec(small, task, 50).query
         assert (query.mode, query.phrases, query.mean_words, query.stop_words) == ("rake", 20, 100, "nltk")
     assert runs.retrieval_spec(small, "agnews", 50).query == small.settings.retrieval.query
+
+
+@pytest.mark.parametrize("scale", PAPER)
+def test_table_a2_has_the_rows_of_gururangan_et_al(scale):
+    shipped = project(scale)
+    rows = {row.id: row.variant for row in tables.table(shipped, "tableA.2").rows}
+    assert {"roberta-base-reported", "dapt-tapt", "tlm"} <= set(rows)
+    assert "roberta-base" in rows or shipped.scale.baselines == ["roberta-base"]
+    reported = REPORTED.tables["tableA.1"].rows["reported"].cells
+    for task in shipped.scale.tasks:
+        stage = runs.resolve_encoder(shipped, task, "roberta-base-reported", 1).spec.stage2
+        assert (stage.steps, stage.patience) == (None, reported["patience"].mean)
+        assert stage.epochs == stage.evaluations == (3 if task in PAPER_HIGH_RESOURCE else 10)
+        assert stage.batch_size == reported["batch_size"].mean
+        assert stage.optimizer.weight_decay == reported["weight_decay"].mean
+        assert stage.optimizer.max_grad_norm == reported["max_grad_norm"].mean
+        spec = runs.resolve_encoder(shipped, task, "dapt-tapt", 1).spec
+        assert "_dapt_" in spec.model.pretrained and "_tapt_" in spec.model.pretrained
+        assert spec.stage2 == runs.resolve_encoder(shipped, task, "roberta-base", 1).spec.stage2
+    names = {runs.resolve_encoder(shipped, task, "dapt-tapt", 1).tokenizer for task in shipped.scale.tasks}
+    assert names <= set(tokenizers(shipped)) and len(names) == 8
+
+
+def test_the_demo_shows_no_row_that_needs_the_hub_in_table_a2():
+    assert [row.id for row in tables.table(project("demo"), "tableA.2").rows][:3] == ["plm", "tapt", "tlm"]

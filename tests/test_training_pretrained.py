@@ -1,6 +1,7 @@
 """Baselines from a checkpoint: RoBERTa's format, and downloads from the Hub."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,29 @@ import torch
 from pretrained_toy import COMMIT, LENGTH, hub, save_roberta
 from safetensors.torch import load_file
 from training_toy import CPU, Toy, read_record, toy_rows, toy_spec, write_task_artifact
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertForPreTraining,
+)
 
 from tlm.artifacts import read_manifest
 from tlm.config.training import ModelSpec, TokenizerSpec
 from tlm.errors import TlmError
 from tlm.evaluation.outputs import encode, load_classifier, model_outputs, read_tokenizer
 from tlm.training.masking import assemble, mask
-from tlm.training.model import TaskHead, TensorBatch, TwoHeads, build_mlm, check_lengths, new_classifier
+from tlm.training.model import (
+    TaskHead,
+    TensorBatch,
+    TwoHeads,
+    build_mlm,
+    check_lengths,
+    load_pooler,
+    new_classifier,
+)
 from tlm.training.model_families import transform
 from tlm.training.objective import Weights
 from tlm.training.randomness import generator
@@ -125,14 +141,49 @@ def test_unsuitable_checkpoints_raise(checkpoint: Checkpoint):
         ModelSpec(architecture="bert", revision=COMMIT)
 
 
-def test_only_safetensors_are_loaded(checkpoint: Checkpoint, tmp_path: Path):
+def test_a_pickled_checkpoint_is_read_as_weights_without_running_code(checkpoint: Checkpoint, tmp_path: Path):
+    """The checkpoints of Gururangan et al. (2020) have no safetensors."""
+    for path in checkpoint.model.iterdir():
+        if path.suffix != ".safetensors":
+            shutil.copy(path, tmp_path)
+    tensors = load_file(checkpoint.model / "model.safetensors")
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
     vocabulary = vocabulary_of(load_tokenizer(checkpoint.tokenizer))
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        (tmp_path / name).write_bytes((checkpoint.model / name).read_bytes())
-    torch.save(load_file(checkpoint.model / "model.safetensors"), tmp_path / "pytorch_model.bin")
-    spec = ModelSpec(architecture="roberta", pretrained=str(tmp_path))
+    spec = checkpoint.spec.model
+    pickled = spec.model_copy(update={"pretrained": str(tmp_path)})
+    one, other = (build_mlm(each, vocabulary, attention="eager", seed=1) for each in (spec, pickled))
+    for (name, left), (_, right) in zip(one.named_parameters(), other.named_parameters(), strict=True):
+        assert torch.equal(left, right), name
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "executed",))
+
+    torch.save({**tensors, "extra": Evil()}, tmp_path / "pytorch_model.bin")
     with pytest.raises(TlmError, match="cannot be loaded"):
-        build_mlm(spec, vocabulary, attention="eager", seed=1)
+        build_mlm(pickled, vocabulary, attention="eager", seed=1)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_pretrained_pooler_of_bert_is_kept(tmp_path: Path):
+    config = BertConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    whole = BertForPreTraining(config)
+    whole.save_pretrained(tmp_path / "whole")
+    BertForMaskedLM(config).save_pretrained(tmp_path / "without")
+    spec = ModelSpec(architecture="bert", pretrained=str(tmp_path / "whole"), pooler="pretrained")
+    head = TaskHead(("a", "b"))
+    classifier = new_classifier(BertForMaskedLM(config), head, seed=1)
+    kept, pretrained = classifier.bert.pooler.dense.weight, whole.bert.pooler.dense.weight
+    assert not torch.equal(kept, pretrained)
+    load_pooler(classifier, spec)
+    assert torch.equal(kept, pretrained)
+    with pytest.raises(TlmError, match="has no pretrained pooler"):
+        load_pooler(classifier, spec.model_copy(update={"pretrained": str(tmp_path / "without")}))
+    with pytest.raises(ValueError, match="pooler: pretrained is for bert"):
+        ModelSpec(architecture="roberta", pretrained="x", pooler="pretrained")
+    assert "pooler" not in ModelSpec(architecture="bert").model_dump()
 
 
 def test_a_hub_name_is_downloaded_at_its_revision(checkpoint: Checkpoint, tmp_path: Path):

@@ -17,7 +17,7 @@ from tlm.errors import TlmError
 from tlm.training import monitor, optimizer, prefetch, stage2
 from tlm.training.rate_schedule import RateSchedule
 from tlm.training.stage1 import run_stage1
-from tlm.training.stage2 import best_of, run_stage2
+from tlm.training.stage2 import best_of, evaluations_since_best, run_stage2
 
 
 @pytest.fixture(scope="module")
@@ -368,3 +368,19 @@ def test_invalid_inputs_raise_and_write_no_artifact(toy: Toy, tmp_path: Path):
     with pytest.raises(TlmError, match="longer than the model's max_length"):
         stage1(toy, toy_spec(**{"model.max_length": 16}), tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_stage_2_ends_when_its_patience_does(toy: Toy, tmp_path: Path):
+    """With a learning rate that changes nothing, no evaluation is better than the first."""
+    changes = {"stage2.epochs": None, "stage2.steps": 12, "stage2.evaluations": 12, "stage2.patience": 3}
+    spec = toy_spec(**changes, **{"stage2.optimizer.learning_rate": 1e-12})
+    stage1(toy, spec, tmp_path / "stage1")
+    run_stage2(spec, tmp_path / "stage1", toy.task, toy.tokenizer, tmp_path / "stage2", execution=CPU)
+    assert [each["step"] for each in read_record(tmp_path / "stage2")["dev"]] == [1, 2, 3, 4]
+    assert "patience" not in toy_spec().stage2.model_dump()
+
+
+def test_evaluations_since_the_best_count_from_the_first_of_equals():
+    assert [
+        evaluations_since_best(each) for each in ([0.1], [0.1, 0.2], [0.2, 0.1, 0.2], [0.2, 0.1, 0.3])
+    ] == [0, 0, 2, 0]

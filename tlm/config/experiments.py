@@ -81,6 +81,8 @@ class RowSpec(Strict):
     variant: str = ""
     sweep: Swept | None = None
     baselines: Literal["all", "first"] | None = None
+    scales: list[str] = []
+    """Show the row at these scales alone; by default at all."""
     optional: bool = False
     """Leave the row out at scales that lack what its variant reads."""
     beside: bool = False

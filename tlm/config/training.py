@@ -56,6 +56,8 @@ class ModelSpec(Strict):
     """A Hub checkpoint to start from instead of a random model (PLM baselines); the sizes above are then unused."""
     revision: str | None = None
     """Commit of `pretrained` on the Hub, so that a baseline stays the same."""
+    pooler: Literal["new", "pretrained"] = added("new")
+    """BERT's head on `pretrained`: with a new pooler, or the pretrained one, as in BERT's paper (Section 4.5)."""
     finished: bool = added(False)
     """`pretrained` is a classifier that the paper's authors released: its head is converted, and nothing is trained."""
 
@@ -67,6 +69,8 @@ class ModelSpec(Strict):
             raise ValueError(f"{self.architecture} has no mean pooling; set pooling to cls")
         if self.architecture == "roberta" and self.pretrained is None:
             raise ValueError("roberta starts from a checkpoint; set pretrained, or use bert or modernbert")
+        if self.pooler == "pretrained" and (self.architecture != "bert" or self.pretrained is None):
+            raise ValueError("pooler: pretrained is for bert with a pretrained checkpoint")
         if self.revision is not None and self.pretrained is None:
             raise ValueError("revision needs pretrained")
         return self
@@ -190,6 +194,8 @@ class Stage2Spec(Strict):
     length: PositiveInt
     optimizer: Optimizer
     evaluations: PositiveInt = 8
+    patience: PositiveInt | None = added(None)
+    """End after so many evaluations in a row without a better dev score (Gururangan et al. 2020: 3)."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     checkpoint_every: PositiveInt = 200
 

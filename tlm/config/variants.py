@@ -100,7 +100,8 @@ class VariantSpec(Strict):
             self.given or any("given" in each for each in self.per_task.values())
         ):
             raise ValueError("given names the selection of selector 'given': set the selector")
-        if self.method == "checkpoint" and "pretrained" not in self.model:
+        named = [self.model, *(each.get("model", {}) for each in self.per_task.values())]
+        if self.method == "checkpoint" and not any("pretrained" in each for each in named):
             raise ValueError("method 'checkpoint' needs model.pretrained: the checkpoint's name or folder")
         return self
 

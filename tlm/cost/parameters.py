@@ -87,4 +87,6 @@ def published(name: str) -> tuple[dict[str, int], int] | None:
     short = name.rpartition("/")[2]
     if match := _RELEASED.fullmatch(short):
         return (_LARGE if match[1] == "large" else _BASE), 30_522
+    if short.startswith("dsp_roberta_base"):  # Gururangan et al. (2020)
+        return _PUBLISHED["roberta-base"]
     return _PUBLISHED.get(short)

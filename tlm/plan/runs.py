@@ -106,7 +106,15 @@ def possible(project: Project, variant: VariantSpec, task: str | None = None) ->
     if key is not None:
         tasks = project.scale.tasks if task is None else [task]
         return all(named_for(project, variant, each, key) is not None for each in tasks)
+    if variant.method == "checkpoint" and "pretrained" not in variant.model:
+        tasks = project.scale.tasks if task is None else [task]
+        return all("pretrained" in checkpoint_model(variant, each) for each in tasks)
     return variant.corpus == "own" or project.scale.other_corpus is not None
+
+
+def checkpoint_model(variant: VariantSpec, task: str) -> dict[str, Any]:
+    """The model of a variant of method checkpoint for a task."""
+    return merge(variant.model, variant.per_task.get(task, {}).get("model", {}))
 
 
 def named_for(project: Project, variant: VariantSpec, task: str, key: str) -> Any:
@@ -134,7 +142,7 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
     """The run as its variant names it, with the first seed."""
     change = project.variant(variant)
     where = f"scale {project.settings.scale}, task {task}, variant {variant}"
-    if change.selector != GIVEN and change.method != RELEASED and not possible(project, change):
+    if change.corpus == "other" and project.scale.other_corpus is None:
         raise TlmError(f"{where}: the scale has no other_corpus")
     common: dict[str, Any] = {
         "scale": project.settings.scale,
@@ -150,7 +158,7 @@ def _resolve(project: Project, task: str, variant: str) -> Run:
         return _adapted(project, task, base, common, where)
     if change.method == "checkpoint":
         # From the scale it takes stage 2 alone: the checkpoint has its own shape and runs no stage 1.
-        base = {**base, "model": change.model, "stage1": project.scale.stage1}
+        base = {**base, "model": checkpoint_model(change, task), "stage1": project.scale.stage1}
     if change.method == RELEASED:
         found = released_of(project, variant, task)
         model = {"architecture": "bert", "pretrained": found.pretrained, "revision": found.revision}

@@ -30,8 +30,12 @@ def tokenizers(project: Project) -> dict[str, tuple[TokenizerSpec, str]]:
         if scale in project.own:
             continue
         for name, variant in view.variants.items():
-            if variant.method == "checkpoint":
-                spec = runs.resolve_encoder(view, view.scale.tasks[0], name, view.seeds[0]).spec
+            if variant.method != "checkpoint":
+                continue
+            for task in view.scale.all_tasks:
+                if not runs.possible(view, variant, task):
+                    continue
+                spec = runs.resolve_encoder(view, task, name, view.seeds[0]).spec
                 own = view.scale.tokenizer.model_copy(
                     update={"pretrained": spec.model.pretrained, "revision": spec.model.revision}
                 )

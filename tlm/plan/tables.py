@@ -34,7 +34,7 @@ def table(project: Project, name: str) -> Table:
     if reason := _lacking(project, spec):
         able = [each for each in project.scales if not _lacking(project.at(each), spec)]
         raise TlmError(f"{name}: {reason}; scales that have it: {', '.join(able) or 'none'}")
-    rows = tuple(row for declared in spec.rows for row in _rows(project, declared))
+    rows = tuple(row for declared in _declared_rows(project, spec) for row in _rows(project, declared))
     names = [row.id for row in rows]
     if double := sorted({each for each in names if names.count(each) > 1}):
         raise TlmError(f"table {name}: two rows are called {double[0]!r}")
@@ -64,7 +64,7 @@ def _lacking(project: Project, spec: TableSpec) -> str | None:
     for column in named:
         if missing := [task for task in _tasks(column, scale) if task not in scale.all_tasks]:
             return f"{where} has no task {missing[0]} (its tasks are {', '.join(scale.all_tasks)})"
-    for row in spec.rows:
+    for row in _declared_rows(project, spec):
         if row.optional or not row.variant:
             continue
         if project.variant(row.variant).corpus == "other" and scale.other_corpus is None:
@@ -72,6 +72,11 @@ def _lacking(project: Project, spec: TableSpec) -> str | None:
         if not runs.possible(project, project.variant(row.variant)):
             return f"{where} does not say for each task what {row.variant} reads"
     return None
+
+
+def _declared_rows(project: Project, spec: TableSpec) -> list[RowSpec]:
+    """The entries of `rows:` that the scale shows."""
+    return [row for row in spec.rows if not row.scales or project.settings.scale in row.scales]
 
 
 def _tasks(column: ColumnSpec, scale: ScaleSpec) -> Sequence[str]:

@@ -10,6 +10,7 @@ LayerNorm–Linear; BERT: its tanh pooler and Linear), so that a trained model n
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     BertConfig,
+    BertModel,
     ModernBertConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -142,15 +144,20 @@ def build_mlm(spec: ModelSpec, vocabulary: Vocabulary, *, attention: str, seed: 
         config = encoder_config(spec, vocabulary)
         return AutoModelForMaskedLM.from_config(config, attn_implementation=attention)
     name = spec.pretrained if spec.revision is None else f"{spec.pretrained} at {spec.revision}"
+    options: dict[str, Any] = {
+        "revision": spec.revision or "main",
+        "attn_implementation": attention,
+        "dtype": torch.float32,
+    }
     try:
-        model = AutoModelForMaskedLM.from_pretrained(
-            spec.pretrained,
-            revision=spec.revision or "main",
-            attn_implementation=attention,
-            dtype=torch.float32,
-            use_safetensors=True,  # other formats can run code when they are loaded
-        )
-    except (OSError, ValueError) as error:
+        try:
+            model = AutoModelForMaskedLM.from_pretrained(spec.pretrained, use_safetensors=True, **options)
+        except OSError:
+            # Old checkpoints are pickled. They are read as weights only, without running code.
+            model = AutoModelForMaskedLM.from_pretrained(
+                spec.pretrained, use_safetensors=False, weights_only=True, **options
+            )
+    except (OSError, ValueError, pickle.UnpicklingError) as error:
         raise TlmError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
     check_family(model.config, name)
     if model.config.model_type != spec.architecture:
@@ -178,6 +185,18 @@ def new_classifier(mlm: Any, task: TaskHead, *, seed: int) -> PreTrainedModel:
     classifier = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention)
     share_encoder(mlm, classifier)
     return classifier
+
+
+def load_pooler(classifier: Any, spec: ModelSpec) -> None:
+    """Give BERT's classifier the pretrained pooler of the checkpoint. Raises TlmError if it has none."""
+    assert spec.pretrained is not None
+    loaded: Any = BertModel.from_pretrained(
+        spec.pretrained, revision=spec.revision or "main", use_safetensors=True, output_loading_info=True
+    )
+    bert, loading = loaded
+    if any("pooler" in name for name in loading["missing_keys"]):
+        raise TlmError(f"model {spec.pretrained!r} has no pretrained pooler; set model.pooler to new")
+    classifier.bert.pooler.load_state_dict(bert.pooler.state_dict())
 
 
 @dataclass(frozen=True)

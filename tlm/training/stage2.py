@@ -79,10 +79,13 @@ def run_stage2(
     fingerprint = setup.fingerprint()
 
     with workspace(destination, accelerator, fingerprint) as working:
+        waited = 0  # evaluations since the best dev score
 
         def evaluate(done: StageProgress) -> dict[str, float]:
+            nonlocal waited
             logits = predict(model, dev, stage.length, vocabulary, accelerator)
             values = dev_scores(logits, dev.own_labels, metric, head)
+            waited = evaluations_since_best([*(each[PRIMARY] for each in done.history), values[PRIMARY]])
             if accelerator.is_main_process:
                 _keep_if_best(working, model, done, values[PRIMARY])
             return values
@@ -99,6 +102,7 @@ def run_stage2(
             evaluations=stage.evaluations,
             checkpoint_every=stage.checkpoint_every,
             evaluate=evaluate,
+            enough=lambda _: stage.patience is not None and waited >= stage.patience,
         )
         outcome = train(plan, model, accelerator, working, fingerprint, compiled=spec.compile)
         if accelerator.is_main_process:
@@ -136,6 +140,11 @@ def dev_scores(logits: np.ndarray, labels: np.ndarray, metric: str, head: TaskHe
     predictions, chances = problem.predict_dev(logits, labels), problem.probabilities(logits)
     values = score(metric, labels, predictions, classes, chances)
     return {f"dev_{name}": value for name, value in values.items()}
+
+
+def evaluations_since_best(scores: Sequence[float]) -> int:
+    """Evaluations after the first of the best ones."""
+    return len(scores) - 1 - max(range(len(scores)), key=lambda place: (scores[place], -place))
 
 
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from tlm.training.model import (
     build_mlm,
     check_lengths,
     load_mlm,
+    load_pooler,
     new_classifier,
     parameter_counts,
 )
@@ -110,6 +111,8 @@ class StageSetup:
         classifier = None
         if head is not None:
             classifier = new_classifier(mlm, head, seed=torch_seed(spec.seed, f"{self.name} head"))
+            if start is None and spec.model.pooler == "pretrained":
+                load_pooler(classifier, spec.model)
         return TwoHeads(
             mlm if with_mlm else None,
             classifier,
