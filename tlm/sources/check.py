@@ -64,7 +64,7 @@ def check_sources(
             yield _answer(name, file, mirrors)
     for repository, revision in checkpoints:
         commit = revision or "main"
-        found = _asked(lambda r=repository, c=commit: _hub(f"models/{r}", c)[0])  # type: ignore[misc]
+        found = _asked(lambda r=repository, c=commit: _hub("/".join(("models", r)), c)[0])  # type: ignore[misc]
         if isinstance(found, _Remote):
             yield Answer("checkpoint", f"{repository}@{commit}", "there", note=_moving(commit, found))
         else:
