@@ -63,6 +63,7 @@ def test_the_clean_row_differs_from_tlm_in_its_selection_alone():
         "tlm-clean",
         "plm",
         "tfidf",
+        "ngram-svm",
     }
 
 
