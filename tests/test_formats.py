@@ -16,7 +16,8 @@ import pytest
 import workbook_toy
 import zstandard
 
-from tlm.config.data import CorpusPart, Delimited, Mixed, SplitRule, TaskSpec
+from tlm.config.data import CorpusPart, SplitRule, TaskSpec
+from tlm.config.parser_specs import Delimited, Mixed
 from tlm.corpus.parsers import documents, units
 from tlm.errors import TlmError
 from tlm.formats.files import Input, find, open_text

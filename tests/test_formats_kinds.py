@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import workbook_toy
 
-from tlm.config.data import CorpusPart, Delimited, Mixed
+from tlm.config.data import CorpusPart
+from tlm.config.parser_specs import Delimited, Mixed
 from tlm.corpus.parsers import documents
 from tlm.errors import TlmError, did_you_mean
 from tlm.formats import json_files

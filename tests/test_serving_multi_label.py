@@ -19,7 +19,8 @@ from tlm.errors import TlmError
 from tlm.evaluation.artifact import open_evaluation
 from tlm.serving.classifier import Classifier
 from tlm.serving.folder import read_folder
-from tlm.serving.predict import PredictOptions, predict_file, predict_lines
+from tlm.serving.predict import PredictOptions, predict_file
+from tlm.serving.predict_lines import predict_lines
 
 
 @pytest.fixture(scope="module")

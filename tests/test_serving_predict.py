@@ -33,7 +33,8 @@ from tlm.formats.registry import format_of, open_writer, writer_of
 from tlm.formats.tables import TableOptions
 from tlm.serving.classifier import Classifier, Outputs
 from tlm.serving.folder import find_model
-from tlm.serving.predict import PredictOptions, predict_file, predict_lines
+from tlm.serving.predict import PredictOptions, predict_file
+from tlm.serving.predict_lines import predict_lines
 from tlm.serving.reading import ChunkReader
 
 

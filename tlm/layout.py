@@ -101,6 +101,7 @@ AUDITED = Pattern("data/{body}")
 # Folders and files that no manifest names.
 SERVER = Pattern("data/servers/{job}.json")
 DOWNLOADS = "data/cache"
+HUB = "data/hub"
 SHARES = "data/shares"
 
 # Runs, models and their parts.

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from tlm.config.base import Strict, added
-from tlm.config.data import Metric, Split, Unit
+from tlm.config.data import Metric
+from tlm.config.parser_specs import Split, Unit
 from tlm.config.retrieval import QuerySpec
 from tlm.problems import ProblemName
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from lxml import html
 
-from tlm.config.data import Botocore, CorpusPart, Delimited, MedlineAbstracts, Mixed, Text
+from tlm.config.data import CorpusPart
+from tlm.config.parser_specs import Botocore, Delimited, MedlineAbstracts, Mixed, Text
 from tlm.errors import TlmError
 from tlm.formats.files import Input, find, open_bytes, open_text
 from tlm.formats.registry import format_of, read_chunks, read_rows

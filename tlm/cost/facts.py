@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 from tlm import layout
 from tlm.artifacts import Manifest, read_manifest
 from tlm.config.base import Strict, load_yaml, parse
-from tlm.config.data import Split
+from tlm.config.parser_specs import Split
 from tlm.config.sources import FileSpec, local_matches
 from tlm.config.training import ModelSpec, TokenizerSpec
 from tlm.cost import parameters

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from tlm.config.data import Delimited
+from tlm.config.parser_specs import Delimited
 from tlm.errors import TlmError, did_you_mean
 from tlm.formats.files import Input
 

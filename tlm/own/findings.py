@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tlm.config.data import CorpusPart, Delimited, Mixed, Split, TaskSpec
+from tlm.config.data import CorpusPart, TaskSpec
 from tlm.config.own import OwnCorpus, OwnSpec, OwnTask, all_paths
+from tlm.config.parser_specs import Delimited, Mixed, Split
 from tlm.config.sources import FileSpec, local_matches, why_no_file
 from tlm.corpus.build import cut
 from tlm.corpus.parsers import as_delimited, documents

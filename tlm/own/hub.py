@@ -24,8 +24,9 @@ from huggingface_hub.errors import (
 from tlm.errors import TlmError
 from tlm.formats.files import glob_pattern
 from tlm.formats.registry import by_suffix
+from tlm.layout import HUB
 
-FOLDER = Path("data/hub")
+FOLDER = Path(HUB)
 _ADDRESS = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?(?:/(?P<path>.+))?")
 _NAME = re.compile(r"(?P<name>[\w-][\w.-]*/[\w.-]+)(?P<revision>)(?P<path>)")
 _SPLITS = {"train": "task", "validation": "dev", "valid": "dev", "val": "dev", "dev": "dev", "test": "test"}

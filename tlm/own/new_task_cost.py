@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tlm import layout
 from tlm.artifacts import write_manifest
-from tlm.config.data import Split
+from tlm.config.parser_specs import Split
 from tlm.config.training import TokenizerSpec
 from tlm.cost.estimate import CostEstimate, estimate
 from tlm.cost.facts import PASSAGE_BYTES, SPECIALS, DataFacts

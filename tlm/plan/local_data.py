@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tlm.config.base import parse
-from tlm.config.data import CorpusSpec, DataConfig, Delimited, Split, TaskSpec
+from tlm.config.data import CorpusSpec, DataConfig, TaskSpec
+from tlm.config.parser_specs import Delimited, Split
 from tlm.config.sources import SourceSpec, local_files, why_no_file
 from tlm.errors import TlmError, did_you_mean
 from tlm.layout import UNLABELLED

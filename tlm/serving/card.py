@@ -6,18 +6,16 @@ indexes its front matter. Every number comes from an artifact of the run; withou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from tlm.artifacts import Manifest
 from tlm.evaluation.blend import PREDICTORS
 from tlm.evaluation.temperature import FEWEST
+from tlm.serving.card_facts import CardFacts
 from tlm.serving.predictors import NAMES, FolderPredictors
-from tlm.serving.scores import ModelCalibration, ModelScores
+from tlm.serving.scores import ModelCalibration
 
 # Our metric → its name on the Hub, its name for people. `accuracy_f1` and `pearson_spearman` are means of two others.
 _METRICS = {
@@ -34,54 +32,6 @@ _METRICS = {
     "pearson_spearman": (None, "mean of Pearson's and Spearman's correlation"),
 }
 _FEW = 30  # rows of a class below which its scores are rough
-
-
-@dataclass(frozen=True)
-class SeedScores:
-    """A training seed and its primary metric on dev and test, as fractions; no test score if its labels are secret."""
-
-    seed: int
-    dev: float
-    test: float | None
-
-
-@dataclass(frozen=True)
-class CardFacts:
-    """The content of a card."""
-
-    name: str
-    task: Manifest
-    pair: bool
-    text: tuple[str, ...]
-    length: int
-    recipe: Mapping[str, Any]
-    """The run's settings: a RunSpec as plain values."""
-    selection: Manifest | None
-    corpus: Manifest | None
-    flops: Mapping[str, Any]
-    seeds: tuple[SeedScores, ...]
-    chosen: int
-    scores: ModelScores
-    evaluated: Manifest
-    thresholds: Mapping[str, float] | None = None
-    """The probability from which each label is predicted, where a text can have several."""
-    predictors: FolderPredictors | None = None
-    """The linear model beside the encoder, the blend, and which one `tlm predict` uses."""
-
-    @property
-    def metric(self) -> str:
-        """The task's metric, which chooses seed and checkpoint."""
-        return str(self.task.parameters["metric"])
-
-    @property
-    def regression(self) -> bool:
-        """Whether the model gives a number instead of a class."""
-        return bool(self.task.parameters["problem"] == "regression")
-
-    @property
-    def many(self) -> bool:
-        """Whether a text can have several labels."""
-        return self.thresholds is not None
 
 
 def card(facts: CardFacts) -> str:

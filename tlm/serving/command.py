@@ -173,7 +173,8 @@ def predict(args: argparse.Namespace) -> None:
     if args.threads is not None:
         os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # the tokenizer's own, read once
     from tlm.serving.folder import find_model
-    from tlm.serving.predict import PredictOptions, predict_file, predict_lines
+    from tlm.serving.predict import PredictOptions, predict_file
+    from tlm.serving.predict_lines import predict_lines
 
     options = PredictOptions(
         text=tuple(args.text),

@@ -29,7 +29,8 @@ from tlm.artifacts import (
 from tlm.errors import TlmError
 from tlm.evaluation.artifact import PREDICTIONS, Evaluation, open_evaluation
 from tlm.evaluation.temperature import fitted
-from tlm.serving.card import CardFacts, SeedScores, card
+from tlm.serving.card import card
+from tlm.serving.card_facts import CardFacts, SeedScores
 from tlm.serving.folder import CARD, CONFIG, FILES, KIND, THRESHOLDS, WEIGHTS, Columns
 from tlm.serving.head import write_divided
 from tlm.serving.predictors import exported_predictors

@@ -1,4 +1,4 @@
-"""Predictions for files of any size, and for lines as they come through a pipe.
+"""Predictions for files of any size.
 
 Place in the flow: `tlm predict`: reading → classifier → a writer of `tlm.formats`. One chunk of rows is in memory while
 the next one is read and tokenized. Texts are cleaned as the task's texts were. Numbers are rounded to six decimals:
@@ -7,14 +7,12 @@ the digits behind depend on the order of sums, and so on the other texts of a ba
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +32,6 @@ CHUNK_ROWS = 8192
 DIGITS = 6
 PREDICTION, PROBABILITY = "prediction", "probability"
 SEPARATOR = "|"
-_READ = 1 << 16  # bytes taken from a pipe at once, at most
 
 Item = TypeVar("Item")
 
@@ -115,7 +112,7 @@ def predict_file(
     naming the file, the row and the column of the first fault; then nothing is written.
     """
     columns = options.columns(classifier.served.columns)
-    separator = _separator(classifier, columns, holds_lists(destination))
+    separator = separator_of(classifier, columns, holds_lists(destination))
     with as_regular_file(source) as (path, pipe):
         reader = ChunkReader(path, options.table(columns), options.rows, pipe)
         if destination.exists() and destination.samefile(path):
@@ -138,8 +135,8 @@ def _predict(
         with atomic_file(destination) as temporary, open_writer(temporary, destination, name) as write:
             for chunk, kept, encoded, position in _ahead(_encoded(classifier, reader, columns, options)):
                 outputs = classifier.predict(encoded, _ticking(progress, position, len(kept), summary.rows))
-                write(chunk, _added(classifier, outputs, kept, len(chunk.numbers), options, separator))
-                _count(summary, classifier, outputs, len(chunk.numbers))
+                write(chunk, added_columns(classifier, outputs, kept, len(chunk.numbers), options, separator))
+                count(summary, classifier, outputs, len(chunk.numbers))
                 progress.add(position - progress.done, f"{summary.rows:,} rows")
     except OSError as error:
         raise TlmError(f"{destination}: cannot be written ({error.strerror or error})") from None
@@ -147,7 +144,7 @@ def _predict(
     return summary
 
 
-def _separator(classifier: TextClassifier, columns: Columns, lists: bool) -> str | None:
+def separator_of(classifier: TextClassifier, columns: Columns, lists: bool) -> str | None:
     """What separates the labels of a row in the output; None if it holds lists. Raises TlmError if a label holds it."""
     if lists or not classifier.served.problem.many:
         return None
@@ -184,7 +181,7 @@ def _encoded(
         pairs = None if columns.pair is None else _texts(chunk, source, (columns.pair,), "--pair")
         kept = [place for place, text in enumerate(texts) if text and (pairs is None or pairs[place])]
         if len(kept) < len(texts) and not options.allow_empty:
-            place = _first_missing(kept)
+            place = first_missing(kept)
             where = columns.pair if texts[place] else " and ".join(columns.text)
             raise TlmError(
                 f"{source}: row {chunk.numbers[place]}: no text in column {where}; give it one, or leave its"
@@ -195,7 +192,7 @@ def _encoded(
         yield chunk, kept, classifier.encode(chosen, chosen_pairs), reader.position.done
 
 
-def _first_missing(kept: Sequence[int]) -> int:
+def first_missing(kept: Sequence[int]) -> int:
     """The first place that is not among `kept`, which are in order."""
     return next((place for place, each in enumerate(kept) if place != each), len(kept))
 
@@ -231,7 +228,7 @@ def _ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield item  # type: ignore[misc]
 
 
-def _added(
+def added_columns(
     classifier: TextClassifier,
     outputs: Outputs,
     kept: list[int],
@@ -287,7 +284,8 @@ def _columns(
     return found
 
 
-def _count(summary: Summary, classifier: TextClassifier, outputs: Outputs, rows: int) -> None:
+def count(summary: Summary, classifier: TextClassifier, outputs: Outputs, rows: int) -> None:
+    """Add the predictions of some rows to the summary."""
     summary.rows += rows
     problem, labels = classifier.served.problem, classifier.served.labels
     summary.empty += rows - len(outputs.predictions)
@@ -296,76 +294,3 @@ def _count(summary: Summary, classifier: TextClassifier, outputs: Outputs, rows:
     found = problem.values(outputs.predictions, labels)
     summary.classes.update(label for each in found for label in (each if problem.many else [each]))
     summary.without_label += sum(not each for each in found)
-
-
-def predict_lines(
-    classifier: TextClassifier,
-    stream: IO[bytes],
-    out: IO[str],
-    options: PredictOptions,
-    form: Literal["tsv", "jsonl"],
-) -> Summary:
-    """A line in, a line out, at once: what a pipe has ready is predicted together and flushed.
-
-    The two texts of a pair are parted by a tab. Raises TlmError naming the line that is not UTF-8, has no text, or is
-    no pair where pairs are read.
-    """
-    summary, rest, number = Summary(), b"", 0
-    pair = options.columns(classifier.served.columns).pair is not None
-    while data := os.read(stream.fileno(), _READ):
-        *lines, rest = (rest + data).split(b"\n")
-        _answer(classifier, lines, number, out, options, form, pair, summary)
-        number += len(lines)
-    if rest:
-        _answer(classifier, [rest], number, out, options, form, pair, summary)
-    return summary
-
-
-def _answer(
-    classifier: TextClassifier,
-    lines: Sequence[bytes],
-    before: int,
-    out: IO[str],
-    options: PredictOptions,
-    form: Literal["tsv", "jsonl"],
-    pair: bool,
-    summary: Summary,
-) -> None:
-    """Predict some lines and write their answers."""
-    if not lines:
-        return
-    texts = [_line(line, before + place, pair) for place, line in enumerate(lines, 1)]
-    kept = [place for place, parts in enumerate(texts) if all(parts)]
-    if len(kept) < len(texts) and not options.allow_empty:
-        place = _first_missing(kept)
-        raise TlmError(
-            f"line {before + place + 1}: no text; answer such lines with an empty one: --allow-empty"
-        )
-    firsts = [texts[place][0] for place in kept]
-    outputs = classifier.predict(
-        classifier.encode(firsts, [texts[place][1] for place in kept] if pair else None)
-    )
-    separator = _separator(classifier, options.columns(classifier.served.columns), form == "jsonl")
-    added = _added(classifier, outputs, kept, len(lines), options, separator)
-    keys = ["text", "text_pair"][: 1 + pair]
-    for parts, *values in zip(texts, *(each.to_pylist() for each in added.values()), strict=True):
-        if form == "jsonl":
-            row = dict(zip([*keys, *added], [*parts, *values], strict=True))
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-        else:
-            out.write("\t".join("" if value is None else str(value) for value in values) + "\n")
-    out.flush()
-    _count(summary, classifier, outputs, len(lines))
-
-
-def _line(line: bytes, number: int, pair: bool) -> tuple[str, ...]:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TlmError(f"line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x})") from None
-    if not pair:
-        return (clean(text),)
-    first, tab, second = text.partition("\t")
-    if not tab and text.strip():
-        raise TlmError(f"line {number}: this model reads pairs; part the two texts by a tab")
-    return clean(first), clean(second)

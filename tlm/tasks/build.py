@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tlm.artifacts import Manifest, read_manifest, staged_directory, write_manifest
-from tlm.config.data import Delimited, TaskSpec
+from tlm.config.data import TaskSpec
+from tlm.config.parser_specs import Delimited
 from tlm.errors import TlmError
 from tlm.layout import UNLABELLED
 from tlm.problems import PROBLEMS

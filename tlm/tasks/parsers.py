@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tlm.config.data import Delimited, MedlineSentences, Split, TaskSpec, TextFolders
+from tlm.config.data import TaskSpec
+from tlm.config.parser_specs import Delimited, MedlineSentences, Split, TextFolders
 from tlm.formats.files import Input, find, open_text
 from tlm.formats.registry import read_rows
 from tlm.formats.tables import Setting, declared_options

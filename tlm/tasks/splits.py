@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from tlm.config.data import Split, SplitRule
+from tlm.config.data import SplitRule
+from tlm.config.parser_specs import Split
 from tlm.tasks.label_sets import Label, labels_in
 from tlm.tasks.parsers import Example
 

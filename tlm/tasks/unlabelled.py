@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tlm.config.data import Delimited, TaskSpec, Unlabelled
+from tlm.config.data import TaskSpec, Unlabelled
+from tlm.config.parser_specs import Delimited
 from tlm.errors import TlmError
 from tlm.formats.files import Input, find
 from tlm.formats.registry import format_of, read_chunks, read_rows, recognised

@@ -15,22 +15,14 @@ import pyarrow.parquet as pq
 
 import tlm
 from tlm.artifacts import read_manifest
-from tlm.config.data import Split
+from tlm.config.parser_specs import Split
 from tlm.config.training import Optimizer
 from tlm.problems import PROBLEMS
 from tlm.results.benchmarks import read_benchmark
 from tlm.results.loss_forecast import loss_drop, plateau
+from tlm.results.page.data_report import Contamination, CorpusSummary, DataSummary, Lengths
 from tlm.results.page.scored_runs import MethodRuns, ScoredRun
-from tlm.results.page.task_report import (
-    Contamination,
-    CorpusSummary,
-    Curve,
-    DataSummary,
-    Lengths,
-    MethodCost,
-    MoreTime,
-    NumberWithInterval,
-)
+from tlm.results.page.task_report import Curve, MethodCost, MoreTime, NumberWithInterval
 from tlm.training.tokens import open_split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")

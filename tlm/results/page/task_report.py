@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tlm.config.base import Strict, added
-from tlm.config.data import Split
+from tlm.config.parser_specs import Split
 from tlm.evaluation.blend import Predictor
 from tlm.problems import MULTI_LABEL, ProblemName
 from tlm.results import calibration as reliability
 from tlm.results.build_times import BuildTimes
 from tlm.results.calibration import Reliability
+from tlm.results.page.data_report import Contamination, CorpusSummary, DataSummary
 from tlm.statistics import Interval
 
 SCHEMA = 1
@@ -245,72 +246,6 @@ class MoreTime(Strict):
     """Twice those of stage 1."""
     seconds: float
     """Further time of stage 1 at the speed of this build; the part before the decay is not repeated."""
-
-
-class Lengths(Strict):
-    """Lengths of the texts of a split in tokens, including special tokens."""
-
-    median: int
-    ninth: int
-    """The 90 % quantile."""
-    longest: int
-    cut: float
-    """Share of texts that are longer than the model reads."""
-
-
-class DataSummary(Strict):
-    """The task's rows."""
-
-    description: str
-    pair: bool
-    rows: dict[Split, int]
-    available: dict[Split, int]
-    """Rows before a declared limit."""
-    labels: dict[Split, dict[str, int]]
-    """Empty for regression."""
-    label_sets: dict[Split, dict[str, int]] = added({})
-    """Of a multi-label task: texts without a label, labels of all texts together, the most of a text, distinct sets."""
-    values: dict[Split, tuple[float, float, float]]
-    """Least, median and greatest label; empty for classification."""
-    duplicates: dict[str, int]
-    """The counts of the task's manifest."""
-    removed: dict[str, int]
-    """Rows removed from dev and test because their text occurs in another split."""
-    left_out: dict[str, int]
-    unlabelled: int = added(0)
-    """Texts without labels, which are queries and internal data of stage 1."""
-    unlabelled_left_out: dict[str, int] = added({})
-    """Reason → number of unlabelled texts that are not used, e.g. `in_test`: equal to a test text."""
-    lengths: dict[Split, Lengths]
-    length: int
-    """Tokens that the model reads."""
-
-
-class CorpusSummary(Strict):
-    """The general corpus and the passages selected from it."""
-
-    name: str
-    passages: int
-    size: int
-    """Bytes."""
-    k: int
-    queries: int
-    without_result: int
-    selected: int
-    selected_size: int
-    seconds: dict[str, float]
-    """Step → seconds, for measured steps that serve all seeds, such as index and retrieval."""
-
-
-class Contamination(Strict):
-    """Texts of one split that the audit found in passages that TLM read (`tlm.audit`)."""
-
-    split: Split
-    rows: int
-    found: int
-    """Texts that share 13 words in a row with a passage, or occur in one as a whole."""
-    verbatim: int
-    """Texts that occur in a passage as a whole."""
 
 
 class TaskReport(Strict):
