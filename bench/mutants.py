@@ -106,6 +106,7 @@ MUTANTS = (
         "tlm/rules/tables.py",
         "keys = [key for key in self.cells if key[0] == wildcards.table]",
         "keys = [key for key in self.cells if key[0].startswith(wildcards.table)]",
+        "tests/test_workflow_tables.py -k deleted_cells",
         "tests/test_workflow_tables.py -k deleted_cell",
     ),
     Mutant(

@@ -63,9 +63,11 @@ def test_all_tables_of_the_paper_are_there():
     assert all("table10" in tables.available(project_of(scale)) for scale in ("small", "medium"))
 
 
-def test_a_deleted_cell_of_every_table_and_that_table_are_all_that_is_rebuilt(finished):
+@pytest.mark.parametrize("changed", [SMOKE[0::2], SMOKE[1::2]], ids=["every second table", "the others"])
+def test_deleted_cells_and_their_tables_are_all_that_is_rebuilt(finished, changed):
+    """One deleted cell in each changed table; a table that read another table's cells would be rebuilt, too."""
     targets = [f"results/{table}.csv" for table in SMOKE]
-    cells = [f"results/cells/{cell_of(table)}.json" for table in SMOKE]
+    cells = [f"results/cells/{cell_of(table)}.json" for table in changed]
     assert not planned(finished, *targets)
     for cell in cells:
         (finished / cell).unlink()
@@ -77,7 +79,7 @@ def test_a_deleted_cell_of_every_table_and_that_table_are_all_that_is_rebuilt(fi
         assert snakemake(finished, "--touch", *targets).returncode == 0
     assert result.returncode == 0, result.stderr
     outputs = re.findall(r"^    output: ([^,\n]*)", result.stdout + result.stderr, re.M)
-    assert sorted(outputs) == sorted([*cells, *targets])
+    assert sorted(outputs) == sorted([*cells, *(f"results/{table}.csv" for table in changed)])
 
 
 def test_a_cell_is_a_target(finished):
