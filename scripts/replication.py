@@ -1,4 +1,4 @@
-"""Copy finished results of a scale to docs/replication/: `python scripts/replication.py --config scale=mini-paper …`.
+"""Copy finished results to docs/replication/<scale>/: `python scripts/replication.py --config scale=mini-paper …`.
 
 Give the same `--config` as to Snakemake. Results that are not built are listed and left out.
 """
@@ -21,7 +21,7 @@ def main() -> None:
     )
     parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake")
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
-    parser.add_argument("--to", type=Path, default=Path("docs/replication"))
+    parser.add_argument("--to", type=Path, help="default: docs/replication/<scale>")
     args = parser.parse_args()
     project = read_project(args.config)
     names = tables.available(project)
@@ -32,8 +32,9 @@ def main() -> None:
         list(project.experiments.figures),
         pages,
     )
-    missing = ship(wanted, args.results, args.to, load_reported(Path("config/reported.yaml")))
-    print(f"{args.to}: not built and left out: {', '.join(missing) or 'nothing'}")
+    folder = args.to or Path("docs/replication") / project.settings.scale
+    missing = ship(wanted, args.results, folder, load_reported(Path("config/reported.yaml")))
+    print(f"{folder}: not built and left out: {', '.join(missing) or 'nothing'}")
 
 
 if __name__ == "__main__":

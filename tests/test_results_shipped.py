@@ -12,7 +12,7 @@ from tlm.results.shipped import LIMIT, ShippedResults, rendered, ship
 
 REPORTED = load_reported(ROOT / "config/reported.yaml")
 FOLDER = ROOT / "docs/replication"
-SHIPPED = sorted(FOLDER.glob("*.json"))
+SHIPPED = sorted(FOLDER.glob("*/*.json"))
 
 TABLE = Table.model_validate(
     {
@@ -47,13 +47,34 @@ def wanted(**changed) -> ShippedResults:
 
 
 def test_every_shipped_table_shows_its_shipped_cells():
+    assert SHIPPED
     for file in SHIPPED:
         assert rendered(file, REPORTED) == file.with_suffix(".md").read_text(), file.name
 
 
+def test_the_table_of_the_readme_shows_the_shipped_cells():
+    """Row by row: every number of the README's results is in the row of that label in the demo's Table 2."""
+    readme = (ROOT / "README.md").read_text().split("## Results")[1]
+    rows = [line.split(" | ") for line in readme.splitlines() if line.startswith("| ")]
+    rows = [
+        row
+        for row in rows
+        if row[0].removeprefix("| ") in ("TLM", "PLM", "TF-IDF + logistic regression", "n-gram SVM")
+    ]
+    shipped = (FOLDER / "demo/table2.md").read_text().splitlines()
+    assert len(rows) == 4
+    for label, flops, _, *scores, losses in rows:
+        shown = next(line for line in shipped if line.startswith(f"{label} |"))
+        assert flops.upper() in shown
+        for score in scores:
+            assert score in shown, (label, score)
+        for loss in losses.strip("| ").split(", "):
+            assert loss in shown, (label, loss)
+
+
 def test_the_shipped_folder_is_small_and_holds_no_texts():
-    assert sum(path.stat().st_size for path in FOLDER.glob("*")) <= LIMIT
-    assert not list(FOLDER.glob("table9*"))
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*")) <= LIMIT
+    assert not list(FOLDER.rglob("table9*"))
 
 
 def test_a_table_is_shipped_with_its_cells(tmp_path):
