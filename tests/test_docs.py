@@ -185,7 +185,7 @@ def project(tmp_path_factory):
     (folder / "my-data/corpus/part.jsonl.zst").touch()
     (folder / "config/own").mkdir(exist_ok=True)
     for command in COMMANDS:  # what `tlm new` would have written before a plan
-        if command.words[:2] == ("tlm", "new") and len(command.words) > 2:
+        if command.words[:2] == ("tlm", "new") and len(command.words) > 2 and command.words[2][0] != "-":
             own = folder / f"config/own/{command.words[2]}.yaml"
             own.write_text(
                 "task: {files: examples/toy-task.csv}\ncorpus: {files: examples/toy-corpus.jsonl}\n"

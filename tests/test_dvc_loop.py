@@ -194,7 +194,7 @@ def test_repro_on_a_clean_clone_builds_table_2_and_a_second_has_nothing_to_do(st
     printed = follow("Build", story.mine)
     first, second = (text for command, text in printed.items() if command.endswith("dvc repro"))
     built = jobs(first)
-    assert built["stage1"] == built["stage2"] == 2 and built["table"] == 1 and built["cell"] == 24
+    assert built["stage1"] == built["stage2"] == 2 and built["table"] == 1 and built["cell"] == 32
     assert "profiles/default" in first, (
         "the Snakefile stands at the root: another profile would be another checksum size"
     )

@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from workflow_runner import copy_project, environment, snakemake
+from workflow_runner import copy_project, environment
 
 from tlm.artifacts import staged_directory, write_json, write_manifest
 from tlm.errors import TlmError
@@ -166,7 +166,7 @@ def test_a_killed_build_leaves_no_script_and_continues_without_unlocking(tmp_pat
         time.sleep(0.2)
     assert not scripts(project), "the script ended with its build"
     assert working.is_dir() and not (project / target).exists()
-    again = snakemake(project, target, "--config", "scale=smoke", settings)
+    again = subprocess.run(command, cwd=project, env=environment(project), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr[-3000:]
     assert f"note: the last build here (process {build.pid}) was killed; its lock is removed" in again.stderr
     assert "stage 1: resumes after step" in again.stdout + again.stderr and (project / target).is_file()

@@ -60,17 +60,26 @@ def test_an_own_task_is_a_task_a_corpus_and_a_scale_whatever_the_scale(tmp_path)
 
 
 def test_it_trains_one_model_unless_it_compares(tmp_path):
-    for compare, methods in ((False, ["tlm", "tfidf"]), (True, ["tlm", "task-only", "random", "tfidf"])):
+    for compare, methods in (
+        (False, ["tlm", "tfidf", "ngram-svm"]),
+        (True, ["tlm", "task-only", "random", "tfidf", "ngram-svm"]),
+    ):
         project = load(tmp_path / str(compare), {"scale": "smoke"}, places={**PLACES, "compare": compare})
         assert list(compared_variants(project.at("places"))) == methods
-        assert list(compared_variants(project)) == ["tlm", "task-only", "random", "tfidf"]  # a shipped scale
+        assert list(compared_variants(project)) == [
+            "tlm",
+            "task-only",
+            "random",
+            "tfidf",
+            "ngram-svm",
+        ]  # a shipped scale
 
 
 def test_unlabelled_texts_are_compared_with_the_run_without_them(tmp_path):
     task = {**PLACES["task"], "unlabelled": "more.txt"}
     for compare, methods in (
-        (False, ["tlm", "tfidf"]),
-        (True, ["tlm", "task-only", "random", "labelled-only", "tfidf"]),
+        (False, ["tlm", "tfidf", "ngram-svm"]),
+        (True, ["tlm", "task-only", "random", "labelled-only", "tfidf", "ngram-svm"]),
     ):
         folder = tmp_path / str(compare)
         project = load(folder, {"scale": "smoke"}, places={**PLACES, "task": task, "compare": compare})
@@ -248,5 +257,5 @@ def test_files_of_splits_merged_labels_and_rows_to_skip(tmp_path):
 def test_page_and_model_are_targets_at_any_scale(tmp_path):
     ask = Workflow(load(tmp_path, {"scale": "medium"}, places={**PLACES, "compare": True}))
     page = ask.page_inputs(SimpleNamespace(task="places"))
-    assert len(page["evaluations"]) == 3 * 2 + 1 and page["model"] == "models/places/manifest.json"
+    assert len(page["evaluations"]) == 3 * 2 + 2 and page["model"] == "models/places/manifest.json"
     assert ask.export_inputs(SimpleNamespace(model="places"))["task"] == "data/tasks/places/manifest.json"

@@ -170,6 +170,7 @@ def test_the_pretrained_pooler_of_bert_is_kept(tmp_path: Path):
         vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
     )
     whole = BertForPreTraining(config)
+    torch.nn.init.constant_(whole.bert.pooler.dense.weight, 0.5)  # unlike any random start
     whole.save_pretrained(tmp_path / "whole")
     BertForMaskedLM(config).save_pretrained(tmp_path / "without")
     spec = ModelSpec(architecture="bert", pretrained=str(tmp_path / "whole"), pooler="pretrained")
