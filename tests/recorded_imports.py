@@ -14,7 +14,7 @@ from tlm.rules.import_closure import LEFT_OUT, import_closure
 ROOT = Path(__file__).resolve().parent.parent
 RECORDER = ROOT / "tests/import_recorder"
 FOLDER = Path(tempfile.mkdtemp(prefix="tlm-imports-"))
-"""Where the processes of this session's builds write what they imported."""
+"""Where the processes of this test run's builds write what they imported."""
 
 DECLARED = re.findall(
     r'script="(scripts/\w+\.py)",(?:.*\n)*?        code=import_closure\("(.*)"\),',

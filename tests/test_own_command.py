@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import toy
-from conftest import ROOT
-from own_toy import new
+from own_toy import new, write_project
 
 from tlm.config.base import load_yaml
 from tlm.config.forecast import forecast_seconds, read_forecast
@@ -24,11 +23,7 @@ from tlm.training.tokenizer import build_tokenizer
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("own") / "project"
-    shutil.copytree(ROOT / "config", folder / "config", ignore=shutil.ignore_patterns("own"))
-    toy.write_task(folder / "rows.csv", 200)
-    toy.write_corpus(folder / "heap.jsonl", 300)
-    return folder
+    return write_project(tmp_path_factory.mktemp("own") / "project")
 
 
 @pytest.fixture

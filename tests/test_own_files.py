@@ -11,11 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import toy
 import workbook_toy
-from conftest import ROOT
 from huggingface_hub.errors import RepositoryNotFoundError
-from own_toy import new
+from own_toy import new, write_project
 
 from tlm.config.base import load_yaml
 from tlm.cost.jobs import read_project
@@ -28,11 +26,7 @@ from tlm.tasks.build import build_task
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("files") / "project"
-    shutil.copytree(ROOT / "config", folder / "config", ignore=shutil.ignore_patterns("own"))
-    toy.write_task(folder / "rows.csv", 200)
-    toy.write_corpus(folder / "heap.jsonl", 300)
-    return folder
+    return write_project(tmp_path_factory.mktemp("files") / "project")
 
 
 @pytest.fixture
