@@ -13,7 +13,7 @@ import torch
 import toy
 import training_toy
 from conftest import ROOT
-from own_toy import new
+from own_toy import new, write_project
 from source_files import seal
 from training_toy import CPU, Toy, toy_rows, toy_spec
 
@@ -200,11 +200,8 @@ def test_stage1_trains_on_unlabelled_texts(trained, tmp_path):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    folder = tmp_path / "project"
-    shutil.copytree(ROOT / "config", folder / "config", ignore=shutil.ignore_patterns("own"))
-    toy.write_task(folder / "rows.csv", 200)
+    folder = write_project(tmp_path / "project")
     toy.write_task(folder / "more.csv", 500, seed=2)
-    toy.write_corpus(folder / "heap.jsonl", 300)
     monkeypatch.chdir(folder)
     return folder
 
